@@ -1,0 +1,43 @@
+"""minibert: Transformer encoders from scratch, in plain PyTorch.
+
+>>> import minibert as mb
+>>> encoder = mb.Encoder(mb.EncoderConfig.preset("modern-tiny", vocab_size=1000))
+>>> encoder(mb.Packed.of([[7, 4, 9], [5], [8, 6]])).shape
+torch.Size([6, 128])
+"""
+
+from minibert.data.corpus import Corpus
+from minibert.data.examples import TaggedExample, TextExample
+from minibert.errors import InputError
+from minibert.finetune import finetune
+from minibert.kernels.attention import attend
+from minibert.model.config import EncoderConfig
+from minibert.model.encoder import Encoder
+from minibert.packed import Layout, Packed
+from minibert.pretrain import pretrain
+from minibert.tasks.model import Model, load
+from minibert.text.loading import load_tokenizer
+from minibert.text.sentencepiece import train_sentencepiece
+from minibert.training.config import TrainingConfig
+from minibert.training.loop import Run, train
+
+__all__ = [
+    "Corpus",
+    "Encoder",
+    "EncoderConfig",
+    "InputError",
+    "Layout",
+    "Model",
+    "Packed",
+    "Run",
+    "TaggedExample",
+    "TextExample",
+    "TrainingConfig",
+    "attend",
+    "finetune",
+    "load",
+    "load_tokenizer",
+    "pretrain",
+    "train",
+    "train_sentencepiece",
+]

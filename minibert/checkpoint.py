@@ -1,0 +1,88 @@
+"""Folders that are whole or absent: a checkpoint is written beside its place and renamed into it.
+
+    config.json         the encoder, under Hugging Face's names
+    model.safetensors   the weights
+    task.json           the task and its labels
+    tokenizer files     spiece.model or vocab.txt, tokenizer_config.json
+    run.json            settings, plan, machine: what would repeat the run
+
+No pickle is read or written anywhere.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from minibert.errors import InputError
+
+WEIGHTS = "model.safetensors"
+
+
+@contextmanager
+def published(folder: str | Path) -> Iterator[Path]:
+    """Give an empty folder to write into; put it in the place of `folder` when the block ends well.
+
+    If the block raises (a full disk, Ctrl-C), what stood at `folder` stays as it was.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    beside.chmod(0o755)
+    try:
+        yield beside
+        replace_folder(beside, folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def replace_folder(new: Path, place: Path) -> None:
+    """Rename `new` to `place`; an old folder there steps aside first and is then deleted."""
+    old = place.parent / f".{place.name}-old-{os.getpid()}"
+    if place.exists():
+        os.rename(place, old)
+    try:
+        os.rename(new, place)
+    except OSError:
+        if old.exists():
+            os.rename(old, place)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write plain values, indented, in UTF-8."""
+    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; raises InputError where it is missing or malformed."""
+    if not path.is_file():
+        raise InputError(f"{path.parent} has no {path.name}: it is not a checkpoint of minibert")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid JSON: {error}") from error
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write named tensors as safetensors."""
+    save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, path)
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read named tensors; raises InputError where the file is missing or damaged."""
+    if not path.is_file():
+        raise InputError(f"{path.parent} has no {path.name}: it is not a checkpoint of minibert")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise InputError(f"{path}: damaged or not safetensors: {error}") from error

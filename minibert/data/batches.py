@@ -1,0 +1,116 @@
+"""Which examples make up which training step: a pure function of (seed, step).
+
+No iterator has a state that could be lost: step 1,000 can be asked for without the 999 before it, so a
+resumed run sees exactly what the whole run would have seen.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+
+from minibert.data.corpus import Corpus
+from minibert.data.packing import best_fit, chop
+
+W = TypeVar("W", bound="Sized")
+Micro = TypeVar("Micro")
+
+
+class Sized(Protocol):
+    def __len__(self) -> int: ...
+
+
+def shuffled(count: int, seed: int, epoch: int) -> np.ndarray:
+    """Return the order of `count` things in this epoch."""
+    return np.random.Generator(np.random.Philox(key=[seed, 1_000_000 + epoch])).permutation(count)
+
+
+@dataclass(frozen=True)
+class ExampleBatches(Generic[W, Micro]):
+    """Batches of a fixed number of windows, for fine-tuning; an epoch's last batch may be smaller.
+
+    collate      (windows, seed, step, progress) -> micro-batch
+    accumulate   micro-batches that a batch is cut into
+    """
+
+    windows: Sequence[W]
+    collate: Callable[[Sequence[W], int, int, float], Micro]
+    batch_size: int
+    accumulate: int = 1
+    seed: int = 0
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-len(self.windows) // self.batch_size)
+
+    def at(self, step: int, progress: float) -> list[Micro]:
+        """Return the micro-batches of a step."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        order = shuffled(len(self.windows), self.seed, epoch)
+        rows = order[place * self.batch_size : (place + 1) * self.batch_size]
+        parts = [part for part in np.array_split(rows, self.accumulate) if len(part)]
+        return [
+            self.collate(
+                by_length([self.windows[i] for i in part]), self.seed, step * self.accumulate + k, progress
+            )
+            for k, part in enumerate(parts)
+        ]
+
+
+class CorpusBatches(Generic[Micro]):
+    """Packs of at most `tokens_per_batch` tokens out of a corpus, for pretraining.
+
+    The chosen documents are cut into runs of at most `max_length` tokens, special ones included; the runs are
+    packed once, best fit, and each epoch visits the packs in a new order.
+
+    collate      (list of id arrays, seed, step, progress) -> micro-batch
+    around       the ids put before and after every run: [CLS] and [SEP]
+    accumulate   micro-batches in a step, each of `tokens_per_batch` tokens
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        documents: np.ndarray,
+        *,
+        collate: Callable[[Sequence[np.ndarray], int, int, float], Micro],
+        around: tuple[int, int],
+        max_length: int,
+        tokens_per_batch: int,
+        accumulate: int = 1,
+        seed: int = 0,
+    ) -> None:
+        pieces = chop(corpus.bounds, max_length - 2)
+        owners = np.searchsorted(corpus.bounds, pieces[:, 0], side="right") - 1
+        self.pieces = pieces[np.isin(owners, documents)]
+        self.packs = best_fit(self.pieces[:, 1] + 2, tokens_per_batch, seed=seed)
+        self.corpus, self.collate, self.around = corpus, collate, around
+        self.accumulate, self.seed = min(accumulate, max(1, len(self.packs))), seed
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.packs) // self.accumulate
+
+    def sequences(self, pack: int) -> list[np.ndarray]:
+        """Return the token ids of a pack's runs, with special tokens, the longest first."""
+        before, after = self.around
+        runs = self.pieces[self.packs[pack]]
+        runs = runs[np.argsort(-runs[:, 1], kind="stable")]
+        ids = self.corpus.ids
+        return [np.concatenate([[before], ids[start : start + size], [after]]) for start, size in runs]
+
+    def at(self, step: int, progress: float) -> list[Micro]:
+        """Return the micro-batches of a step."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        order = shuffled(len(self.packs), self.seed, epoch)
+        first = place * self.accumulate
+        return [
+            self.collate(self.sequences(order[first + k]), self.seed, step * self.accumulate + k, progress)
+            for k in range(self.accumulate)
+        ]
+
+
+def by_length(windows: Sequence[W]) -> list[W]:
+    """Sort windows, the longest first: those of one length then lie together in the batch."""
+    return sorted(windows, key=len, reverse=True)

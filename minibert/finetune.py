@@ -1,0 +1,207 @@
+"""Fine-tuning on one page: a pretrained encoder and labelled examples in, a model and its scores out.
+
+examples -> windows -> batches -> the task's loss -> validation after every epoch -> the best model is kept
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from minibert.checkpoint import read_json, write_json
+from minibert.config import from_dict, group, to_dict
+from minibert.data.batches import ExampleBatches
+from minibert.errors import InputError
+from minibert.model.config import EncoderConfig
+from minibert.model.encoder import Encoder
+from minibert.output import claim, publish_model
+from minibert.tasks.model import TASKS, Model, load_weights
+from minibert.tasks.task import Task, Window
+from minibert.text.loading import load_tokenizer
+from minibert.training.config import TrainingConfig
+from minibert.training.journal import Journal, describe, header, machine
+from minibert.training.loop import NotFinite, Run
+
+
+@dataclass(frozen=True)
+class FinetuneOptions:
+    """What is left beside the training numbers.
+
+    from_scratch  keep the encoder's shape but draw its weights anew: the baseline of every pretraining
+    """
+
+    from_scratch: bool = False
+    report_to: str = "none"
+    progress: bool = True
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a fine-tuning run can be told, in the groups of a settings file."""
+
+    data: FinetuneOptions
+    train: TrainingConfig
+    task: dict[str, Any]
+    model: dict[str, Any]
+
+    @staticmethod
+    def of(values: dict[str, Any]) -> "Settings":
+        """Sort dotted keys ("task.pooling") or nested tables into the groups."""
+        groups = group(values, ("data", "train", "task", "model"))
+        return Settings(
+            from_dict(FinetuneOptions, groups["data"], where="data"),
+            from_dict(TrainingConfig, {"learning_rate": 3e-4, **groups["train"]}, where="train"),
+            groups["task"],
+            groups["model"],
+        )
+
+
+def finetune(
+    model: str | Path,
+    *,
+    task: str,
+    train: str | Path | Sequence[Any],
+    validation: str | Path | Sequence[Any] | None = None,
+    output_dir: str | Path,
+    settings: dict[str, Any] | None = None,
+    overwrite_output_dir: bool = False,
+) -> Model:
+    """Fine-tune the encoder in folder `model` on a task and leave the model in `output_dir`.
+
+    task               classification or tagging
+    train, validation  files, or lists of examples
+    settings           dotted keys such as {"train.num_train_epochs": 5, "task.pooling": "mean"}
+
+    Returns the model of the best validation epoch (of the last one without validation data). Raises
+    InputError for unusable input, before anything is trained.
+    """
+    chosen = Settings.of(settings or {})
+    kind = task_class(task)
+    rows = read_examples(kind, train)
+    held = read_examples(kind, validation) if validation is not None else []
+    torch.manual_seed(chosen.train.seed)
+    made = open_for_task(Path(model), kind, rows, settings=chosen)
+    for example in held:  # an unseen label is found now, not after an epoch
+        made.task.encode(example)
+    output = claim(output_dir, overwrite=overwrite_output_dir)
+    batches = batches_of(made.task, rows, chosen.train)
+    follow(Run(made, batches, chosen.train), held, output, settings=chosen)
+    return made.eval()
+
+
+def task_class(name: str) -> type[Task]:
+    """Return the class of a task by its name."""
+    if name not in TASKS:
+        raise InputError(f"task {name!r} is unknown; use one of {', '.join(TASKS)}")
+    return TASKS[name]
+
+
+def read_examples(kind: type[Task], source: str | Path | Sequence[Any]) -> list[Any]:
+    """Return the examples of a file, or the ones that are given."""
+    examples = kind.read(source) if isinstance(source, str | Path) else list(source)
+    if not examples:
+        raise InputError(f"no examples in {source!r}")
+    return examples
+
+
+def open_for_task(folder: Path, kind: type[Task], examples: Sequence[Any], *, settings: Settings) -> Model:
+    """Join the encoder in a folder with a new head."""
+    if not folder.is_dir():
+        raise InputError(f"model {folder}: no such folder")
+    shape = {**read_json(folder / "config.json"), **settings.model}
+    config = EncoderConfig.from_dict(shape, str(folder / "config.json"))
+    tokenizer = load_tokenizer(folder)
+    encoder = Encoder(config)
+    if not settings.data.from_scratch:
+        load_weights(encoder, folder, prefix="encoder.")
+    return Model(encoder, kind.build(tokenizer, config, examples, settings.task))
+
+
+def batches_of(task: Task, examples: Sequence[Any], config: TrainingConfig) -> ExampleBatches[Window, Any]:
+    """Encode the examples once and make their batches; say how many did not fit whole."""
+    windows = [task.encode(example) for example in examples]
+    split = sum(len(parts) > 1 for parts in windows)
+    cut = sum(len(window) == task.max_length for parts in windows if len(parts) == 1 for window in parts)
+    print(
+        f"  {len(examples):,} examples; {split:,} split, {cut:,} cut off at {task.max_length} tokens",
+        file=sys.stderr,
+    )
+    return ExampleBatches(
+        [window for parts in windows for window in parts if len(window.rows)],
+        task.collate,
+        config.train_batch_size,
+        config.gradient_accumulation_steps,
+        config.seed,
+    )
+
+
+def follow(run: Run, held: Sequence[Any], output: Path, *, settings: Settings) -> None:
+    """Drive a run to its end: log, validate, keep the best weights, stop early if asked to."""
+    task = run.model.task
+    facts = describe(run, task.max_length, run.config.train_batch_size * task.max_length)
+    print(header({task.name: str(output), **facts}), file=sys.stderr)
+    best = Best(settings.train.metric_for_best_model)
+    every = settings.train.eval_steps or run.batches.steps_per_epoch
+    options = settings.data
+    with Journal(
+        output,
+        task.name,
+        every=run.config.logging_steps,
+        report_to=options.report_to,
+        progress=options.progress,
+    ) as journal:
+        try:
+            for step in run:
+                journal.step(step)
+                if held and (step.index % every == 0 or step.index == run.total):
+                    scores = run.model.evaluate(held)
+                    journal.write("validation", step.index, scores)
+                    best.offer(run.model, scores, step.index)
+                    patience = settings.train.early_stopping_patience
+                    if patience and best.waited >= patience:
+                        run.stop()
+        except NotFinite as error:
+            best.restore(run.model)
+            publish_model(run.model, output)
+            raise InputError(f"{error}; the best weights before that step are in {output}") from error
+        except KeyboardInterrupt:
+            print(f"\nstopped at step {run.done}; the best model so far is in {output}", file=sys.stderr)
+        best.restore(run.model)
+        publish_model(run.model, output)
+        record = {"kind": "finetune", "settings": to_dict(settings), "machine": machine(), **facts}
+        write_json(output / "run.json", {**record, "steps_done": run.done, "best": best.record})
+
+
+class Best:
+    """Keeps a copy of the weights that scored best on validation data."""
+
+    def __init__(self, metric: str | None) -> None:
+        self.metric = metric
+        self.value = float("-inf")
+        self.waited = 0
+        self.weights: dict[str, Tensor] | None = None
+        self.record: dict[str, Any] = {}
+
+    def offer(self, model: Model, scores: dict[str, Any], step: int) -> None:
+        """Compare with the best so far; higher is better, except for a metric that ends in "loss"."""
+        metric = self.metric or next(iter(scores))
+        if not isinstance(scores.get(metric), float | int):
+            numbers = [name for name, value in scores.items() if isinstance(value, float | int)]
+            raise InputError(
+                f"metric_for_best_model {metric!r} is not scored here; use one of {', '.join(numbers)}"
+            )
+        value = -scores[metric] if metric.endswith("loss") else scores[metric]
+        self.waited += 1
+        if value > self.value:
+            self.value, self.waited = value, 0
+            self.weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+            self.record = {"metric": metric, "value": scores[metric], "step": step}
+
+    def restore(self, model: Model) -> None:
+        """Give the model its best weights back, if any were kept."""
+        if self.weights is not None:
+            model.load_state_dict(self.weights)

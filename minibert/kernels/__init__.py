@@ -1,0 +1,1 @@
+"""The few places where speed is made: attention, and the loss over a large vocabulary."""

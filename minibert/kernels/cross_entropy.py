@@ -1,0 +1,84 @@
+"""Linear layer and cross-entropy in one, a few rows at a time: the logits of all rows never exist together.
+
+For the rows h of hidden states, the table W and bias b of the output layer, and the classes y that are
+wanted::
+
+    logits = h W' + b                         (M, V): for V = 8,192 far larger than h itself
+    loss   = sum over rows of  logsumexp(logits) - logits[y]
+
+The gradient with respect to the logits is softmax(logits) - onehot(y). It is known as soon as the logits are,
+so the forward pass turns each chunk at once into its share of the gradients of h, W and b and forgets it.
+The idea is Wijmans et al., 2024, "Cut Your Losses in Large-Vocabulary Language Models"; this is plain
+PyTorch.
+
+Letters: M rows, D hidden size, V vocabulary, C rows of one chunk.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+CHUNK_BYTES = 32 * 2**20
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden_MD: Tensor, weight_VD: Tensor, bias_V: Tensor, labels_M: Tensor) -> Tensor:
+        chunk = max(1, CHUNK_BYTES // (4 * weight_VD.shape[0]))
+        weight = weight_VD.to(hidden_MD.dtype)
+        grad_hidden = torch.empty_like(hidden_MD)
+        grad_weight = torch.zeros_like(weight_VD)
+        grad_bias = torch.zeros_like(bias_V)
+        total = hidden_MD.new_zeros((), dtype=_accumulator(hidden_MD.dtype))
+        for start in range(0, len(hidden_MD), chunk):
+            rows = slice(start, start + chunk)
+            hidden_CD, labels_C = hidden_MD[rows], labels_M[rows, None]
+            logits_CV = torch.addmm(bias_V.to(weight.dtype), hidden_CD, weight.T).to(total.dtype)
+            log_z_C = logits_CV.logsumexp(1, keepdim=True)
+            total += (log_z_C - logits_CV.gather(1, labels_C)).sum()
+            grad_CV = logits_CV.sub_(log_z_C).exp_()
+            grad_CV.scatter_add_(1, labels_C, -torch.ones_like(log_z_C))
+            grad_bias += grad_CV.sum(0)
+            grad_CV = grad_CV.to(hidden_CD.dtype)
+            torch.mm(grad_CV, weight, out=grad_hidden[rows])
+            if grad_weight.dtype == grad_CV.dtype:
+                grad_weight.addmm_(grad_CV.T, hidden_CD)
+            else:
+                grad_weight += grad_CV.T @ hidden_CD
+        ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        (grad,) = grads
+        hidden, weight, bias = ctx.saved_tensors
+        return hidden * grad.to(hidden.dtype), weight * grad, bias * grad, None
+
+
+def _accumulator(dtype: torch.dtype) -> torch.dtype:
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def linear_cross_entropy(hidden_MD: Tensor, weight_VD: Tensor, bias_V: Tensor, labels_M: Tensor) -> Tensor:
+    """Return the summed cross-entropy of `hidden W' + b` against the labels, a scalar in float32 (or
+    float64).
+
+    The product runs in the dtype of `hidden`; weight and bias may be of a wider one and get their own
+    gradient.
+
+    >>> h, w, b = torch.zeros(3, 4), torch.zeros(10, 4), torch.zeros(10)
+    >>> round(linear_cross_entropy(h, w, b, torch.tensor([1, 2, 3])).item() / 3, 4)    # ln 10
+    2.3026
+    """
+    if torch.is_grad_enabled():
+        loss: Tensor = _LinearCrossEntropy.apply(hidden_MD, weight_VD, bias_V, labels_M)
+        return loss
+    chunk = max(1, CHUNK_BYTES // (4 * weight_VD.shape[0]))
+    weight, bias = weight_VD.to(hidden_MD.dtype), bias_V.to(hidden_MD.dtype)
+    accumulator = _accumulator(hidden_MD.dtype)
+    losses = [
+        torch.nn.functional.cross_entropy((h @ weight.T + bias).to(accumulator), y, reduction="sum")
+        for h, y in zip(hidden_MD.split(chunk), labels_M.split(chunk), strict=True)
+    ]
+    return torch.stack(losses).sum() if losses else hidden_MD.new_zeros((), dtype=accumulator)

@@ -1,0 +1,148 @@
+"""What an encoder is made of: the numbers that decide its shape, under Hugging Face's names.
+
+Two recipes share one set of bricks:
+
+- `bert` (Devlin et al., 2019): norm after each residual, learned positions, GELU, biases everywhere;
+- `modernbert` (Warner et al., 2024): norm before each residual, rotary positions, gated GELU, no biases, and
+  local attention except in every third layer.
+
+The sizes tiny to base are those of BERT's miniatures (Turc et al., 2019, "Well-Read Students Learn Better").
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from minibert.config import from_dict, to_dict
+from minibert.errors import InputError
+
+SIZES = {  # name: (layers, hidden size)
+    "tiny": (2, 128),
+    "mini": (4, 256),
+    "small": (4, 512),
+    "medium": (8, 512),
+    "base": (12, 768),
+}
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """The shape of an encoder.
+
+    local_attention is the whole width of a local layer's window, half of it on each side; every layer whose
+    number is a multiple of global_attn_every_n_layers sees the whole text. Raises InputError where two values
+    do not go together.
+
+    >>> EncoderConfig.preset("mini", vocab_size=8192).hidden_size
+    256
+    """
+
+    vocab_size: int
+    hidden_size: int = 256
+    num_hidden_layers: int = 4
+    num_attention_heads: int = 4
+    intermediate_size: int = 1024
+    model_type: Literal["bert", "modernbert"] = "bert"
+    hidden_act: Literal["gelu", "gelu_tanh", "relu", "silu"] = "gelu"
+    gated_mlp: bool = False
+    norm: Literal["layernorm", "rmsnorm"] = "layernorm"
+    qk_norm: bool = False
+    bias: bool = True
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    global_rope_theta: float = 160_000.0
+    local_rope_theta: float = 10_000.0
+    local_attention: int = 128
+    global_attn_every_n_layers: int = 1
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    layer_norm_eps: float = 1e-12
+    initializer_range: float = 0.02
+    pad_token_id: int = 0
+
+    def __post_init__(self) -> None:
+        heads, hidden = self.num_attention_heads, self.hidden_size
+        if min(heads, hidden, self.vocab_size, self.intermediate_size, self.max_position_embeddings) < 1:
+            raise InputError(f"sizes must be positive: {to_dict(self)}")
+        if self.num_hidden_layers < 0 or self.type_vocab_size < 0:
+            raise InputError(
+                f"num_hidden_layers {self.num_hidden_layers} and type_vocab_size {self.type_vocab_size} "
+                "must not be negative"
+            )
+        if hidden % heads:
+            lower, upper = hidden // heads * heads, (hidden // heads + 1) * heads
+            nearest = f"{lower} or {upper}" if lower else str(upper)
+            raise InputError(
+                f"hidden_size {hidden} is not a multiple of num_attention_heads {heads}; use {nearest}"
+            )
+        if self.modern and (hidden // heads) % 2:
+            raise InputError(
+                f"rotary positions need an even head size; hidden_size / heads is {hidden // heads}"
+            )
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} {getattr(self, name)} must be in [0, 1)")
+
+    @property
+    def modern(self) -> bool:
+        """Pre-norm and rotary positions rather than post-norm and learned ones."""
+        return self.model_type == "modernbert"
+
+    @property
+    def head_size(self) -> int:
+        return self.hidden_size // self.num_attention_heads
+
+    def window(self, layer: int) -> int | None:
+        """Places that a token of this layer sees on either side, or None for all."""
+        is_global = layer % self.global_attn_every_n_layers == 0
+        return None if is_global else self.local_attention // 2
+
+    def rope_theta(self, layer: int) -> float:
+        """Base of this layer's rotary angles."""
+        return self.global_rope_theta if self.window(layer) is None else self.local_rope_theta
+
+    @staticmethod
+    def preset(size: str, vocab_size: int) -> "EncoderConfig":
+        """Return a named size: tiny, mini, small, medium, base, or one of them behind `modern-`."""
+        recipe, _, name = size.rpartition("-")
+        if name not in SIZES or recipe not in ("", "modern"):
+            known = ", ".join([*SIZES, *(f"modern-{known}" for known in SIZES)])
+            raise InputError(f"size {size!r} is unknown; use one of {known}")
+        layers, hidden = SIZES[name]
+        config = EncoderConfig(
+            vocab_size=vocab_size,
+            hidden_size=hidden,
+            num_hidden_layers=layers,
+            num_attention_heads=hidden // 64,
+            intermediate_size=4 * hidden,
+        )
+        return _modernize(config) if recipe else config
+
+    @staticmethod
+    def from_dict(values: dict[str, Any], where: str = "config.json") -> "EncoderConfig":
+        """Read what `to_dict` wrote; an unknown key is an error, never ignored."""
+        return from_dict(EncoderConfig, values, where=where)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values under Hugging Face's names."""
+        return to_dict(self)
+
+
+def _modernize(config: EncoderConfig) -> EncoderConfig:
+    """Turn a classic shape into ModernBERT's recipe with about as many weights.
+
+    The gate needs a second input matrix, so the inner width is two thirds, rounded up to a multiple of 64.
+    """
+    inner = -(-config.intermediate_size * 2 // 3 // 64) * 64
+    return replace(
+        config,
+        model_type="modernbert",
+        intermediate_size=inner,
+        gated_mlp=True,
+        bias=False,
+        max_position_embeddings=1024,
+        type_vocab_size=0,
+        global_attn_every_n_layers=3,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        layer_norm_eps=1e-5,
+    )

@@ -1,0 +1,97 @@
+"""The encoder: packed token ids in, one vector for every token out.
+
+    embeddings -> block -> block -> ... -> (norm) -> hidden states (T, D)
+
+This is the only reader of `EncoderConfig`: the bricks below take numbers.
+
+Letters: T tokens, D hidden size.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from minibert.model.attention import MultiHeadAttention
+from minibert.model.block import PostNormBlock, PreNormBlock
+from minibert.model.config import EncoderConfig
+from minibert.model.embeddings import Embeddings
+from minibert.model.feed_forward import MLP, GatedMLP
+from minibert.model.linear import initialize, make_norm
+from minibert.model.rotary import rotary_angles
+from minibert.packed import Layout, Packed
+
+
+class Encoder(nn.Module):
+    """A Transformer encoder over packed batches.
+
+    dtype  what it computes in (weights stay as they are): torch.float32, bfloat16, float16 or float64
+
+    >>> encoder = Encoder(EncoderConfig.preset("tiny", vocab_size=100))
+    >>> encoder(Packed.of([[7, 4, 9], [5], [8, 6]])).shape
+    torch.Size([6, 128])
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.dtype = torch.float32
+        self.embeddings = Embeddings(
+            config.vocab_size,
+            config.hidden_size,
+            positions=0 if config.modern else config.max_position_embeddings,
+            segments=config.type_vocab_size,
+            norm=self._norm(),
+            dropout=config.hidden_dropout_prob,
+        )
+        self.blocks = nn.ModuleList(self._block(layer) for layer in range(config.num_hidden_layers))
+        self.norm = self._norm() if config.modern else nn.Identity()
+        initialize(self, config.initializer_range)
+
+    def _norm(self) -> nn.Module:
+        return make_norm(
+            self.config.norm, self.config.hidden_size, self.config.layer_norm_eps, self.config.bias
+        )
+
+    def _block(self, layer: int) -> nn.Module:
+        config = self.config
+        attention = MultiHeadAttention(
+            config.hidden_size,
+            config.num_attention_heads,
+            window=config.window(layer),
+            dropout=config.attention_probs_dropout_prob,
+            bias=config.bias,
+            qk_norm=config.qk_norm,
+        )
+        mlp = GatedMLP if config.gated_mlp else MLP
+        feed_forward = mlp(
+            config.hidden_size, config.intermediate_size, act=config.hidden_act, bias=config.bias
+        )
+        kind = PreNormBlock if config.modern else PostNormBlock
+        # Modern embeddings are normed already, so the first block's attention has none.
+        no_norm = config.modern and layer == 0
+        return kind(
+            attention,
+            feed_forward,
+            attention_norm=nn.Identity() if no_norm else self._norm(),
+            feed_forward_norm=self._norm(),
+            dropout=config.hidden_dropout_prob,
+        )
+
+    def use_attention(self, backend: str) -> None:
+        """Let every layer attend with this implementation: "auto" or a name that `attend` knows."""
+        for module in self.modules():
+            if isinstance(module, MultiHeadAttention):
+                module.backend = backend
+
+    def forward(self, batch: Packed) -> Tensor:
+        """Return the hidden state of every token, (T, D) in `self.dtype`."""
+        return self.contextualize(self.embeddings(batch, self.dtype), batch.layout)
+
+    def contextualize(self, hidden_TD: Tensor, layout: Layout) -> Tensor:
+        """Take the embeddings of all tokens through the blocks."""
+        config = self.config
+        bases = {config.rope_theta(layer) for layer in range(len(self.blocks))} if config.modern else set()
+        angles = {base: rotary_angles(layout.positions, config.head_size, base) for base in bases}
+        for layer, block in enumerate(self.blocks):
+            hidden_TD = block(hidden_TD, layout, angles.get(config.rope_theta(layer)))
+        normed_TD: Tensor = self.norm(hidden_TD)
+        return normed_TD

@@ -1,0 +1,70 @@
+"""The folder that a run leaves behind.
+
+OUTPUT/                 config.json, model.safetensors, task.json, tokenizer files, run.json, log.jsonl
+OUTPUT/checkpoint-500/  the same and the optimiser's state, to go on from
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from minibert.checkpoint import published
+from minibert.errors import InputError
+from minibert.tasks.model import Model, load_weights
+from minibert.training.loop import Run
+from minibert.training.state import save_state
+
+
+def claim(output_dir: str | Path, *, resume: bool = False, overwrite: bool = False) -> Path:
+    """Return the output folder, made if need be; refuse one that is in use already."""
+    output = Path(output_dir)
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output} is a file; an output directory is wanted")
+    used = output.is_dir() and any(output.iterdir())
+    if used and not (resume or overwrite):
+        raise InputError(f"{output} is not empty; choose another, or --overwrite-output-dir, or --resume")
+    if used and overwrite and not resume:
+        known = {"config.json", "log.jsonl", "run.json", "corpus", "tokenizer", "report.json"}
+        if not known & {path.name for path in output.iterdir()}:
+            raise InputError(f"{output} holds something else than a run of minibert and is not overwritten")
+        shutil.rmtree(output)
+    output.mkdir(parents=True, exist_ok=True)
+    return output
+
+
+def publish_model(model: Model, output: Path) -> None:
+    """Put the model's files into `output`, each written beside and renamed, the weights last."""
+    beside = Path(tempfile.mkdtemp(prefix=".model-", dir=output))
+    try:
+        model.write(beside)
+        for path in sorted(beside.iterdir(), key=lambda path: path.suffix == ".safetensors"):
+            os.replace(path, output / path.name)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def publish_checkpoint(run: Run, output: Path) -> None:
+    """Write `checkpoint-STEP`, then delete the one before it."""
+    older = checkpoints(output)
+    with published(output / f"checkpoint-{run.done}") as folder:
+        run.model.write(folder)
+        save_state(run, folder)
+    for path in older:
+        if path.name != f"checkpoint-{run.done}":
+            shutil.rmtree(path)
+
+
+def checkpoints(output: Path) -> list[Path]:
+    """Return the checkpoint folders, the oldest first."""
+    found = [path for path in output.glob("checkpoint-*") if path.name.rpartition("-")[2].isdigit()]
+    return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
+
+
+def latest_checkpoint(output: Path, model: Model) -> Path:
+    """Fill the model with the newest checkpoint's weights and return its folder."""
+    found = checkpoints(output)
+    if not found:
+        raise InputError(f"{output} has no checkpoint to resume from; start without --resume")
+    load_weights(model, found[-1])
+    return found[-1]

@@ -1,0 +1,199 @@
+"""Packed batches: sentences laid end to end, without padding.
+
+Three sentences of 3, 1 and 2 tokens are one row of six tokens and the borders between them::
+
+    ids         7 4 9 | 5 | 8 6        (T,)    T = 6
+    positions   0 1 2 | 0 | 0 1        (T,)
+    cu_seqlens  0       3   4     6    (N+1,)  N = 3
+
+Everything that treats each token alone (embeddings, feed-forward, norms, heads) works on (T, D) and
+never asks where a sentence ends. Only attention does, and it asks the `Layout`.
+
+Letters: T tokens in the batch, N sequences, S longest sequence, D hidden size.
+The name `cu_seqlens` is flash-attention's (Dao, 2023, https://arxiv.org/abs/2307.08691).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minibert.errors import InputError
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Sequences of nearly one length, as the rows of a rectangle of width S.
+
+    first, last  the tokens [first, last) are exactly this bucket, or None if they do not lie together
+    index_NS     row of each cell in the packed batch; cells past the end repeat the sequence's last token
+    inside_NS    True at the cells that are tokens, False past the end
+    full         every cell is a token: no mask is needed
+    """
+
+    first: int | None
+    last: int | None
+    index_NS: Tensor
+    inside_NS: Tensor
+    full: bool
+
+    def gather(self, packed_T: Tensor) -> Tensor:
+        """(T, ...) -> (N, S, ...): a view where the bucket lies together without gaps."""
+        if self.full and self.first is not None:
+            return packed_T[self.first : self.last].unflatten(0, tuple(self.index_NS.shape))
+        return packed_T[self.index_NS]
+
+    def tokens(self, cells_NS: Tensor) -> Tensor:
+        """(N, S, ...) -> the cells that are tokens, row after row."""
+        return cells_NS.flatten(0, 1) if self.full else cells_NS[self.inside_NS]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each sequence of a packed batch begins and ends.
+
+    lengths     tokens of each sequence, Python numbers, so that no one has to ask the GPU
+    cu_seqlens  (N+1,) int32, running sum of the lengths, on the batch's device
+    positions   (T,) int64, place of each token in its own sequence
+
+    >>> layout = Layout.of([3, 1, 2])
+    >>> layout.cu_seqlens.tolist(), layout.positions.tolist()
+    ([0, 3, 4, 6], [0, 1, 2, 0, 0, 1])
+    """
+
+    lengths: tuple[int, ...]
+    cu_seqlens: Tensor
+    positions: Tensor
+
+    @staticmethod
+    def of(lengths: Sequence[int], device: torch.device | str = "cpu") -> "Layout":
+        """Lay sequences of these lengths end to end; a length may be zero."""
+        sizes = np.asarray(lengths, dtype=np.int64)
+        if sizes.ndim != 1 or (sizes < 0).any():
+            raise InputError(f"lengths {lengths!r} must be a list of numbers that are not negative")
+        borders = np.concatenate([[0], np.cumsum(sizes)])
+        positions = np.arange(borders[-1]) - np.repeat(borders[:-1], sizes)
+        return Layout(
+            tuple(int(size) for size in sizes),
+            torch.from_numpy(borders.astype(np.int32)).to(device),
+            torch.from_numpy(positions).to(device),
+        )
+
+    @property
+    def tokens(self) -> int:
+        """T, the number of tokens."""
+        return self.positions.shape[0]
+
+    @property
+    def max_seqlen(self) -> int:
+        """S, the longest sequence; 0 in an empty batch."""
+        return max(self.lengths, default=0)
+
+    @property
+    def starts(self) -> Tensor:
+        """(N,) row of each sequence's first token."""
+        return self.cu_seqlens[:-1].long()
+
+    @cached_property
+    def sequence_T(self) -> Tensor:
+        """(T,) number of the sequence that each token belongs to."""
+        lengths = torch.tensor(self.lengths, dtype=torch.int64, device=self.positions.device)
+        numbers = torch.arange(len(self.lengths), device=self.positions.device)
+        return torch.repeat_interleave(numbers, lengths, output_size=self.tokens)
+
+    def to(self, device: torch.device | str) -> "Layout":
+        """Move the tensors to a device; the Python lengths stay."""
+        return replace(self, cu_seqlens=self.cu_seqlens.to(device), positions=self.positions.to(device))
+
+    def split(self, packed_T: Tensor) -> tuple[Tensor, ...]:
+        """(T, ...) -> one (length, ...) view for each sequence."""
+        return packed_T.split(self.lengths)
+
+    def pad(self, packed_T: Tensor, value: float = 0.0) -> Tensor:
+        """(T, ...) -> (N, S, ...), filled with `value` past each sequence's end."""
+        shape = (len(self.lengths), self.max_seqlen, *packed_T.shape[1:])
+        return packed_T.new_full(shape, value).index_put((self.sequence_T, self.positions), packed_T)
+
+    def unpad(self, padded_NS: Tensor) -> Tensor:
+        """(N, S, ...) -> (T, ...), the inverse of `pad`."""
+        return padded_NS[self.sequence_T, self.positions]
+
+    @cached_property
+    def buckets(self) -> tuple[Bucket, ...]:
+        """Group the sequences by length, rounded up to a sixteenth of the longest, so that little is padded.
+
+        A group's width is its longest member's length: a batch of equal lengths is one full bucket.
+        """
+        lengths = np.asarray(self.lengths, dtype=np.int64)
+        borders = np.concatenate([[0], np.cumsum(lengths)])
+        step = max(16, self.max_seqlen // 16)
+        groups = -(-lengths // step)
+        return tuple(
+            self._bucket(np.flatnonzero(groups == group), borders) for group in np.unique(groups[lengths > 0])
+        )
+
+    @cached_property
+    def bucket_order(self) -> Tensor | None:
+        """(T,) place of each token when the buckets' tokens lie end to end; None if nothing has moved."""
+        if not self.buckets:
+            return None
+        order = torch.cat([bucket.index_NS[bucket.inside_NS] for bucket in self.buckets]).argsort()
+        return None if torch.equal(order, torch.arange(self.tokens, device=order.device)) else order
+
+    def _bucket(self, rows: np.ndarray, borders: np.ndarray) -> Bucket:
+        lengths = borders[rows + 1] - borders[rows]
+        width = int(lengths.max())
+        together = bool((np.diff(rows) == 1).all())
+        index = borders[rows, None] + np.minimum(np.arange(width), lengths[:, None] - 1)
+        inside = np.arange(width) < lengths[:, None]
+        device = self.positions.device
+        return Bucket(
+            int(borders[rows[0]]) if together else None,
+            int(borders[rows[-1] + 1]) if together else None,
+            torch.from_numpy(index).to(device),
+            torch.from_numpy(inside).to(device),
+            bool(inside.all()),
+        )
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A batch: the tokens of N sequences end to end.
+
+    ids       (T,) int64, rows of the embedding table
+    segments  (T,) int64, 0 for the first text and 1 for the second, or None where all are 0
+    layout    where the sequences begin and end
+
+    >>> batch = Packed.of([[7, 4, 9], [5], [8, 6]])
+    >>> batch.ids.tolist(), batch.layout.lengths
+    ([7, 4, 9, 5, 8, 6], (3, 1, 2))
+    """
+
+    ids: Tensor
+    segments: Tensor | None
+    layout: Layout
+
+    @staticmethod
+    def of(ids: Sequence[Any], segments: Sequence[Any] | None = None) -> "Packed":
+        """Pack sequences of token ids (lists or arrays), on the CPU; `.to(device)` moves them."""
+        layout = Layout.of([len(sequence) for sequence in ids])
+        if segments is not None and tuple(map(len, segments)) != layout.lengths:
+            raise InputError(
+                f"segments must have one number for each token id; their lengths are {list(map(len, segments))}, "
+                f"those of the ids {list(layout.lengths)}"
+            )
+        return Packed(_end_to_end(ids), None if segments is None else _end_to_end(segments), layout)
+
+    def to(self, device: torch.device | str) -> "Packed":
+        """Move the batch to a device."""
+        segments = None if self.segments is None else self.segments.to(device)
+        return Packed(self.ids.to(device), segments, self.layout.to(device))
+
+
+def _end_to_end(sequences: Sequence[Any]) -> Tensor:
+    arrays = [np.asarray(sequence, dtype=np.int64) for sequence in sequences]
+    return torch.from_numpy(np.concatenate(arrays) if arrays else np.zeros(0, np.int64))

@@ -1,0 +1,232 @@
+"""Pretraining on one page: text files in, an encoder out.
+
+files -> tokenizer -> token shards -> packs -> masked language modelling -> a checkpoint folder
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from minibert.checkpoint import write_json
+from minibert.config import from_dict, group, parse_seconds, to_dict
+from minibert.data.batches import CorpusBatches
+from minibert.data.corpus import Corpus, build_corpus
+from minibert.data.files import expand
+from minibert.data.readers import read_documents
+from minibert.errors import InputError
+from minibert.model.config import EncoderConfig
+from minibert.model.encoder import Encoder
+from minibert.output import claim, latest_checkpoint, publish_checkpoint, publish_model
+from minibert.tasks.masked_lm import MaskedLM
+from minibert.tasks.masking import Masking
+from minibert.tasks.model import Model
+from minibert.text.loading import load_tokenizer
+from minibert.text.sentencepiece import train_sentencepiece
+from minibert.text.tokenizer import Tokenizer
+from minibert.training.config import TrainingConfig
+from minibert.training.journal import Journal, describe, header, machine
+from minibert.training.loop import NotFinite, Run
+from minibert.training.state import load_state
+
+
+@dataclass(frozen=True)
+class TokenizerOptions:
+    """The vocabulary that is trained where none is given."""
+
+    vocab_size: int = 8192
+    model_type: Literal["unigram", "bpe"] = "unigram"
+    lowercase: bool = False
+    cjk_characters: bool = True
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How text becomes batches; validation_tokens is how much is held out for the validation loss."""
+
+    text_column: str = "text"
+    max_seq_length: int = 128
+    tokens_per_batch: int = 8192
+    validation_tokens: int = 50_000
+    workers: int = 0
+    report_to: str = "none"
+    progress: bool = True
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a pretraining run can be told, in the groups of a settings file."""
+
+    tokenizer: TokenizerOptions
+    data: DataOptions
+    masking: Masking
+    train: TrainingConfig
+    model: dict[str, Any]
+
+    @staticmethod
+    def of(values: dict[str, Any]) -> "Settings":
+        """Sort dotted keys ("train.learning_rate") or nested tables into the groups."""
+        groups = group(values, ("tokenizer", "data", "masking", "train", "model"))
+        train = {"learning_rate": 1e-3, "max_steps": 10_000, "weight_decay": 0.1, **groups["train"]}
+        return Settings(
+            from_dict(TokenizerOptions, groups["tokenizer"], where="tokenizer"),
+            from_dict(DataOptions, groups["data"], where="data"),
+            from_dict(Masking, groups["masking"], where="masking"),
+            from_dict(TrainingConfig, train, where="train"),
+            groups["model"],
+        )
+
+
+def pretrain(
+    corpus: Sequence[str | Path],
+    output_dir: str | Path,
+    *,
+    size: str = "modern-mini",
+    tokenizer: str | Path | None = None,
+    budget: str | float | None = None,
+    settings: dict[str, Any] | None = None,
+    resume: bool = False,
+    overwrite_output_dir: bool = False,
+) -> Model:
+    """Pretrain an encoder on text files and leave it in `output_dir`.
+
+    corpus     files, folders or globs of .txt (documents parted by blank lines), .jsonl, .csv
+    size       tiny, mini, small, medium, base, or one of them behind `modern-`
+    tokenizer  folder of a trained tokenizer; None trains one on the corpus
+    budget     seconds or "30m" for the training steps; None trains `train.max_steps` steps
+    settings   dotted keys such as {"train.learning_rate": 1e-3, "data.max_seq_length": 128}
+
+    Raises InputError for unusable input, before anything is trained.
+    """
+    chosen = Settings.of(settings or {})
+    output = claim(output_dir, resume=resume, overwrite=overwrite_output_dir)
+    files = expand([str(path) for path in corpus])
+    pieces = find_tokenizer(
+        files, tokenizer, output, options=chosen.tokenizer, text_column=chosen.data.text_column
+    )
+    shards = build_corpus(
+        files,
+        pieces,
+        output / "corpus",
+        workers=chosen.data.workers or None,
+        text_column=chosen.data.text_column,
+        progress=chosen.data.progress,
+    )
+    torch.manual_seed(chosen.train.seed)
+    config = from_dict(
+        EncoderConfig,
+        {**EncoderConfig.preset(size, pieces.vocab_size).to_dict(), **chosen.model},
+        where="model",
+    )
+    model = Model(Encoder(config), MaskedLM(pieces, config, masking=chosen.masking))
+    train, validation = batches_of(shards, model.task, chosen)
+    run = Run(model, train, chosen.train, budget=None if budget is None else parse_seconds(budget))
+    if resume:
+        load_state(run, latest_checkpoint(output, model))
+    follow(run, validation, output, settings=chosen)
+    return model.eval()
+
+
+def find_tokenizer(
+    files: Sequence[Path],
+    folder: str | Path | None,
+    output: Path,
+    *,
+    options: TokenizerOptions,
+    text_column: str,
+) -> Tokenizer:
+    """Open the tokenizer in `folder`, or the one of an earlier start, or train one on the corpus."""
+    if folder is not None:
+        return load_tokenizer(folder)
+    place = output / "tokenizer"
+    if place.exists():
+        return load_tokenizer(place)
+    tokenizer = train_sentencepiece(
+        read_documents(files, text_column=text_column),
+        options.vocab_size,
+        model_type=options.model_type,
+        lowercase=options.lowercase,
+        cjk_characters=options.cjk_characters,
+    )
+    tokenizer.save(place)
+    return tokenizer
+
+
+def batches_of(
+    corpus: Corpus, task: MaskedLM, settings: Settings
+) -> tuple[CorpusBatches[Any], CorpusBatches[Any]]:
+    """Return the batches for training and those for validation; no document is in both."""
+    documents = np.random.default_rng(0).permutation(len(corpus))
+    sizes = np.diff(corpus.bounds)[documents]
+    held = int(np.searchsorted(np.cumsum(sizes), min(settings.data.validation_tokens, corpus.tokens // 20)))
+    if not 0 < held < len(corpus):
+        raise InputError(
+            f"the corpus has {len(corpus)} documents, too few to hold some out for validation; "
+            "part them by blank lines, one document after another"
+        )
+    limit = settings.data.max_seq_length
+    if limit > task.max_length:
+        raise InputError(
+            f"max_seq_length {limit} exceeds the model's max_position_embeddings {task.max_length}"
+        )
+    around = (task.tokenizer.cls_id, task.tokenizer.sep_id)
+    train, validation = (
+        CorpusBatches(
+            corpus,
+            rows,
+            collate=task.collate_ids,
+            around=around,
+            max_length=limit,
+            tokens_per_batch=settings.data.tokens_per_batch,
+            accumulate=settings.train.gradient_accumulation_steps,
+            seed=settings.train.seed,
+        )
+        for rows in (documents[held:], documents[:held])
+    )
+    return train, validation
+
+
+def follow(run: Run, validation: CorpusBatches[Any], output: Path, *, settings: Settings) -> None:
+    """Drive a run to its end: log, validate, save; lose nothing on Ctrl-C or a loss that is not finite."""
+    facts = describe(run, settings.data.max_seq_length, settings.data.tokens_per_batch)
+    print(header({"pretraining": str(output), **facts}), file=sys.stderr)
+    train = settings.train
+    record = {"kind": "pretrain", "settings": to_dict(settings), "machine": machine(), **facts}
+    with Journal(
+        output,
+        "pretrain",
+        every=train.logging_steps,
+        report_to=settings.data.report_to,
+        progress=settings.data.progress,
+    ) as journal:
+        try:
+            for step in run:
+                journal.step(step)
+                last = step.index >= run.total
+                if last or step.index % (train.eval_steps or max(train.logging_steps, run.total // 8)) == 0:
+                    loss = run.model.evaluate_loss(validation_batches(validation))
+                    journal.write("validation", step.index, {"loss": loss})
+                if train.save_steps and step.index % train.save_steps == 0 and not last:
+                    publish_checkpoint(run, output)
+        except NotFinite as error:
+            publish_model(run.model, output)
+            raise InputError(f"{error}; the weights before that step are in {output}") from error
+        except KeyboardInterrupt:
+            publish_checkpoint(run, output)
+            publish_model(run.model, output)
+            print(
+                f"\nstopped at step {run.done}; everything is in {output}; go on with --resume",
+                file=sys.stderr,
+            )
+        else:
+            publish_model(run.model, output)
+        write_json(output / "run.json", {**record, "plan": run.plan.entries, "steps_done": run.done})
+
+
+def validation_batches(batches: CorpusBatches[Any]) -> list[Any]:
+    """Return all validation micro-batches, masked alike every time."""
+    return [micro for step in range(batches.steps_per_epoch) for micro in batches.at(step, 1.0)]

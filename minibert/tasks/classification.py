@@ -1,0 +1,192 @@
+"""Classification: one label for a text, or for a pair of texts.
+
+The encoder's rows are pooled into one vector for each text, and a linear layer scores the classes::
+
+    p(class | text) = softmax(pool(hidden) W' + b)
+
+"first" pools the first token, [CLS], through a dense layer and tanh as BERT does; "mean" averages all tokens.
+A text longer than the model is truncated, or split into windows whose probabilities are averaged.
+
+Letters: T tokens, N windows, D hidden size, C classes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from minibert.config import from_dict, to_dict
+from minibert.data.examples import TextExample
+from minibert.data.readers import read_texts
+from minibert.errors import InputError
+from minibert.model.config import EncoderConfig
+from minibert.model.encoder import Encoder
+from minibert.model.linear import Linear, initialize
+from minibert.packed import Packed
+from minibert.tasks.metrics import classification_report, confusion_matrix
+from minibert.tasks.pooling import pool
+from minibert.tasks.task import Loss, Targets, Task, Window
+from minibert.tasks.windows import fit_text
+from minibert.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class ClassificationOptions:
+    """What a person may choose.
+
+    max_length 0 means as long as the encoder allows. class_weights "balanced" weighs each class by one over
+    its frequency.
+    """
+
+    pooling: Literal["first", "mean"] = "first"
+    max_length: int = 0
+    on_long: Literal["truncate", "split", "error"] = "truncate"
+    classifier_dropout: float = 0.1
+    label_smoothing: float = 0.0
+    class_weights: Literal["none", "balanced"] = "none"
+
+
+@dataclass(frozen=True)
+class Classified:
+    """The answer for one text: the likeliest label, and the probability of every label."""
+
+    label: str
+    probabilities: dict[str, float]
+
+
+class Classification(Task):
+    """One label for each text."""
+
+    name: ClassVar[str] = "classification"
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        config: EncoderConfig,
+        labels: Sequence[str],
+        options: ClassificationOptions,
+        *,
+        weights: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__(tokenizer, options.max_length or config.max_position_embeddings)
+        self.labels = tuple(labels)
+        self.options = options
+        self.numbers = {label: number for number, label in enumerate(self.labels)}
+        self.register_buffer("weights_C", torch.tensor(weights or [1.0] * len(self.labels)), persistent=False)
+        self.weights_C: Tensor
+        hidden = config.hidden_size
+        self.dense = Linear(hidden, hidden) if options.pooling == "first" else nn.Identity()
+        self.dropout = nn.Dropout(options.classifier_dropout)
+        self.classifier = Linear(hidden, len(self.labels))
+        initialize(self, config.initializer_range)
+
+    @classmethod
+    def read(cls, path: str | Path) -> list[TextExample]:
+        return read_texts(path)
+
+    @classmethod
+    def build(
+        cls,
+        tokenizer: Tokenizer,
+        config: EncoderConfig,
+        examples: Sequence[TextExample],
+        options: dict[str, Any],
+    ) -> "Classification":
+        chosen = from_dict(ClassificationOptions, options, where="classification options")
+        found = [example.label for example in examples if example.label is not None]
+        labels = sorted(set(found), key=_natural)
+        if len(labels) < 2:
+            raise InputError(f"classification needs at least two labels; the training data has {labels}")
+        weights = None
+        if chosen.class_weights == "balanced":
+            weights = [len(found) / (len(labels) * found.count(label)) for label in labels]
+        return cls(tokenizer, config, labels, chosen, weights=weights)
+
+    def settings(self) -> dict[str, Any]:
+        return {"labels": list(self.labels), **to_dict(self.options)}
+
+    @classmethod
+    def reopen(
+        cls, tokenizer: Tokenizer, config: EncoderConfig, settings: dict[str, Any]
+    ) -> "Classification":
+        options = {key: value for key, value in settings.items() if key != "labels"}
+        return cls(
+            tokenizer,
+            config,
+            settings["labels"],
+            from_dict(ClassificationOptions, options, where="task.json"),
+        )
+
+    def encode(self, example: TextExample | str) -> list[Window]:
+        """Return one window, or several if a long text is to be split."""
+        if isinstance(example, str):
+            example = TextExample(example)
+        number = -1 if example.label is None else self._number(example.label)
+        windows = fit_text(
+            self.tokenizer,
+            example.text,
+            example.pair,
+            max_length=self.max_length,
+            on_long=self.options.on_long,
+        )
+        zero = np.zeros(1, np.int64)
+        return [Window(tokens, rows=zero, labels=zero + number, units=zero) for tokens in windows]
+
+    def _number(self, label: str) -> int:
+        if label not in self.numbers:
+            raise InputError(
+                f"label {label!r} was never seen in training; known labels: {', '.join(self.labels)}"
+            )
+        return self.numbers[label]
+
+    def logits(self, encoder: Encoder, batch: Packed) -> Tensor:
+        """Return the scores (N, C) in float32."""
+        pooled_ND = pool(self.options.pooling, encoder(batch), batch.layout)
+        if self.options.pooling == "first":
+            pooled_ND = torch.tanh(self.dense(pooled_ND))
+        logits: Tensor = self.classifier(self.dropout(pooled_ND)).float()
+        return logits
+
+    def loss(self, encoder: Encoder, batch: Packed, targets: Targets) -> Loss:
+        total = nn.functional.cross_entropy(
+            self.logits(encoder, batch),
+            targets.labels,
+            weight=self.weights_C,
+            label_smoothing=self.options.label_smoothing,
+            reduction="sum",
+        )
+        return Loss({"loss": total}, targets.counts)
+
+    def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:
+        """Return the probabilities (C,) of each window."""
+        return list(self.logits(encoder, batch).softmax(-1).cpu().numpy())
+
+    def merge(self, example: Any, windows: Sequence[Window], predictions: Sequence[Any]) -> Classified:
+        mean_C = np.mean(predictions, axis=0)
+        probabilities = {label: float(p) for label, p in zip(self.labels, mean_C, strict=True)}
+        return Classified(self.labels[int(mean_C.argmax())], probabilities)
+
+    def score(self, answers: Sequence[Classified], examples: Sequence[TextExample]) -> dict[str, Any]:
+        """Return accuracy, macro-F1, the report by class and the confusion matrix."""
+        gold = [str(example.label) for example in examples]
+        predicted = [answer.label for answer in answers]
+        report = classification_report(gold, predicted, self.labels)
+        matrix = confusion_matrix(gold, predicted, self.labels)
+        return {
+            "accuracy": report["accuracy"],
+            "macro_f1": report["macro_f1"],
+            "per_class": report["per_class"],
+            "confusion": {"labels": list(self.labels), "counts": matrix.tolist()},
+        }
+
+
+def _natural(label: str) -> tuple[bool, float, str]:
+    """Sort numbers by value before words by letter."""
+    try:
+        return (False, float(label), label)
+    except ValueError:
+        return (True, 0.0, label)

@@ -1,0 +1,149 @@
+"""A model is an encoder and a task: what is trained, saved, opened and asked.
+
+Letters: N windows, T tokens.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from minibert.checkpoint import WEIGHTS, load_tensors, published, read_json, save_tensors, write_json
+from minibert.errors import InputError
+from minibert.model.config import EncoderConfig
+from minibert.model.encoder import Encoder
+from minibert.packed import Packed
+from minibert.tasks.classification import Classification
+from minibert.tasks.masked_lm import MaskedLM
+from minibert.tasks.tagging import Tagging
+from minibert.tasks.task import Loss, Targets, Task, Window
+from minibert.text.loading import load_tokenizer
+
+TASKS: dict[str, type[Task]] = {task.name: task for task in (MaskedLM, Classification, Tagging)}
+
+
+class Model(nn.Module):
+    """An encoder and a task.
+
+    >>> model = load("runs/clf")                        # doctest: +SKIP
+    >>> model.predict(["what a film"])[0].label         # doctest: +SKIP
+    'positive'
+    """
+
+    def __init__(self, encoder: Encoder, task: Task) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.task = task
+
+    def forward(self, batch: Packed, targets: Targets) -> Loss:
+        return self.task.loss(self.encoder, batch, targets)
+
+    @torch.no_grad()
+    def predict(
+        self, examples: Sequence[Any], batch_tokens: int = 8192, *, progress: bool = False
+    ) -> list[Any]:
+        """Answer each example (or bare text), in order.
+
+        Windows are sorted by length and packed, at most `batch_tokens` at a time (a longer one goes alone).
+        """
+        self.eval()
+        device = next(self.parameters()).device
+        windows = [self.task.encode(example) for example in examples]
+        flat = [(number, place) for number, parts in enumerate(windows) for place in range(len(parts))]
+        flat.sort(key=lambda at: len(windows[at[0]][at[1]]))
+        predictions: list[list[Any]] = [[None] * len(parts) for parts in windows]
+        with tqdm(total=len(flat), desc="predict", unit="text", disable=not progress) as bar:
+            for group in _groups(flat, windows, batch_tokens):
+                parts = [windows[number][place] for number, place in group]
+                batch = pack(parts).to(device)
+                for (number, place), answer in zip(
+                    group, self.task.predict(self.encoder, batch, parts), strict=True
+                ):
+                    predictions[number][place] = answer
+                bar.update(len(group))
+        return [self.task.merge(*parts) for parts in zip(examples, windows, predictions, strict=True)]
+
+    def evaluate(self, examples: Sequence[Any], batch_tokens: int = 8192) -> dict[str, Any]:
+        """Predict the examples and compare with their labels; the first key is the task's main metric."""
+        return self.task.score(self.predict(examples, batch_tokens), examples)
+
+    @torch.no_grad()
+    def evaluate_loss(self, micro_batches: Iterable[tuple[Packed, Targets]]) -> float:
+        """Return the mean loss over micro-batches, each unit counting alike."""
+        self.eval()
+        device = next(self.parameters()).device
+        total, units = 0.0, 0
+        for batch, targets in micro_batches:
+            loss = self(batch.to(device), targets.to(device))
+            count = sum(loss.counts.values())
+            total += loss.mean().item() * count
+            units += count
+        return total / max(1, units)
+
+    def write(self, folder: Path) -> None:
+        """Write the model's files into a folder that exists."""
+        write_json(folder / "config.json", self.encoder.config.to_dict())
+        write_json(folder / "task.json", {"task": self.task.name, **self.task.settings()})
+        self.task.tokenizer.save(folder)
+        save_tensors(folder / WEIGHTS, dict(self.state_dict()))
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model to a folder that is whole or absent; an older one there is replaced."""
+        with published(folder) as beside:
+            self.write(beside)
+
+
+def pack(windows: Sequence[Window]) -> Packed:
+    """Pack the tokens of windows, as they are."""
+    return Packed.of([w.tokens.ids for w in windows], [w.tokens.segments for w in windows])
+
+
+def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
+    """Open a model that `save` wrote; raises InputError where a file is missing, damaged or foreign."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    config = EncoderConfig.from_dict(read_json(folder / "config.json"), str(folder / "config.json"))
+    settings = read_json(folder / "task.json")
+    name = settings.pop("task", None)
+    if name not in TASKS:
+        raise InputError(f"{folder / 'task.json'}: task {name!r} is unknown; known tasks: {', '.join(TASKS)}")
+    model = Model(Encoder(config), TASKS[name].reopen(load_tokenizer(folder), config, settings))
+    load_weights(model, folder)
+    return model.to(device).eval()
+
+
+def load_weights(module: nn.Module, folder: Path, *, prefix: str = "") -> None:
+    """Fill a module with the weights of a checkpoint whose names begin with `prefix`."""
+    tensors = load_tensors(folder / WEIGHTS)
+    kept = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    expected = module.state_dict()
+    for name in sorted(expected.keys() ^ kept.keys()):
+        where = "missing from" if name in expected else "not wanted by the config but in"
+        raise InputError(f"weight {prefix}{name} is {where} {folder / WEIGHTS}")
+    for name, tensor in kept.items():
+        if tensor.shape != expected[name].shape:
+            raise InputError(
+                f"{folder / WEIGHTS}: weight {prefix}{name} has shape {tuple(tensor.shape)}, "
+                f"the config asks for {tuple(expected[name].shape)}"
+            )
+    module.load_state_dict(kept)
+
+
+def _groups(
+    flat: Sequence[tuple[int, int]], windows: Sequence[Sequence[Window]], capacity: int
+) -> Iterator[list[tuple[int, int]]]:
+    group: list[tuple[int, int]] = []
+    tokens = 0
+    for number, place in flat:
+        size = len(windows[number][place])
+        if group and tokens + size > capacity:
+            yield group
+            group, tokens = [], 0
+        group.append((number, place))
+        tokens += size
+    if group:
+        yield group

@@ -1,0 +1,160 @@
+"""What a task is: six verbs between what a person gives and what a person gets.
+
+    encode    an example               -> one or more windows of tokens
+    collate   windows                  -> a packed batch and its targets
+    loss      encoder, batch, targets  -> named sums and counts
+    predict   encoder, batch, windows  -> something for each window
+    merge     an example's windows     -> its answer, which a person reads
+    score     answers, examples        -> {"accuracy": 0.93}
+
+A task owns its head, its tokenizer and its labels. In training only `Model.forward` calls `loss`.
+
+Letters: T tokens, M rows that are read, D hidden size.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from minibert.model.config import EncoderConfig
+from minibert.model.encoder import Encoder
+from minibert.packed import Packed
+from minibert.text.encoded import Encoded
+from minibert.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Window:
+    """A run of tokens that the encoder sees at once, and which of its rows are asked for an answer.
+
+    tokens  the tokens, special ones included
+    rows    (m,) places in this window whose hidden states are read
+    labels  (m,) class wanted at each of them, -1 where nobody knows
+    units   (m,) which part of the example each row answers for (the word, in tagging)
+    """
+
+    tokens: Encoded
+    rows: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    units: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+def rows_of(windows: Sequence[Window]) -> Tensor:
+    """Return the rows (M,) that the windows ask for, counted in the packed batch."""
+    starts = np.cumsum([0, *map(len, windows)])
+    rows = [start + window.rows for start, window in zip(starts, windows, strict=False)]
+    return torch.from_numpy(np.concatenate(rows))
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The rows of a packed batch that are read, and the class wanted at each.
+
+    positions  (M,) int64, rows of the hidden states (T, D)
+    labels     (M,) int64
+    lengths    how many of the rows belong to each window
+    """
+
+    positions: Tensor
+    labels: Tensor
+    lengths: tuple[int, ...] = ()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many units each term of the loss is a sum over: known before the forward pass."""
+        return {"loss": self.labels.shape[0]}
+
+    def to(self, device: torch.device | str) -> "Targets":
+        return Targets(self.positions.to(device), self.labels.to(device), self.lengths)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Named terms, each the sum over some units; what they are divided by is decided by the caller.
+
+    Dividing by the units of a whole step, not of a micro-batch, is what makes gradient accumulation exact.
+    """
+
+    sums: dict[str, Tensor]
+    counts: dict[str, int]
+    weights: dict[str, float] = field(default_factory=dict)
+
+    def mean(self, counts: dict[str, int] | None = None) -> Tensor:
+        """Return the weighted sum of all terms, each divided by its count (of the whole step, if given)."""
+        counts = counts or self.counts
+        terms = [
+            total * (self.weights.get(name, 1.0) / max(1, counts[name])) for name, total in self.sums.items()
+        ]
+        return torch.stack(terms).sum()
+
+
+class Task(nn.Module, ABC):
+    """A task with its head. Subclasses are final and are named in `minibert.tasks.model.TASKS`."""
+
+    name: ClassVar[str]
+
+    def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+
+    @classmethod
+    @abstractmethod
+    def read(cls, path: str | Path) -> list[Any]:
+        """Read a file of this task's examples."""
+
+    @classmethod
+    @abstractmethod
+    def build(
+        cls, tokenizer: Tokenizer, config: EncoderConfig, examples: Sequence[Any], options: dict[str, Any]
+    ) -> "Task":
+        """Make the task, with a new head, for these examples; raises InputError for an unknown option."""
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Return what task.json keeps: enough for the class to be made again with `reopen`."""
+
+    @classmethod
+    @abstractmethod
+    def reopen(cls, tokenizer: Tokenizer, config: EncoderConfig, settings: dict[str, Any]) -> "Task":
+        """Make the task from what `settings` returned, its head not yet loaded."""
+
+    @abstractmethod
+    def encode(self, example: Any) -> list[Window]:
+        """Turn one example into the windows that the encoder will see."""
+
+    def collate(
+        self, windows: Sequence[Window], seed: int, step: int, progress: float
+    ) -> tuple[Packed, Targets]:
+        """Pack windows into a batch; random choices are a pure function of (seed, step).
+
+        `progress` is the share of training that is done, for schedules.
+        """
+        batch = Packed.of([w.tokens.ids for w in windows], [w.tokens.segments for w in windows])
+        labels = torch.from_numpy(np.concatenate([window.labels for window in windows]))
+        return batch, Targets(rows_of(windows), labels, tuple(len(window.rows) for window in windows))
+
+    @abstractmethod
+    def loss(self, encoder: Encoder, batch: Packed, targets: Targets) -> Loss:
+        """Return the summed loss over the targets."""
+
+    @abstractmethod
+    def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:
+        """Return something for each window, on the CPU."""
+
+    @abstractmethod
+    def merge(self, example: Any, windows: Sequence[Window], predictions: Sequence[Any]) -> Any:
+        """Join what was predicted for the windows of one example into its answer."""
+
+    @abstractmethod
+    def score(self, answers: Sequence[Any], examples: Sequence[Any]) -> dict[str, Any]:
+        """Compare answers with examples whose labels are known; the first key is the main metric."""

@@ -1,0 +1,54 @@
+"""Fitting a text into what the model can see at once: cut it off, split it, or refuse it."""
+
+from minibert.errors import InputError
+from minibert.text.encoded import Encoded
+from minibert.text.tokenizer import Tokenizer
+
+
+def spread(length: int, room: int, overlap: int) -> list[tuple[int, int]]:
+    """Cut [0, length) into runs of at most `room` that overlap by `overlap`; the last ends at the end.
+
+    >>> spread(10, 6, 2)
+    [(0, 6), (4, 10)]
+    """
+    if length <= room:
+        return [(0, length)]
+    starts = list(range(0, length - room, room - overlap)) + [length - room]
+    return [(start, start + room) for start in starts]
+
+
+def fit_text(
+    tokenizer: Tokenizer, text: str, pair: str | None, *, max_length: int, on_long: str
+) -> list[Encoded]:
+    """Return the text (and its pair) with special tokens, in windows of at most `max_length` tokens.
+
+    "truncate" shortens the longer of the two until both fit; "split" gives windows over the first text, with
+    the pair in each; "error" raises InputError with the length.
+    """
+    first = tokenizer.encode(text)
+    second = None if pair is None else tokenizer.encode(pair)
+    room = max_length - (2 if second is None else 3)
+    length = len(first) + (0 if second is None else len(second))
+    if length <= room:
+        return [tokenizer.build(first, second)]
+    if on_long == "error":
+        raise InputError(
+            f"a text has {length} tokens and the model takes {room}: {text[:60]!r}...; "
+            "use on_long truncate or split, or a larger max_length"
+        )
+    if on_long == "truncate":
+        kept = _shares(len(first), 0 if second is None else len(second), room)
+        return [tokenizer.build(first[: kept[0]], None if second is None else second[: kept[1]])]
+    if second is not None:
+        second = second[: room // 2]
+        room -= len(second)
+    return [tokenizer.build(first[start:end], second) for start, end in spread(len(first), room, 0)]
+
+
+def _shares(first: int, second: int, room: int) -> tuple[int, int]:
+    """Share the room between two texts: the shorter is kept whole if it needs at most half."""
+    if second <= room // 2:
+        return room - second, second
+    if first <= room - room // 2:
+        return first, room - first
+    return room - room // 2, room // 2

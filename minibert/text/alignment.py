@@ -1,0 +1,72 @@
+"""From pieces of a normalised text back to characters of the original one, and the numbers of words.
+
+SentencePiece normalises before it cuts ("ﬁ" becomes "fi", "㍿" four ideographs, "e" and a combining accent
+one "é") and shows each space as the mark U+2581. Three scales meet here: the bytes of the normalised text,
+which pieces and byte pieces share out; its characters; and the characters of the original text.
+
+Ideographs are Han: unified and compatibility ideographs with their extensions, the iteration mark and zero.
+Kana and hangul are not: they are spelt, and pieces of several syllables are as sensible as in any alphabet.
+"""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+MARK = "\u2581"
+
+# Where Han begins and stops, in turn: 々 to 〇, extension A, unified, compatibility, planes 2 and 3.
+_HAN_BORDERS = (0x3005, 0x3008, 0x3400, 0x4DC0, 0x4E00, 0xA000, 0xF900, 0xFB00, 0x20000, 0x3FFFE)
+_HAN_RANGES = zip(_HAN_BORDERS[::2], _HAN_BORDERS[1::2], strict=True)
+IDEOGRAPH = re.compile("[" + "".join(f"{chr(start)}-{chr(stop - 1)}" for start, stop in _HAN_RANGES) + "]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def without_surrogates(text: str) -> str:
+    """Replace half characters, which UTF-8 cannot say, by U+FFFD; positions stay the same."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+def locate_pieces(
+    widths: np.ndarray, normalized: str, *, origins: Sequence[int], ideographs_alone: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the original span and the word number of each of n pieces.
+
+    widths      (n,) UTF-8 bytes of each piece; together they are the normalised text of m characters
+    origins     (m + 1,) where each normalised character began in the original text, and where the text ended
+    Returns (n, 2) and (n,) int32.
+    """
+    code_points = np.frombuffer(normalized.encode("utf-32-le"), np.uint32)
+    bytes_each = 1 + (code_points >= 0x80) + (code_points >= 0x800) + (code_points >= 0x10000)
+    character_of_byte = np.repeat(np.arange(len(code_points)), bytes_each)
+    stops = np.cumsum(widths)
+    first, last = character_of_byte[stops - widths], character_of_byte[stops - 1]
+    marks = code_points == ord(MARK)
+    spans = _span(first, last, marks=marks, origins=np.asarray(origins))
+    return spans, _number_words(code_points, marks, ideographs_alone=ideographs_alone)[last]
+
+
+def _span(first: np.ndarray, last: np.ndarray, *, marks: np.ndarray, origins: np.ndarray) -> np.ndarray:
+    """Find the original characters behind the normalised ones first .. last, marks at the edges left out."""
+    size = len(marks)
+    order = np.arange(size)
+    next_letter = np.minimum.accumulate(np.where(marks, size, order)[::-1])[::-1]
+    last_letter = np.maximum.accumulate(np.where(marks, -1, order))
+    # A character ends where the next one that came from another place begins.
+    ends = origins[np.minimum(np.searchsorted(origins, origins, side="right"), size)]
+    first, last = next_letter[first], last_letter[last]
+    starts = origins[first]
+    return np.stack([starts, np.where(last < first, starts, ends[last])], axis=1).astype(np.int32)
+
+
+def _number_words(code_points: np.ndarray, marks: np.ndarray, *, ideographs_alone: bool) -> np.ndarray:
+    """Number the words of a normalised text: a number for each character, from 0."""
+    begins = marks.copy()
+    if ideographs_alone:
+        alone = np.searchsorted(_HAN_BORDERS, code_points, side="right") % 2 == 1
+        begins |= alone
+        begins[1:] |= alone[:-1]
+        begins[1:] &= ~marks[:-1]  # the mark has already begun this word
+        begins |= marks
+    begins[:1] = False
+    return np.cumsum(begins, dtype=np.int32)

@@ -1,0 +1,38 @@
+"""What a tokenizer makes of a text: ids, and where each of them came from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The n tokens of one text.
+
+    ids       (n,) int32, row numbers of the embedding table
+    offsets   (n, 2) int32, [start, end) in characters of the *original* text; (0, 0) for a special token
+    words     (n,) int32, number of the word that the token belongs to; -1 for a special token
+    segments  (n,) int8, 0 for the first text and its special tokens, 1 for the second
+    """
+
+    ids: np.ndarray
+    offsets: np.ndarray
+    words: np.ndarray
+    segments: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, part: slice) -> "Encoded":
+        """Cut out a run of tokens; offsets keep pointing into the whole text."""
+        return Encoded(self.ids[part], self.offsets[part], self.words[part], self.segments[part])
+
+
+def concatenate(parts: list[Encoded]) -> Encoded:
+    """Lay encoded texts end to end."""
+    return Encoded(
+        np.concatenate([part.ids for part in parts]),
+        np.concatenate([part.offsets for part in parts]),
+        np.concatenate([part.words for part in parts]),
+        np.concatenate([part.segments for part in parts]),
+    )

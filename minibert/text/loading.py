@@ -1,0 +1,35 @@
+"""Reopening a saved tokenizer of any kind: the one place that knows which kinds there are."""
+
+import json
+from pathlib import Path
+
+from minibert.errors import InputError
+from minibert.text.sentencepiece import SentencePieceTokenizer
+from minibert.text.tokenizer import SETTINGS_FILE, Tokenizer
+
+_OPENERS = {"sentencepiece": SentencePieceTokenizer.open}
+
+
+def load_tokenizer(folder: str | Path) -> Tokenizer:
+    """Open the tokenizer that `save` wrote into a folder.
+
+    Raises InputError if a file is missing or damaged, or the kind is unknown.
+
+    >>> tokenizer.save(Path("my-model"))
+    >>> load_tokenizer("my-model").encode_ids(["The cat sat."])
+    """
+    path = Path(folder) / SETTINGS_FILE
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            f"no tokenizer in {folder}: {path} is missing; give a folder made by save()"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(settings, dict):
+        raise InputError(f"{path} holds {settings!r}; a JSON object with the key 'kind' is wanted")
+    kind = settings.get("kind")
+    if not isinstance(kind, str) or kind not in _OPENERS:
+        raise InputError(f"{path}: kind {kind!r} is unknown; known kinds: {', '.join(_OPENERS)}")
+    return _OPENERS[kind](Path(folder), settings)

@@ -1,0 +1,59 @@
+"""The numbers of a training run, under the names of Hugging Face's training arguments."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from minibert.errors import InputError
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a model is trained.
+
+    max_steps -1 means num_train_epochs decides. warmup_steps wins over warmup_ratio where it is not zero.
+    layerwise_lr_decay 0.9 gives each layer 0.9 times the rate of the one above it (Sun et al., 2019).
+    freeze "encoder" trains the head alone; a number freezes the embeddings and that many lowest layers.
+    precision "auto" computes in bfloat16 where this machine is faster in it, else in float32.
+    """
+
+    learning_rate: float = 5e-4
+    weight_decay: float = 0.01
+    optim: Literal["adamw", "sgd", "muon"] = "adamw"
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.98
+    adam_epsilon: float = 1e-6
+    momentum: float = 0.95
+    muon_learning_rate: float = 0.02
+    max_grad_norm: float = 1.0
+    lr_scheduler_type: Literal["linear", "cosine", "warmup_stable_decay", "constant"] = "linear"
+    warmup_ratio: float = 0.06
+    warmup_steps: int = 0
+    decay_ratio: float = 0.2
+    layerwise_lr_decay: float = 1.0
+    freeze: int | Literal["encoder"] = 0
+    num_train_epochs: float = 3.0
+    max_steps: int = -1
+    train_batch_size: int = 32
+    gradient_accumulation_steps: int = 1
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    attention: str = "auto"
+    torch_compile: bool = False
+    seed: int = 0
+    logging_steps: int = 20
+    eval_steps: int = 0
+    save_steps: int = 0
+    early_stopping_patience: int = 0
+    metric_for_best_model: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "muon_learning_rate", "adam_epsilon", "num_train_epochs"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} {getattr(self, name)} must be above 0")
+        for name in ("train_batch_size", "gradient_accumulation_steps", "logging_steps"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} {getattr(self, name)} must be at least 1")
+        for name in ("warmup_ratio", "decay_ratio", "adam_beta1", "adam_beta2", "momentum"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} {getattr(self, name)} must be between 0 and 1")
+        if not 0 < self.layerwise_lr_decay <= 1:
+            raise InputError(f"layerwise_lr_decay {self.layerwise_lr_decay} must be above 0 and at most 1")

@@ -1,0 +1,163 @@
+"""The training loop: an object that a `for` iterates, each turn one optimiser step.
+
+    for step in Run(model, batches, config):
+        print(step.index, step.loss)
+
+A step's micro-batches are a pure function of (seed, step). Their losses are sums; each is divided by the
+counts of the whole step *before* the backward pass, so that 4 micro-batches of 8 give the gradient of 1
+batch of 32, however unequal their lengths. Logging, evaluation, saving and early stopping are the business
+of the caller.
+"""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from minibert.packed import Packed
+from minibert.tasks.model import Model
+from minibert.tasks.task import Targets
+from minibert.training.config import TrainingConfig
+from minibert.training.optimizer import freeze, make_optimizers
+from minibert.training.plan import CALIBRATION_STEPS, UNKNOWN, Clock, Plan
+from minibert.training.precision import choose_dtype
+from minibert.training.schedule import rate_at
+
+
+class Batches(Protocol):
+    """What the loop asks of data: the micro-batches of any step, as a pure function of its number."""
+
+    @property
+    def steps_per_epoch(self) -> int: ...
+
+    def at(self, step: int, progress: float) -> list[tuple[Packed, Targets]]: ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one optimiser step did; `index` counts from 1, `total` is the planned number of steps."""
+
+    index: int
+    total: int
+    loss: float
+    learning_rate: float
+    grad_norm: float
+    tokens: int
+    seconds: float
+
+
+class NotFinite(ArithmeticError):
+    """The loss or the gradient became infinite or not a number; the weights are those of the step before."""
+
+
+class Run:
+    """Trains a model on batches; iterate it.
+
+    budget  seconds from here to the last step, the caller's work between steps included; decides the number
+            of steps
+    plan    the plan of an earlier run, to be replayed; wins over `budget`
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        batches: Batches,
+        config: TrainingConfig,
+        *,
+        budget: float | None = None,
+        plan: Plan | None = None,
+    ) -> None:
+        layers = model.encoder.config.num_hidden_layers
+        freeze(model, layers, config.freeze)
+        self.model, self.batches, self.config = model, batches, config
+        self.device = next(model.parameters()).device
+        model.encoder.dtype = choose_dtype(config.precision, self.device)
+        model.encoder.use_attention(config.attention)
+        self.optimizers = make_optimizers(model, layers, config)
+        self.clock = Clock(budget) if budget is not None and plan is None else None
+        self.plan = plan or Plan(((0, self._planned_steps()),))
+        self.done = 0
+        self.stopped = False
+        self.forward: nn.Module | Any = torch.compile(model) if config.torch_compile else model
+
+    def _planned_steps(self) -> int:
+        if self.clock is not None:
+            return UNKNOWN
+        if self.config.max_steps > 0:
+            return self.config.max_steps
+        return max(1, math.ceil(self.config.num_train_epochs * self.batches.steps_per_epoch))
+
+    @property
+    def total(self) -> int:
+        """Planned number of steps."""
+        return self.plan.total(self.done)
+
+    def stop(self) -> None:
+        """End the run after the step that is being looked at."""
+        self.stopped = True
+
+    def __iter__(self) -> Iterator[Step]:
+        while self.done < self.total and not self.stopped:
+            self.model.train()
+            yield self._step()
+            self._plan_again()
+
+    def _step(self) -> Step:
+        start = time.perf_counter()
+        # Dropout too is a function of (seed, step): a resumed run draws what the whole run would have drawn.
+        torch.manual_seed(self.config.seed * 1_000_003 + self.done)
+        total = self.total
+        share = rate_at(self.done, total, self.config)
+        self.optimizers.set_rate(share)
+        loss, tokens = self._gradients(self.batches.at(self.done, self.done / total))
+        norm = float(nn.utils.clip_grad_norm_(self.optimizers.weights, self.config.max_grad_norm or math.inf))
+        if not math.isfinite(loss) or not math.isfinite(norm):
+            raise NotFinite(
+                f"step {self.done + 1}: loss {loss}, gradient norm {norm}; a lower learning_rate may help"
+            )
+        self.optimizers.step()
+        self.done += 1
+        seconds = time.perf_counter() - start
+        return Step(self.done, total, loss, self.config.learning_rate * share, norm, tokens, seconds)
+
+    def _gradients(self, micro_batches: list[tuple[Packed, Targets]]) -> tuple[float, int]:
+        """Add up the gradients of a step's micro-batches; return its mean loss and its tokens."""
+        counts: Counter[str] = Counter()
+        for _, targets in micro_batches:
+            counts.update(targets.counts)
+        loss = torch.zeros((), device=self.device)
+        for batch, targets in micro_batches:
+            part = self.forward(batch.to(self.device), targets.to(self.device)).mean(counts)
+            part.backward()
+            loss += part.detach()
+        return loss.item(), sum(batch.layout.tokens for batch, _ in micro_batches)
+
+    def _plan_again(self) -> None:
+        """Under a budget: turn the clock into steps after the first steps, then at logged steps."""
+        if self.clock is None:
+            return
+        self.clock.tick(self.done)
+        logged = self.done % self.config.logging_steps == 0 and self.done > CALIBRATION_STEPS
+        if logged or self.done == CALIBRATION_STEPS:
+            self.plan = self.plan.revise(self.done, self.clock.total(self.done))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs beside the weights."""
+        return {"done": self.done, "plan": self.plan.entries, "optimizers": self.optimizers.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was taken, by its plan; the weights are the caller's to restore."""
+        self.done = state["done"]
+        self.clock = None
+        self.plan = Plan(tuple(tuple(entry) for entry in state["plan"]))
+        self.optimizers.load_state_dict(state["optimizers"])
+
+
+def train(model: Model, batches: Batches, config: TrainingConfig, *, budget: float | None = None) -> Run:
+    """Return a run over `batches`; iterate it to train the model, one optimiser step a turn."""
+    return Run(model, batches, config, budget=budget)

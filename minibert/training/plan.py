@@ -1,0 +1,51 @@
+"""How many steps a run has: a number, or what fits into a clock budget.
+
+With a budget the first steps are measured, and the number is planned from their speed; it is planned again
+only at logged steps. Learning rate and masking rate depend on the planned number, so every plan is kept: a
+resumed or repeated run replays the plans instead of the clock and does exactly the same.
+"""
+
+import time
+from dataclasses import dataclass
+
+CALIBRATION_STEPS = 5
+UNKNOWN = 10_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The numbers of steps that were planned, and from which step on each was in force.
+
+    >>> Plan(((0, 100), (40, 90))).total(39), Plan(((0, 100), (40, 90))).total(40)
+    (100, 90)
+    """
+
+    entries: tuple[tuple[int, int], ...]
+
+    def total(self, step: int) -> int:
+        """Return the number of steps that was planned when `step` was taken."""
+        return [total for start, total in self.entries if start <= step][-1]
+
+    def revise(self, step: int, total: int) -> "Plan":
+        """Return the plan with a new number of steps from `step` on."""
+        kept = tuple(entry for entry in self.entries if entry[0] < step)
+        return Plan((*kept, (step, total)))
+
+
+class Clock:
+    """Turns a budget in seconds of wall clock into a number of steps, from the speed of the steps so far."""
+
+    def __init__(self, budget: float) -> None:
+        self.budget = budget
+        self.start = self.first = time.perf_counter()
+
+    def tick(self, done: int) -> None:
+        """Note the end of a step; the first is slower than the rest (memory, caches) and sets no speed."""
+        if done <= 1:
+            self.first = time.perf_counter()
+
+    def total(self, done: int) -> int:
+        """Return how many steps the whole run can have when `done` are done: at least those."""
+        now = time.perf_counter()
+        seconds_per_step = (now - self.first) / max(1, done - 1)
+        return done + int(max(0.0, self.budget - (now - self.start)) / seconds_per_step)

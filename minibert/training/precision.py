@@ -1,0 +1,36 @@
+"""Which dtype to compute in on this machine.
+
+A GPU with matrix units for bfloat16 (compute capability 8 and up) uses them. A CPU is measured: bfloat16 is
+chosen where a matrix product of a layer's size is clearly faster in it, as with AMX, and never assumed.
+"""
+
+import time
+
+import torch
+
+CLEARLY_FASTER = 1.3
+
+
+def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """Return the dtype for "fp32", "bf16" or "auto"."""
+    if precision == "fp32":
+        return torch.float32
+    if precision == "bf16":
+        return torch.bfloat16
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float32
+    if device.type == "cpu":
+        faster = _product_seconds(torch.float32) / _product_seconds(torch.bfloat16)
+        return torch.bfloat16 if faster > CLEARLY_FASTER else torch.float32
+    return torch.float32
+
+
+def _product_seconds(dtype: torch.dtype) -> float:
+    """Return the best of five timings of one (2048, 256) x (256, 1024) product."""
+    left, right = torch.ones(2048, 256, dtype=dtype), torch.ones(1024, 256, dtype=dtype)
+    timings = []
+    for _ in range(6):
+        start = time.perf_counter()
+        torch.nn.functional.linear(left, right)
+        timings.append(time.perf_counter() - start)
+    return min(timings[1:])

@@ -1,0 +1,229 @@
+"""Every implementation of attention against loops in float64: values, gradients, dropout, borders."""
+
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from minibert.kernels.attention import attend
+from minibert.model.attention import MultiHeadAttention
+from minibert.packed import Layout
+
+sys.path.insert(0, str(Path(__file__).parent))
+from attention_oracle import loop_attention
+
+BACKENDS = ("cpu", "sdpa", "reference")
+CROSS = ("sdpa", "reference")
+LENGTHS = [7, 1, 0, 13, 7, 23]
+HEADS, SIZE = 3, 5
+SEEN = [(None, False), (None, True), (2, False), (0, False), (3, True), (22, False), (100, False)]
+
+
+def draw(lengths: list[int], memory: list[int] | None = None, seed: int = 3) -> list[Tensor]:
+    """Return q, k, v and an output gradient in float64."""
+    generator = torch.Generator().manual_seed(seed)
+    queries, keys = sum(lengths), sum(memory or lengths)
+    sizes = [queries, keys, keys, queries]
+    return [torch.randn(size, HEADS, SIZE, generator=generator, dtype=torch.float64) for size in sizes]
+
+
+def results(function, q: Tensor, k: Tensor, v: Tensor, grad: Tensor) -> list[Tensor]:
+    """Return the output and the three gradients in float64."""
+    leaves = [x.detach().clone().requires_grad_() for x in (q, k, v)]
+    output = function(*leaves)
+    gradients = torch.autograd.grad(output, leaves, grad)
+    return [x.detach().double() for x in (output, *gradients)]
+
+
+def expected(q: Tensor, k: Tensor, v: Tensor, grad: Tensor, **how) -> list[Tensor]:
+    return [torch.from_numpy(x) for x in loop_attention(*(np.asarray(x) for x in (q, k, v, grad)), **how)]
+
+
+def distance(found: Tensor, wanted: Tensor) -> float:
+    return float((found - wanted).norm() / wanted.norm().clamp(min=1e-30))
+
+
+@pytest.mark.parametrize(("window", "causal"), SEEN)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_values_and_gradients_are_those_of_the_loops(backend, dtype, window, causal):
+    inputs = draw(LENGTHS)
+    wanted = expected(*inputs, lengths=LENGTHS, window=window, causal=causal)
+    layout = Layout.of(LENGTHS)
+    found = results(
+        lambda q, k, v: attend(q, k, v, layout, window=window, causal=causal, backend=backend),
+        *(x.to(dtype) for x in inputs),
+    )
+    tolerance = 1e-13 if dtype == torch.float64 else 2e-6
+    for name, mine, truth in zip("output dq dk dv".split(), found, wanted, strict=True):
+        if truth.norm() < 1e-12:  # under window 0 the scores do not matter
+            assert mine.norm() < 1e-5, name
+        else:
+            assert distance(mine, truth) < tolerance, name
+
+
+@pytest.mark.parametrize("lengths", [[1], [0, 1, 0], [5], [11, 11], [0, 7], [2, 3, 17, 29, 31]])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_odd_batches_are_those_of_the_loops(backend, lengths):
+    inputs = draw(lengths)
+    wanted = expected(*inputs, lengths=lengths)
+    layout = Layout.of(lengths)
+    found = results(lambda q, k, v: attend(q, k, v, layout, backend=backend), *inputs)
+    for mine, truth in zip(found, wanted, strict=True):
+        torch.testing.assert_close(mine, truth, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("lengths", [[], [0], [0, 0]])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_batch_without_tokens_gives_no_rows(backend, lengths):
+    empty = torch.zeros(0, HEADS, SIZE)
+    assert attend(empty, empty, empty, Layout.of(lengths), backend=backend).shape == (0, HEADS, SIZE)
+
+
+@pytest.mark.parametrize("memory", [[5, 3, 2, 11, 7, 1], [13, 1, 0, 2, 3, 5], [4] * 6])
+@pytest.mark.parametrize("backend", CROSS)
+def test_cross_attention_is_that_of_the_loops(backend, memory):
+    inputs = draw(LENGTHS, memory)
+    wanted = expected(*inputs, lengths=LENGTHS, memory=memory)
+    layouts = Layout.of(LENGTHS), Layout.of(memory)
+    found = results(lambda q, k, v: attend(q, k, v, *layouts, backend=backend), *inputs)
+    for mine, truth in zip(found, wanted, strict=True):
+        torch.testing.assert_close(mine, truth, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("backend", CROSS)
+def test_a_query_whose_memory_is_empty_hears_nothing(backend):
+    q, k, v, grad = draw([3, 2], [0, 4])
+    layouts = Layout.of([3, 2]), Layout.of([0, 4])
+    output, *gradients = results(lambda q, k, v: attend(q, k, v, *layouts, backend=backend), q, k, v, grad)
+    assert (output[:3] == 0).all()
+    assert (gradients[0][:3] == 0).all()
+    assert all(x.isfinite().all() for x in (output, *gradients))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("window", "causal"), [(None, False), (4, False), (None, True)])
+def test_bfloat16_is_at_most_twice_as_far_off_as_plain_pytorch(backend, window, causal):
+    lengths = [31, 17, 29]
+    halves = [x.bfloat16() for x in draw(lengths)]
+    truth = expected(*(x.double() for x in halves), lengths=lengths, window=window, causal=causal)
+    layout = Layout.of(lengths)
+
+    def plain(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        outputs = []
+        for q1, k1, v1 in zip(*(x.split(lengths) for x in (q, k, v)), strict=True):
+            places = torch.arange(len(q1))
+            apart = places - places[:, None]
+            blocked = (apart.abs() > (window if window is not None else 10**6)) | (causal & (apart > 0))
+            scores = q1.transpose(0, 1) @ k1.permute(1, 2, 0) / math.sqrt(SIZE)
+            weights = scores.masked_fill(blocked, -math.inf).softmax(-1)
+            outputs.append((weights @ v1.transpose(0, 1)).transpose(0, 1))
+        return torch.cat(outputs)
+
+    theirs = results(plain, *halves)
+    mine = results(
+        lambda q, k, v: attend(q, k, v, layout, window=window, causal=causal, backend=backend), *halves
+    )
+    for name, a, b, wanted in zip("output dq dk dv".split(), mine, theirs, truth, strict=True):
+        assert distance(a, wanted) <= 2 * distance(b, wanted), name
+        assert distance(a, wanted) < 0.03, name
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(("window", "causal"), [(None, False), (2, False), (None, True)])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_packed_neighbours_do_not_change_a_sentence_forward_or_backward(backend, window, causal, dtype):
+    inputs = [x.to(dtype) for x in draw(LENGTHS)]
+
+    def run(lengths: list[int], *parts: Tensor) -> list[Tensor]:
+        layout = Layout.of(lengths)
+        return results(
+            lambda q, k, v: attend(q, k, v, layout, window=window, causal=causal, backend=backend), *parts
+        )
+
+    among = [x.split(LENGTHS) for x in run(LENGTHS, *inputs)]
+    alone_inputs = [x.split(LENGTHS) for x in inputs]
+    for number, length in enumerate(LENGTHS):
+        alone = run([length], *(x[number] for x in alone_inputs)) if length else []
+        for mine, others in zip(alone, among, strict=False):
+            tolerance = 1e-13 if dtype == torch.float64 else 2e-6
+            torch.testing.assert_close(mine, others[number], rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_gradient_between_two_documents_is_exactly_zero(backend, dtype, dropout):
+    q, k, v, grad = (x.to(dtype) for x in draw(LENGTHS))
+    layout = Layout.of(LENGTHS)
+    document = 3
+    outside = layout.sequence_T != document
+    grad[outside] = 0
+    output, *gradients = results(
+        lambda q, k, v: attend(q, k, v, layout, dropout=dropout, backend=backend), q, k, v, grad
+    )
+    assert output.isfinite().all()
+    for gradient in gradients:
+        assert (gradient[outside] == 0).all()
+        assert (gradient[~outside] != 0).any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_dropout_happens_in_training_and_never_in_evaluation(backend, dropout, dtype):
+    layer = MultiHeadAttention(HEADS * SIZE, HEADS, dropout=dropout)
+    quiet = MultiHeadAttention(HEADS * SIZE, HEADS)
+    quiet.load_state_dict(layer.state_dict())
+    layer.backend = quiet.backend = backend
+    layout = Layout.of(LENGTHS)
+    hidden = torch.randn(layout.tokens, HEADS * SIZE, dtype=dtype)
+    without = quiet(hidden, layout)
+    assert without.dtype == dtype
+    assert torch.equal(layer.eval()(hidden, layout), without)
+    assert torch.equal(layer.train()(hidden, layout), without) == (dropout == 0)
+
+
+@pytest.mark.parametrize(("window", "causal"), [(None, False), (1, False), (None, True)])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_mean_over_many_draws_of_dropout_is_the_output_without(backend, window, causal):
+    copies, length = 150 if backend == "reference" else 2000, 3
+    q, k, v, _ = (x.repeat(copies, 1, 1).float() for x in draw([length]))
+    layout = Layout.of([length] * copies)
+    shape = (copies, length, HEADS, SIZE)
+    how = {"window": window, "causal": causal, "backend": backend}
+    dropped = attend(q, k, v, layout, dropout=0.3, **how).view(shape)
+    without = attend(q, k, v, layout, **how).view(shape)[0]
+    error = dropped.std(0) / math.sqrt(copies)
+    assert ((dropped.mean(0) - without).abs() < 5 * error).all()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_dropout_drops_whole_weights_and_doubles_the_others(backend):
+    count = 997
+    q, k, v, grad = draw([1] * count)
+    layout = Layout.of([1] * count)
+    output, _, _, dv = results(
+        lambda q, k, v: attend(q, k, v, layout, dropout=0.5, backend=backend), q, k, v, grad
+    )
+    kept = (output != 0).all(-1, keepdim=True)
+    torch.testing.assert_close(output, torch.where(kept, 2 * v, 0.0))
+    torch.testing.assert_close(dv, torch.where(kept, 2 * grad, 0.0))
+    assert 0.45 < kept.double().mean() < 0.55
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_gradient_under_dropout_is_the_slope_of_the_same_draw(backend):
+    lengths = [3, 1, 2]
+    layout = Layout.of(lengths)
+
+    def same_draw(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        torch.manual_seed(5)
+        return attend(q, k, v, layout, dropout=0.5, backend=backend)
+
+    leaves = [x.requires_grad_() for x in draw(lengths)[:3]]
+    assert torch.autograd.gradcheck(same_draw, leaves, fast_mode=True)

@@ -1,0 +1,80 @@
+"""The choice of an attention implementation: pure, explained, and tested for machines that are not here."""
+
+import pytest
+import torch
+
+from minibert.errors import InputError
+from minibert.kernels.attention import Machine, Request, attend, choose
+from minibert.packed import Layout
+
+SHORT = Request(torch.float32, head_size=64, max_seqlen=128)
+CPU, GPU = Machine("cpu"), Machine("cuda")
+
+
+def test_the_cpu_takes_its_own_implementation_and_nothing_was_passed_over():
+    choice = choose(SHORT, CPU)
+    assert (choice.name, choice.refusals, str(choice)) == ("cpu", {}, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("request_", "machine", "reason"),
+    [
+        (SHORT, GPU, "cuda"),
+        (SHORT, Machine("mps"), "mps"),
+        (Request(torch.float16, 64, 128), CPU, "float16"),
+        (Request(torch.float32, 64, 1025), CPU, "1025"),
+        (Request(torch.float32, 64, 128, cross=True), CPU, "different lengths"),
+    ],
+)
+def test_what_the_cpu_implementation_refuses_goes_to_sdpa_with_a_reason(request_, machine, reason):
+    choice = choose(request_, machine)
+    assert choice.name == "sdpa"
+    assert reason in choice.refusals["cpu"]
+    assert str(choice) == f"sdpa (not cpu: {choice.refusals['cpu']})"
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+@pytest.mark.parametrize("window", [None, 64])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_training_shapes_all_have_the_fast_cpu_path(dtype, window, dropout):
+    request = Request(dtype, 32, 1024, window=window, dropout=dropout, causal=True)
+    assert choose(request, CPU).name == "cpu"
+
+
+def test_an_implementation_is_taken_by_name():
+    for name in ("cpu", "sdpa", "reference"):
+        assert choose(SHORT, CPU, backend=name).name == name
+
+
+def test_a_named_implementation_that_refuses_is_an_error_with_its_reason():
+    with pytest.raises(InputError, match=r"'cpu'.*2048"):
+        choose(Request(torch.float32, 64, 2048), CPU, backend="cpu")
+    with pytest.raises(InputError, match=r"'cpu'.*cuda"):
+        choose(SHORT, GPU, backend="cpu")
+
+
+def test_an_unknown_name_is_an_error_that_lists_the_known_ones():
+    with pytest.raises(InputError, match=r"'flash3'.*auto, cpu, sdpa, reference"):
+        choose(SHORT, CPU, backend="flash3")
+
+
+def test_the_choice_depends_on_its_arguments_alone():
+    before = torch.get_rng_state()
+    for request in (SHORT, Request(torch.float16, 8, 5000, causal=True)):
+        assert choose(request, GPU) == choose(request, GPU)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_attend_passes_the_name_on_and_refuses_likewise():
+    layout = Layout.of([2, 3])
+    q = torch.randn(5, 2, 4)
+    with pytest.raises(InputError, match="'nonsense'"):
+        attend(q, q, q, layout, backend="nonsense")
+    with pytest.raises(InputError, match="different lengths"):
+        attend(q, q, q, layout, layout, backend="cpu")
+
+
+def test_attend_over_more_than_1024_tokens_takes_the_path_without_stored_weights():
+    layout = Layout.of([1031])
+    q = torch.randn(1031, 1, 2)
+    torch.testing.assert_close(attend(q, q, q, layout), attend(q, q, q, layout, backend="reference"))

@@ -1,0 +1,186 @@
+"""What the documents say is true: their Python runs, their links lead somewhere, docstring examples hold.
+
+A block fenced as ```python runs in a folder that holds only the small files of `write_samples`; the blocks
+of one document share their names and run in order. A block fenced as ```python no-run is only compiled.
+"""
+
+import doctest
+import importlib
+import io
+import pydoc_data.topics
+import re
+import time
+import traceback
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+LINKED = [*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+FENCE = re.compile(r"^```(?P<language>[^\n`]*)\n(?P<code>.*?)^```\s*$", re.MULTILINE | re.DOTALL)
+CODE_SPAN = re.compile(r"`[^`\n]*`")
+LINK = re.compile(
+    r"""\]\(\s*<?(?P<inline>[^)\s>]+)|(?:src|href)="(?P<html>[^"]+)"|^\[[^\]]+\]:\s*(?P<foot>\S+)""", re.M
+)
+ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|#|//")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced piece of Python; `line` is that of its first line of code."""
+
+    code: str
+    line: int
+    runs: bool
+
+
+def python_blocks(text: str) -> list[Block]:
+    """Find the fenced blocks of Python in a document."""
+    return [
+        Block(match["code"], text[: match.start("code")].count("\n") + 1, "no-run" not in match["language"])
+        for match in FENCE.finditer(text)
+        if match["language"].split()[:1] == ["python"]
+    ]
+
+
+def run_document(path: Path) -> None:
+    """Run the blocks of a document in the current folder; fail with line and seconds of each block."""
+    names: dict[str, object] = {"__name__": "__main__"}
+    seconds = []
+    for block in python_blocks(path.read_text("utf-8")):
+        begin = time.perf_counter()
+        try:
+            code = compile("\n" * (block.line - 1) + block.code, str(path), "exec")
+            if block.runs:
+                exec(code, names)
+        except (Exception, SystemExit):  # noqa: BLE001 - whatever a document raises is a broken document
+            seconds.append(f"line {block.line}: {time.perf_counter() - begin:.1f} s")
+            pytest.fail(f"{path.name}, {'; '.join(seconds)}\n{traceback.format_exc()}", pytrace=False)
+        seconds.append(f"line {block.line}: {time.perf_counter() - begin:.1f} s")
+
+
+def broken_links(path: Path) -> list[str]:
+    """Find relative links of a document that lead to no file; what stands in code is no link."""
+    text = FENCE.sub(lambda match: "\n" * match[0].count("\n"), path.read_text("utf-8"))
+    text = CODE_SPAN.sub("", text)
+    found = []
+    for match in LINK.finditer(text):
+        target = match[match.lastgroup or 0]
+        if not ELSEWHERE.match(target) and not (path.parent / target.split("#")[0]).exists():
+            line = text[: match.start(match.lastgroup or 0)].count("\n") + 1
+            found.append(f"{path.name}:{line}: {target} is not there")
+    return found
+
+
+def run_examples(module: ModuleType) -> tuple[int, str]:
+    """Run the examples in a module's docstrings; return how many there were, and what went wrong."""
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    report = io.StringIO()
+    for test in doctest.DocTestFinder().find(module):
+        with redirect_stdout(io.StringIO()):
+            runner.run(test, out=report.write)
+    return runner.tries, report.getvalue()
+
+
+def write_samples(folder: Path) -> None:
+    """Write what documents may speak of: corpus.txt, train.csv, dev.csv and test.csv."""
+    corpus = "\n".join(pydoc_data.topics.topics.values())
+    (folder / "corpus.txt").write_text(corpus, "utf-8")
+    words = {
+        "positive": ("wonderful", "moving", "clever", "funny", "warm", "fine", "brilliant", "tender"),
+        "negative": ("dull", "tired", "clumsy", "empty", "cold", "poor", "tedious", "shallow"),
+    }
+    things = {"train.csv": ("film", "story", "cast", "script"), "dev.csv": ("plot",), "test.csv": ("ending",)}
+    for name, nouns in things.items():
+        rows = [f"a {word} {noun},{label}" for noun in nouns for label in words for word in words[label]]
+        (folder / name).write_text("\n".join(["text,label", *rows, ""]), "utf-8")
+
+
+def modules_with_examples() -> list[str]:
+    """Name the modules of minibert whose text holds an interactive example."""
+    paths = [path for path in sorted((ROOT / "minibert").rglob("*.py")) if ">>> " in path.read_text("utf-8")]
+    return [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in paths
+    ]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_python_in_a_document_runs(path, tmp_path, monkeypatch):
+    write_samples(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    run_document(path)
+
+
+@pytest.mark.parametrize("path", LINKED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_links_of_a_document_lead_somewhere(path):
+    assert broken_links(path) == []
+
+
+@pytest.mark.parametrize("name", modules_with_examples())
+def test_the_examples_in_docstrings_hold(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tries, report = run_examples(importlib.import_module(name))
+    assert not report, report
+    assert tries, f"{name} shows an example that doctest does not find; is it in a comment?"
+
+
+# The checks themselves: each must find what it is there to find.
+
+
+def document(folder: Path, text: str) -> Path:
+    """Write a small document; @ stands for the three backticks of a fence."""
+    path = folder / "page.md"
+    path.write_text(text.replace("@", "```"), "utf-8")
+    return path
+
+
+def test_blocks_share_names_and_other_languages_are_left_alone(tmp_path):
+    page = document(tmp_path, "@python\nx = 1\n@\n@bash\nrm x\n@\n@\nraise\n@\n@python\nassert x == 1\n@\n")
+    assert [block.line for block in python_blocks(page.read_text("utf-8"))] == [2, 11]
+    run_document(page)
+
+
+@pytest.mark.parametrize("last", ["raise ValueError('seven')", "raise SystemExit(2)", "x ="])
+def test_a_failing_block_is_reported_with_its_line_and_time(tmp_path, last):
+    page = document(tmp_path, f"# Title\n\n@python\nx = 1\n@\n\n@python\n\n{last}\n@\n")
+    with pytest.raises(pytest.fail.Exception) as failure:
+        run_document(page)
+    assert re.search(r"page\.md, line 4: \d+\.\d s; line 8: \d+\.\d s", str(failure.value))
+    assert "line 9" in str(failure.value)
+
+
+def test_a_block_marked_no_run_is_compiled_only(tmp_path):
+    run_document(document(tmp_path, "@python no-run\nraise ValueError\n@\n"))
+    with pytest.raises(pytest.fail.Exception, match="SyntaxError"):
+        run_document(document(tmp_path, "@python no-run\nx =\n@\n"))
+
+
+def test_a_broken_link_is_found_and_a_good_one_is_not(tmp_path):
+    (tmp_path / "there.md").touch()
+    text = (
+        "[a](there.md#part) [b](https://example.org/x) [c](#here) `[d](code.md)` [e](<there.md>)\n"
+        '@python\nx = "[f](fence.md)"\n@\n[g](gone.md "title")\n<img src="gone.svg">\n[h]: lost.md\n'
+    )
+    found = broken_links(document(tmp_path, text))
+    assert found == [
+        "page.md:5: gone.md is not there",
+        "page.md:6: gone.svg is not there",
+        "page.md:7: lost.md is not there",
+    ]
+
+
+def test_a_wrong_docstring_example_is_reported():
+    module = ModuleType("small", ">>> 1 + 1\n2\n>>> 1 + 2\n4\n")
+    tries, report = run_examples(module)
+    assert tries == 2
+    assert "Expected:\n    4\nGot:\n    3" in report
+
+
+def test_the_samples_are_complete(tmp_path):
+    write_samples(tmp_path)
+    assert (tmp_path / "corpus.txt").stat().st_size > 300_000
+    assert len((tmp_path / "train.csv").read_text("utf-8").splitlines()) == 1 + 4 * 2 * 8
