@@ -1,11 +1,12 @@
 """Freed memory is kept for the next step instead of being given back to the system.
 
-A training step allocates and frees the same large blocks again and again. glibc hands blocks of that size back to
-the system at once, so that every step pays anew for fresh pages, each of them cleared by the kernel. Told to keep
-them, it serves the next step from pages that are there already. The price is that the process never shrinks.
+A training step allocates and frees the same large blocks again and again. glibc hands blocks of that size
+back to the system at once, so that every step pays anew for fresh pages, each of them cleared by the kernel.
+Told to keep them, it serves the next step from pages that are there already. The price is that the process
+never shrinks.
 
-Backward passes run in a thread of their own, and a second arena can hold no block above 64 MB: hence one arena.
-The numbers are those of glibc's malloc.h. Elsewhere (macOS, Windows, musl) nothing is changed.
+Backward passes run in a thread of their own, and a second arena can hold no block above 64 MB: hence one
+arena. The numbers are those of glibc's malloc.h. Elsewhere (macOS, Windows, musl) nothing is changed.
 """
 
 import ctypes
@@ -35,4 +36,5 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False
-    return all([mallopt(name, value) == 1 for name, value in SETTINGS])
+    accepted = [mallopt(name, value) == 1 for name, value in SETTINGS]
+    return all(accepted)

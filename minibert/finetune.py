@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from minibert.checkpoint import read_json, write_json
-from minibert.config import from_dict, group, to_dict
+from minibert.config import from_dict, group, parse_seconds, to_dict
 from minibert.data.batches import ExampleBatches
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
@@ -67,6 +67,7 @@ def finetune(
     train: str | Path | Sequence[Any],
     validation: str | Path | Sequence[Any] | None = None,
     output_dir: str | Path,
+    budget: str | float | None = None,
     settings: dict[str, Any] | None = None,
     overwrite_output_dir: bool = False,
 ) -> Model:
@@ -74,6 +75,7 @@ def finetune(
 
     task               classification or tagging
     train, validation  files, or lists of examples
+    budget             at most so many seconds ("90s"): fewer epochs on a slow machine, never more
     settings           dotted keys such as {"train.num_train_epochs": 5, "task.pooling": "mean"}
 
     Returns the model of the best validation epoch (of the last one without validation data). Raises
@@ -89,7 +91,8 @@ def finetune(
         made.task.encode(example)
     output = claim(output_dir, overwrite=overwrite_output_dir)
     batches = batches_of(made.task, rows, chosen.train)
-    follow(Run(made, batches, chosen.train), held, output, settings=chosen)
+    run = Run(made, batches, chosen.train, budget=None if budget is None else parse_seconds(budget))
+    follow(run, held, output, settings=chosen)
     return made.eval()
 
 
@@ -124,12 +127,7 @@ def open_for_task(folder: Path, kind: type[Task], examples: Sequence[Any], *, se
 def batches_of(task: Task, examples: Sequence[Any], config: TrainingConfig) -> ExampleBatches[Window, Any]:
     """Encode the examples once and make their batches; say how many did not fit whole."""
     windows = [task.encode(example) for example in examples]
-    split = sum(len(parts) > 1 for parts in windows)
-    cut = sum(len(window) == task.max_length for parts in windows if len(parts) == 1 for window in parts)
-    print(
-        f"  {len(examples):,} examples; {split:,} split, {cut:,} cut off at {task.max_length} tokens",
-        file=sys.stderr,
-    )
+    tell_long(windows, task.max_length)
     return ExampleBatches(
         [window for parts in windows for window in parts if len(window.rows)],
         task.collate,
@@ -139,11 +137,20 @@ def batches_of(task: Task, examples: Sequence[Any], config: TrainingConfig) -> E
     )
 
 
+def tell_long(windows: Sequence[Sequence[Window]], max_length: int) -> None:
+    """Say on stderr how many examples did not fit into the model whole."""
+    split = sum(len(parts) > 1 for parts in windows)
+    cut = sum(len(window) == max_length for parts in windows if len(parts) == 1 for window in parts)
+    told = f"{len(windows):,} examples; {split:,} split, {cut:,} cut off at {max_length} tokens"
+    print("  " + told, file=sys.stderr)
+
+
 def follow(run: Run, held: Sequence[Any], output: Path, *, settings: Settings) -> None:
     """Drive a run to its end: log, validate, keep the best weights, stop early if asked to."""
     task = run.model.task
     facts = describe(run, task.max_length, run.config.train_batch_size * task.max_length)
     print(header({task.name: str(output), **facts}), file=sys.stderr)
+    record = {"kind": "finetune", "settings": to_dict(settings), "machine": machine(), **facts}
     best = Best(settings.train.metric_for_best_model)
     every = settings.train.eval_steps or run.batches.steps_per_epoch
     options = settings.data
@@ -165,15 +172,13 @@ def follow(run: Run, held: Sequence[Any], output: Path, *, settings: Settings) -
                     if patience and best.waited >= patience:
                         run.stop()
         except NotFinite as error:
-            best.restore(run.model)
-            publish_model(run.model, output)
+            finish(run, best, output, record=record)
             raise InputError(f"{error}; the best weights before that step are in {output}") from error
         except KeyboardInterrupt:
+            finish(run, best, output, record=record)
             print(f"\nstopped at step {run.done}; the best model so far is in {output}", file=sys.stderr)
-        best.restore(run.model)
-        publish_model(run.model, output)
-        record = {"kind": "finetune", "settings": to_dict(settings), "machine": machine(), **facts}
-        write_json(output / "run.json", {**record, "steps_done": run.done, "best": best.record})
+            raise
+        finish(run, best, output, record=record)
 
 
 class Best:
@@ -205,3 +210,10 @@ class Best:
         """Give the model its best weights back, if any were kept."""
         if self.weights is not None:
             model.load_state_dict(self.weights)
+
+
+def finish(run: Run, best: Best, output: Path, *, record: dict[str, Any]) -> None:
+    """Leave the best model and the record of its run in the output folder."""
+    best.restore(run.model)
+    publish_model(run.model, output)
+    write_json(output / "run.json", {**record, "steps_done": run.done, "best": best.record})

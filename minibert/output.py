@@ -15,21 +15,28 @@ from minibert.tasks.model import Model, load_weights
 from minibert.training.loop import Run
 from minibert.training.state import save_state
 
+MARK = ".minibert"
+
+
+def check_free(output: Path, *, resume: bool = False, overwrite: bool = False) -> None:
+    """Raise InputError if a run may not use the output folder: it holds something already, or is a file."""
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output} is a file; an output directory is wanted")
+    used = output.is_dir() and any(path.name != MARK for path in output.iterdir())
+    if used and not (resume or overwrite):
+        raise InputError(f"{output} is not empty; choose another, or --overwrite-output-dir, or --resume")
+    if used and overwrite and not resume and not (output / MARK).exists():
+        raise InputError(f"{output} was not made by minibert and is not overwritten; choose another")
+
 
 def claim(output_dir: str | Path, *, resume: bool = False, overwrite: bool = False) -> Path:
     """Return the output folder, made if need be; refuse one that is in use already."""
     output = Path(output_dir)
-    if output.exists() and not output.is_dir():
-        raise InputError(f"{output} is a file; an output directory is wanted")
-    used = output.is_dir() and any(output.iterdir())
-    if used and not (resume or overwrite):
-        raise InputError(f"{output} is not empty; choose another, or --overwrite-output-dir, or --resume")
-    if used and overwrite and not resume:
-        known = {"config.json", "log.jsonl", "run.json", "corpus", "tokenizer", "report.json"}
-        if not known & {path.name for path in output.iterdir()}:
-            raise InputError(f"{output} holds something else than a run of minibert and is not overwritten")
+    check_free(output, resume=resume, overwrite=overwrite)
+    if overwrite and not resume and output.exists():
         shutil.rmtree(output)
     output.mkdir(parents=True, exist_ok=True)
+    (output / MARK).touch()
     return output
 
 

@@ -71,7 +71,8 @@ class Settings:
     def of(values: dict[str, Any]) -> "Settings":
         """Sort dotted keys ("train.learning_rate") or nested tables into the groups."""
         groups = group(values, ("tokenizer", "data", "masking", "train", "model"))
-        train = {"learning_rate": 1e-3, "max_steps": 10_000, "weight_decay": 0.1, **groups["train"]}
+        length = {} if "num_train_epochs" in groups["train"] else {"max_steps": 10_000}
+        train = {"learning_rate": 1e-3, "weight_decay": 0.1, **length, **groups["train"]}
         return Settings(
             from_dict(TokenizerOptions, groups["tokenizer"], where="tokenizer"),
             from_dict(DataOptions, groups["data"], where="data"),
@@ -97,14 +98,15 @@ def pretrain(
     corpus     files, folders or globs of .txt (documents parted by blank lines), .jsonl, .csv
     size       tiny, mini, small, medium, base, or one of them behind `modern-`
     tokenizer  folder of a trained tokenizer; None trains one on the corpus
-    budget     seconds or "30m" for the training steps; None trains `train.max_steps` steps
+    budget     seconds or "30m": as many steps as fit, at most `train.max_steps`
     settings   dotted keys such as {"train.learning_rate": 1e-3, "data.max_seq_length": 128}
 
     Raises InputError for unusable input, before anything is trained.
     """
-    chosen = Settings.of(settings or {})
-    output = claim(output_dir, resume=resume, overwrite=overwrite_output_dir)
+    unlimited = {} if budget is None else {"train.max_steps": 1_000_000}
+    chosen = Settings.of({**unlimited, **(settings or {})})
     files = expand([str(path) for path in corpus])
+    output = claim(output_dir, resume=resume, overwrite=overwrite_output_dir)
     pieces = find_tokenizer(
         files, tokenizer, output, options=chosen.tokenizer, text_column=chosen.data.text_column
     )
@@ -213,18 +215,23 @@ def follow(run: Run, validation: CorpusBatches[Any], output: Path, *, settings: 
                 if train.save_steps and step.index % train.save_steps == 0 and not last:
                     publish_checkpoint(run, output)
         except NotFinite as error:
-            publish_model(run.model, output)
+            finish(run, output, record)
             raise InputError(f"{error}; the weights before that step are in {output}") from error
         except KeyboardInterrupt:
             publish_checkpoint(run, output)
-            publish_model(run.model, output)
+            finish(run, output, record)
             print(
                 f"\nstopped at step {run.done}; everything is in {output}; go on with --resume",
                 file=sys.stderr,
             )
-        else:
-            publish_model(run.model, output)
-        write_json(output / "run.json", {**record, "plan": run.plan.entries, "steps_done": run.done})
+            raise
+        finish(run, output, record)
+
+
+def finish(run: Run, output: Path, record: dict[str, Any]) -> None:
+    """Leave the model and the record of its run in the output folder."""
+    publish_model(run.model, output)
+    write_json(output / "run.json", {**record, "plan": run.plan.entries, "steps_done": run.done})
 
 
 def validation_batches(batches: CorpusBatches[Any]) -> list[Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HOUSE = {
-    9: ("__main__", "cli", "demo"),
+    9: ("__main__", "cli", "commands", "demo"),
     8: ("pretrain", "finetune"),
     7: ("report", "inspect", "doctor", "output"),
     6: ("training", "adapt", "interop"),
@@ -26,7 +26,8 @@ FLOORS = {f"minibert.{name}": floor for floor, names in HOUSE.items() for name i
 # Neighbours on one floor that may see each other, in this direction only.
 SAME_FLOOR = {
     ("minibert.__main__", "minibert.cli"),
-    ("minibert.cli", "minibert.demo"),
+    ("minibert.cli", "minibert.commands"),
+    ("minibert.commands", "minibert.demo"),
     ("minibert.config", "minibert.errors"),
     ("minibert.text", "minibert.errors"),
     ("minibert.text", "minibert.config"),

@@ -3,6 +3,7 @@
 import glob
 import gzip
 import lzma
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -11,30 +12,40 @@ from minibert.errors import InputError
 
 COMPRESSED = (".gz", ".xz")
 KNOWN = (".txt", ".csv", ".tsv", ".jsonl", ".json", ".conll", ".conllu", ".bio", ".bmes")
+UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-def expand(patterns: Sequence[str | Path]) -> list[Path]:
+def expand(patterns: str | Path | Sequence[str | Path]) -> list[Path]:
     """Return the files that are meant: each file itself, a folder's files of known kinds, what a glob matches.
 
-    Sorted and without duplicates. Raises InputError where a pattern matches nothing.
+    Sorted; a file that is named twice, also by two spellings, comes once. Raises InputError where a pattern
+    matches nothing.
+
+    >>> expand(["corpus/", "more/*.txt.xz"])
+    [PosixPath('corpus/a.txt'), PosixPath('more/b.txt.xz')]
     """
-    found: set[Path] = set()
-    for pattern in patterns:
-        path = Path(pattern)
-        if path.is_dir():
-            files = [inner for inner in path.rglob("*") if inner.is_file() and kind_of(inner) in KNOWN]
-        elif path.is_file():
-            files = [path]
-        else:
-            files = [
-                Path(match) for match in glob.glob(str(pattern), recursive=True) if Path(match).is_file()
-            ]
+    named = [patterns] if isinstance(patterns, str | Path) else list(patterns)
+    if not named:
+        raise InputError("no files are named; name files, folders or globs such as data/*.txt")
+    found: dict[Path, Path] = {}
+    for pattern in named:
+        for path in _matches(Path(pattern)):
+            found.setdefault(path.resolve(), path)
+    return sorted(found.values())
+
+
+def _matches(pattern: Path) -> list[Path]:
+    if pattern.is_dir():
+        files = [path for path in pattern.rglob("*") if path.is_file() and kind_of(path) in KNOWN]
         if not files:
-            raise InputError(
-                f"{pattern}: no such file, no folder with text files, and no glob that matches one"
-            )
-        found.update(files)
-    return sorted(found)
+            raise InputError(f"{pattern}: a folder without files of a known kind ({', '.join(KNOWN)})")
+        return files
+    if pattern.is_file():
+        return [pattern]
+    files = [path for path in map(Path, glob.glob(str(pattern), recursive=True)) if path.is_file()]
+    if not files:
+        raise InputError(f"{pattern}: no such file or folder, and no glob that matches a file")
+    return files
 
 
 def kind_of(path: Path) -> str:
@@ -47,17 +58,23 @@ def kind_of(path: Path) -> str:
     return name.suffix.lower()
 
 
-def lines_of(path: Path) -> Iterator[str]:
+def open_text(path: Path) -> Iterator[str]:
     """Yield the lines of a text file without their ends; a byte-order mark is dropped.
 
-    Raises InputError with the line and the byte for what is not UTF-8, and for a binary or a missing file.
+    Raises InputError for a missing, damaged or binary file, and with line, byte and column for what is not
+    UTF-8. An empty file has no lines.
+
+    >>> list(open_text(Path("cats.txt.gz")))
+    ['The cat sat.', 'The cat ran.']
     """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
     try:
         with _open(path) as file:
             for number, raw in enumerate(file, 1):
                 yield _decode(raw, path, number)
-    except (OSError, EOFError, lzma.LZMAError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read: {error}; the file may be damaged or cut short") from error
 
 
 def _open(path: Path) -> BinaryIO:
@@ -69,13 +86,16 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _decode(raw: bytes, path: Path, number: int) -> str:
+    if number == 1 and raw.startswith(UTF_16_MARKS):
+        raise InputError(f"{path}: begins with bytes 0x{raw[:2].hex().upper()}: UTF-16; save it as UTF-8")
     if b"\0" in raw:
         raise InputError(f"{path}, line {number}: a zero byte: this is a binary file; a text file is wanted")
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
+        column = len(raw[: error.start].decode("utf-8")) + 1
         raise InputError(
-            f"{path}, line {number}: byte 0x{raw[error.start]:02X} at place {error.start + 1} is not UTF-8; "
+            f"{path}, line {number}, byte 0x{raw[error.start]:02X} at column {column}: not UTF-8; "
             "save the file as UTF-8"
         ) from error
     if number == 1:

@@ -5,8 +5,8 @@ The table, `chapters.json`, holds the chapters of the reference as they stand in
 Python 3.11, the private modules that implement a documented one, and the eight classes of the demo:
 neighbouring chapters merged, so that each has some hundred docstrings on every version of Python.
 
-Left out: chapters with few docstrings, and the two that were removed or emptied since (packaging,
-superseded modules).
+Left out: chapters with few docstrings, and the two that were removed or emptied since (packaging, superseded
+modules).
 """
 
 import json

@@ -25,7 +25,7 @@ SHORTEST = 20  # characters
 HELP_TOPICS = "pydoc_data/topics.py"
 DOCUMENTING_CALLS = frozenset(("add_docstr", "_add_docstr", "add_docstr_all", "add_newdoc"))
 BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")
-Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ def collect(sources: Iterable[SourceFile] | None = None) -> EmbeddedData:
             keep_first(found, document)
     if not found:
         raise InputError(
-            f"no docstring in {len(files)} source files; the standard library must lie there as .py files, not zipped"
+            f"no docstring in {len(files)} source files; "
+            "the standard library must lie there as .py files, not zipped"
         )
     texts = hashlib.sha256("\0".join(document.text for document in found.values()).encode()).hexdigest()
     seconds = time.perf_counter() - started
@@ -112,13 +113,13 @@ def read_documents(file: SourceFile) -> Iterator[Document]:
 
 def documentation(node: ast.AST, name: str) -> Iterator[tuple[str, str]]:
     """Yield (qualified name, text) of a node's docstring and of all statements below it."""
-    if isinstance(node, Documented) and (text := ast.get_docstring(node)):
+    if isinstance(node, ast.Module | Definition) and (text := ast.get_docstring(node)):
         yield name, text
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         yield from attached_texts(node.value, name)
     for block in BLOCKS:
         for child in getattr(node, block, ()):
-            inner = f"{name}.{child.name}" if isinstance(child, Documented) and child is not node else name
+            inner = f"{name}.{child.name}" if isinstance(child, Definition) else name
             yield from documentation(child, inner)
 
 
@@ -133,7 +134,9 @@ def attached_texts(call: ast.Call, name: str) -> Iterator[tuple[str, str]]:
     strings.sort(key=lambda piece: (piece.lineno, piece.col_offset))
     pieces = [str(piece.value) for piece in strings if "\n" in str(piece.value)]
     if pieces:
-        text = re.sub(r"^\s*\{\w+\}.*$|# noqa.*$", "", "\n".join(pieces), flags=re.MULTILINE)  # places to be filled in
+        text = re.sub(
+            r"^\s*\{\w+\}.*$|# noqa.*$", "", "\n".join(pieces), flags=re.MULTILINE
+        )  # places to be filled in
         yield f"{name}.{ast.unparse(call.args[0])}", inspect.cleandoc(text)
 
 
@@ -154,7 +157,7 @@ def topic_texts(tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 
 def clean(text: str) -> str:
-    """Drop interactive examples with their output, and lines without a letter; keep one empty line between paragraphs."""
+    """Drop interactive examples with their output and lines without a letter; paragraphs stay apart."""
     kept: list[str] = []
     example = False
     for line in text.expandtabs().splitlines():

@@ -1,12 +1,14 @@
 """The role of every name in Python source, with its exact place: the labels of the demo's tagging task.
 
-The roles: function, class, parameter, variable, module, imported (taken from a module), builtin, attribute (after a dot) and keyword
-(the name of an argument in a call or pattern). They are exact, since the syntax tree and the scoping rules decide them, yet a
-few lines cut from a file do not always show them, and the same word has different roles in different places.
+The roles: function, class, parameter, variable, module, imported (taken from a module), builtin, attribute
+(after a dot) and keyword (the name of an argument in a call or pattern). They are exact, since the syntax
+tree and the scoping rules decide them, yet a few lines cut from a file do not always show them, and the same
+word has different roles in different places.
 
-The syntax tree counts columns in bytes of UTF-8 and gives many names no position of their own; the tokenizer counts characters and
-knows every word. So each name is looked up among the tokens that its node covers. Left out: names inside f-strings, whose positions
-are not reliable before Python 3.12, and names that no rule resolves.
+The syntax tree counts columns in bytes of UTF-8 and gives many names no position of their own; the tokenizer
+counts characters and knows every word. So each name is looked up among the tokens that its node covers. Left
+out: names inside f-strings, whose positions are not reliable before Python 3.12, and names that no rule
+resolves.
 """
 
 import ast
@@ -37,9 +39,8 @@ class NamedRole:
 class Words:
     """The words of a source file in order, found by place."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, tokens: list[tokenize.TokenInfo]) -> None:
         self.lines = source.split("\n")
-        tokens = tokenize.generate_tokens(io.StringIO(source).readline)
         self.words = [(token.start, token.string) for token in tokens if token.type == tokenize.NAME]
         self.starts = [start for start, _ in self.words]
 
@@ -57,15 +58,20 @@ class Words:
         return self.words[bisect_left(self.starts, first) : bisect_left(self.starts, last)]
 
 
-def name_roles(source: str) -> list[NamedRole]:
+def tokens_of(source: str) -> list[tokenize.TokenInfo]:
+    """Cut a source text into tokens."""
+    return list(tokenize.generate_tokens(io.StringIO(source).readline))
+
+
+def name_roles(source: str, tokens: list[tokenize.TokenInfo]) -> list[NamedRole]:
     """Find the names of a source text and their roles, in order.
 
-        name_roles("import os")    # [NamedRole(line=1, column=7, name="os", role="module")]
+        name_roles("import os", tokens_of("import os"))    # [NamedRole(1, 7, "os", "module")]
 
     Raises SyntaxError where the text is no Python.
     """
     tree = ast.parse(source)
-    words, scopes = Words(source), build_scopes(tree)
+    words, scopes = Words(source, tokens), build_scopes(tree)
     hidden = {id(inner) for node in ast.walk(tree) if is_template(node) for inner in ast.walk(node)}
     found: dict[Place, NamedRole] = {}
     for node in ast.walk(tree):
@@ -114,7 +120,7 @@ def definition(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, word
 
 
 def imports(node: ast.Import | ast.ImportFrom, words: Words) -> Named:
-    """Give a role to the modules of an import, to the names taken from them and to the names given to them."""
+    """Give a role to the modules of an import, the names taken from them and the names given to them."""
     role = "module" if isinstance(node, ast.Import) else "imported"
     found: Named = []
     if isinstance(node, ast.ImportFrom):
@@ -148,7 +154,9 @@ def pattern(node: ast.AST, words: Words, scope: Scope) -> Named:
     if isinstance(node, ast.MatchMapping) and node.rest is not None:
         return [(word, node.rest, scope.look_up(node.rest)) for word in words.covered(node)[-1:]]
     if isinstance(node, ast.MatchClass):
-        inside = {word for inner in [node.cls, *node.patterns, *node.kwd_patterns] for word in words.covered(inner)}
+        inside = {
+            word for inner in [node.cls, *node.patterns, *node.kwd_patterns] for word in words.covered(inner)
+        }
         own = [word for word in words.covered(node) if word not in inside]
         return [(word, word[1], "keyword") for word in own]
     return []

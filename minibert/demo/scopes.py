@@ -1,8 +1,8 @@
 """What a name in Python source refers to, by the language's scoping rules.
 
-A scope binds names: parameters, imports, functions, classes, variables. A name that is used is looked up in its own scope, then in
-the functions around it (classes are passed over), then in the module, then among the builtins. A name bound in several ways in one
-scope keeps its first role, but a parameter stays a parameter.
+A scope binds names: parameters, imports, functions, classes, variables. A name that is used is looked up in
+its own scope, then in the functions around it (classes are passed over), then in the module, then among the
+builtins. A name bound in several ways in one scope keeps its first role, but a parameter stays a parameter.
 
 Left out: names made by star imports, `exec` or assignment to `globals()`: those have no role.
 """
@@ -74,7 +74,9 @@ def place(node: ast.AST, scope: Scope, scopes: dict[ast.AST, Scope]) -> None:
     inside = set(map(id, inner_parts(node)))
     inner = Scope(scope_kind(node), scope) if inside else scope
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.arguments):  # parameters belong to the function, defaults to what is around it
+        if isinstance(
+            child, ast.arguments
+        ):  # parameters belong to the function, defaults to what is around it
             place_arguments(child, scope, inner, scopes)
         else:
             place(child, inner if id(child) in inside else scope, scopes)

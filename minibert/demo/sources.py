@@ -1,9 +1,9 @@
 """The Python source files that every machine with PyTorch has: the standard library and the installed
 packages.
 
-Their docstrings are several megabytes of English, so a first model can be trained without any download.
-Files are only listed here and later read as text: nothing is imported or run. What is listed follows from
-this project's dependencies and theirs, never from whatever else is installed, so two machines with the same
+Their docstrings are several megabytes of English, so a first model can be trained without any download. Files
+are only listed here and later read as text: nothing is imported or run. What is listed follows from this
+project's dependencies and theirs, never from whatever else is installed, so two machines with the same
 versions find the same files.
 
 Left out: tests, and packages whose installer kept no list of files.

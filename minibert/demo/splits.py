@@ -1,14 +1,14 @@
 """Train, validation and test for the demo's two tasks, cut by source file.
 
-Docstrings of one file resemble each other and its code repeats its names, so rows of one file never stand on both sides of a cut.
-Files are taken class by class in an order given by a hash of the seed and their name, and each goes to the part that is furthest
-below its share of rows: 70, 15 and 15 percent, and every class is in every part. Both tasks use the same cut; what stands in files
-of validation and test is kept out of pretraining as well.
+Docstrings of one file resemble each other and its code repeats its names, so rows of one file never stand on
+both sides of a cut. Files are taken class by class in an order given by a hash of the seed and their name,
+and each goes to the part that is furthest below its share of rows: 70, 15 and 15 percent, and every class is
+in every part. Both tasks use the same cut; what stands in files of validation and test is kept out of
+pretraining as well.
 """
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -23,6 +23,7 @@ Row = TypeVar("Row")
 SHARES = (("train", 0.70), ("validation", 0.15), ("test", 0.15))
 LONGEST = 300  # characters of a docstring that make a row
 MOST_ROWS_PER_FILE = 80  # so that no part is one big module
+MOST_SNIPPETS_PER_FILE = 30
 FEWEST_FILES = 6  # a class with fewer, as where Tk is not installed, cannot be in three parts
 
 
@@ -41,8 +42,8 @@ def classification_splits(
 ) -> Splits[TextExample]:
     """Make rows (beginning of a docstring, class of its chapter); `limits` caps the rows of each part.
 
-        splits = classification_splits(collect())
-        print(splits.train[0].label, splits.files["train"][0])
+    splits = classification_splits(collect())
+    print(splits.train[0].label, splits.files["train"][0])
     """
     rows = labelled_rows(data)
     part_of = split_files(data, seed)
@@ -57,19 +58,29 @@ def tagging_splits(
 ) -> Splits[TaggedExample]:
     """Make rows (a few lines of code, the role of each name in them) from the files of the same cut.
 
-        splits = tagging_splits(collect(), limits=(400, 70, 70))
-        print(splits.test[0].text, splits.test[0].tags)
+    splits = tagging_splits(collect(), limits=(400, 70, 70))
+    print(splits.test[0].text, splits.test[0].tags)
     """
     part_of = split_files(data, seed)
-    found: dict[str, tuple[str, Snippet]] = {}
-    sources = [source for source in data.sources if source.key in part_of]
-    for source in sorted(sources, key=lambda source: (part_of[source.key] != "train", source.key)):
-        for snippet in cut_snippets(read_source(source)):
-            found.setdefault(text_key(snippet.text), (source.key, snippet))  # train comes first
     parts: dict[str, list[tuple[str, TaggedExample]]] = defaultdict(list)
-    for file, snippet in found.values():
-        parts[part_of[file]].append((file, TaggedExample(snippet.text, snippet.spans, snippet.roles)))
+    seen: set[str] = set()  # train comes first: code that stands there is in no other part
+    for (part, _), limit in zip(SHARES, limits, strict=True):
+        sources = [source for source in data.sources if part_of.get(source.key) == part]
+        for source in sorted(sources, key=lambda source: ranking(seed, source.key)):
+            if len(parts[part]) >= limit:
+                break
+            for snippet in choose_snippets(read_source(source), seed):
+                if text_key(snippet.text) not in seen:
+                    seen.add(text_key(snippet.text))
+                    row = TaggedExample(snippet.text, snippet.spans, snippet.roles)
+                    parts[part].append((source.key, row))
     return cap_and_shuffle(parts, limits, seed)
+
+
+def choose_snippets(source: str, seed: int) -> list[Snippet]:
+    """Cut a source text into snippets and keep some of them, so that a long file does not fill a part."""
+    snippets = sorted(cut_snippets(source), key=lambda snippet: ranking(seed, snippet.text))
+    return snippets[:MOST_SNIPPETS_PER_FILE]
 
 
 def pretraining_texts(
@@ -118,7 +129,7 @@ def split_files(data: EmbeddedData, seed: int) -> dict[str, str]:
 
 
 def labelled_rows(data: EmbeddedData) -> list[tuple[Document, str]]:
-    """Pair the standard library's docstrings with their class; texts that stand in two classes are dropped."""
+    """Pair the standard library's docstrings with their class; a text that stands in two is dropped."""
     chapters = load_chapters()
     label_of = {
         source.key: label
@@ -161,7 +172,8 @@ def cap_and_shuffle(
         kept = [row for _, row in numbered[: None if limits is None else limits[place]]]
         if not kept:
             raise InputError(
-                f"no rows for {part}: the standard library here has too few documented modules of the eight classes"
+                f"no rows for {part}: "
+                "the standard library here has too few documented modules of the eight classes"
             )
         rows[part] = [row for _, row in kept]
         files[part] = [file for file, _ in kept]
@@ -171,8 +183,3 @@ def cap_and_shuffle(
 def ranking(seed: int, name: str) -> bytes:
     """Give a name its place in an order that looks random and is the same everywhere."""
     return hashlib.sha256(f"{seed} {name}".encode()).digest()
-
-
-def labels_of(rows: Iterable[TextExample]) -> list[str]:
-    """List the classes that occur, sorted."""
-    return sorted({row.label for row in rows if row.label is not None})

@@ -22,6 +22,15 @@ SIZES = {  # name: (layers, hidden size)
     "medium": (8, 512),
     "base": (12, 768),
 }
+SIZE_FIELDS = (
+    "vocab_size",
+    "hidden_size",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "local_attention",
+    "global_attn_every_n_layers",
+)
 
 
 @dataclass(frozen=True)
@@ -61,8 +70,9 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         heads, hidden = self.num_attention_heads, self.hidden_size
-        if min(heads, hidden, self.vocab_size, self.intermediate_size, self.max_position_embeddings) < 1:
-            raise InputError(f"sizes must be positive: {to_dict(self)}")
+        for name in SIZE_FIELDS:
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} {getattr(self, name)} must be at least 1")
         if self.num_hidden_layers < 0 or self.type_vocab_size < 0:
             raise InputError(
                 f"num_hidden_layers {self.num_hidden_layers} and type_vocab_size {self.type_vocab_size} "
@@ -104,7 +114,7 @@ class EncoderConfig:
     def preset(size: str, vocab_size: int) -> "EncoderConfig":
         """Return a named size: tiny, mini, small, medium, base, or one of them behind `modern-`."""
         recipe, _, name = size.rpartition("-")
-        if name not in SIZES or recipe not in ("", "modern"):
+        if name not in SIZES or size not in (name, f"modern-{name}"):
             known = ", ".join([*SIZES, *(f"modern-{known}" for known in SIZES)])
             raise InputError(f"size {size!r} is unknown; use one of {known}")
         layers, hidden = SIZES[name]

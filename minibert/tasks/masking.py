@@ -18,6 +18,8 @@ from minibert.text.tokenizer import Tokenizer
 
 LONGEST_SPAN = 10
 SPAN_STOP = 0.2
+# Probability of each length: geometric, what lies beyond the limit shared out among the rest.
+SPAN_LAW = (1 - SPAN_STOP) ** np.arange(LONGEST_SPAN) * SPAN_STOP / (1 - (1 - SPAN_STOP) ** LONGEST_SPAN)
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,11 @@ class Masking:
         for rate in (self.mlm_probability, self.mlm_probability_end):
             if rate is not None and not 0 < rate < 1:
                 raise InputError(f"mlm_probability {rate} must be between 0 and 1")
-        if not 0 <= self.mask_share + self.random_share <= 1:
-            raise InputError(f"mask_share {self.mask_share} and random_share {self.random_share} exceed 1")
+        if min(self.mask_share, self.random_share) < 0 or self.mask_share + self.random_share > 1:
+            raise InputError(
+                f"mask_share {self.mask_share} and random_share {self.random_share} must be shares of one whole: "
+                "neither below 0, together at most 1"
+            )
 
     def rate(self, progress: float) -> float:
         """Share of the tokens that is chosen when `progress` of the run is done."""
@@ -94,7 +99,7 @@ class Masker:
         word = np.cumsum(self.word_starts_V[ids_T[places]] | after_special) - 1
         if self.masking.unit == "word":
             return word
-        lengths = np.minimum(random.geometric(SPAN_STOP, size=word[-1] + 1), LONGEST_SPAN)
+        lengths = random.choice(len(SPAN_LAW), size=word[-1] + 1, p=SPAN_LAW) + 1
         span_of_word = np.repeat(np.arange(len(lengths)), lengths)[: word[-1] + 1]
         begins = (np.diff(span_of_word[word], prepend=-1) > 0) | after_special
         return np.cumsum(begins) - 1

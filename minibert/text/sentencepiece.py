@@ -6,11 +6,13 @@ model is Kudo, 2018: Subword Regularization; byte-pair encoding is Sennrich, Had
 SentencePiece normalises a text (NFKC, white space collapsed), puts the mark U+2581 for each space and one
 before the text, and cuts the result into pieces; what no piece covers is spelt in UTF-8 bytes. Offsets point
 into the original text. All bytes, or pieces, that one character became share the span of that character. The
-mark is not part of a span: a piece that is only the mark has the empty span at its word's start, and such a
-piece at the very start of a text, where it says nothing, is dropped.
+mark is not part of a span: a piece that is only the mark has the empty span at its word's start.
 
 With `cjk_characters` every ideograph (Han; not kana, not hangul) is a token and a word by itself, as in
-BERT's Chinese models, so that tags on characters line up. Left out: sampling of segmentations.
+BERT's Chinese models, so that tags on characters line up; the mark before a text that begins with one is
+dropped.
+
+Left out: sampling of segmentations.
 """
 
 import json
@@ -33,6 +35,7 @@ from minibert.text.sentencepiece_training import (
 from minibert.text.tokenizer import SETTINGS_FILE, Tokenizer
 
 _MODEL_FILE = "spiece.model"
+_FEWEST_WORD_STARTS = 0.1  # of the pieces; a vocabulary with fewer does not tell words apart
 # Two runs of protocol-buffer bytes add up field by field, so this suffix resets one field of a model:
 # normalizer_spec (3) { add_dummy_prefix (3): false }.
 _NO_MARK_BEFORE_THE_TEXT = b"\x1a\x02\x18\x00"
@@ -75,10 +78,14 @@ class SentencePieceTokenizer(Tokenizer):
             )
         mark = self._processor.piece_to_id(MARK)
         self._mark_id = -1 if mark == self.unknown_id else mark
+        ideographs = (i for i, piece in enumerate(self._pieces) if IDEOGRAPH.fullmatch(piece))
+        self._ideograph_ids = frozenset(ideographs if cjk_characters else ())
         is_byte = np.array([self._processor.is_byte(i) for i in range(self.vocab_size)])
         self._widths = np.where(is_byte, 1, [len(piece.encode()) for piece in self._pieces])
-        self.word_starts = np.array([self._begins_word(piece) for piece in self._pieces])
-        self.word_starts[self.special_ids] = True
+        self.word_starts = np.array([piece.startswith(MARK) for piece in self._pieces])
+        self.word_starts[[*self._ideograph_ids, *self.special_ids]] = True
+        learnt = np.delete(self.word_starts, np.union1d(np.flatnonzero(is_byte), self.special_ids))
+        self.tells_words = bool(learnt.mean() >= _FEWEST_WORD_STARTS)
 
     @classmethod
     def open(cls, folder: Path, settings: dict[str, object]) -> "SentencePieceTokenizer":
@@ -109,12 +116,11 @@ class SentencePieceTokenizer(Tokenizer):
         encoded = self._align(text, self._processor)
         if len(boundaries):
             encoded = self._cut(text, encoded, boundaries)
-        return encoded[1:] if len(encoded) and encoded.ids[0] == self._mark_id else encoded
+        return encoded[self._idle_marks(encoded.ids[:2].tolist()) :]
 
     def encode_ids(self, texts: Sequence[str]) -> list[np.ndarray]:
         rows = self._processor.encode([without_surrogates(text) for text in texts], num_threads=-1)
-        mark = self._mark_id
-        return [np.array(row[1:] if row and row[0] == mark else row, np.int32) for row in rows]
+        return [np.array(row[self._idle_marks(row) :], np.int32) for row in rows]
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         return self._processor.decode(self._checked(ids))
@@ -131,8 +137,11 @@ class SentencePieceTokenizer(Tokenizer):
                 )
         return numbers
 
-    def _begins_word(self, piece: str) -> bool:
-        return piece.startswith(MARK) or (self.cjk_characters and IDEOGRAPH.fullmatch(piece) is not None)
+    def _idle_marks(self, ids: list[int]) -> int:
+        """Count the marks at a text's start that begin no spelt word: 0 or 1."""
+        if not ids or ids[0] != self._mark_id:
+            return 0
+        return int(len(ids) == 1 or ids[1] in self._ideograph_ids)
 
     def _align(self, text: str, processor: sentencepiece.SentencePieceProcessor) -> Encoded:
         ids = np.array(processor.encode(text), np.int32)

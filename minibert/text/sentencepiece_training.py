@@ -37,7 +37,7 @@ _TRAINER_SETTINGS: dict[str, Any] = {
     "character_coverage": _COVERAGE,
     "pretokenization_delimiter": _SEPARATOR,
     "max_sentence_length": 100 * _LONGEST_LINE,  # in bytes of normalised text; longer lines would be skipped
-    "num_threads": 2,
+    "num_threads": 2,  # whatever the machine has: the order of sums, hence the pieces, depends on it
     "minloglevel": 2,
 }
 

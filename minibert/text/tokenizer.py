@@ -20,9 +20,6 @@ from minibert.text.encoded import Encoded, concatenate
 MASK_TEXT = "[MASK]"
 SETTINGS_FILE = "tokenizer_config.json"
 
-# Where fewer pieces than this show that they begin a word, whole words cannot be told from bare ids.
-_FEWEST_WORD_STARTS = 0.1
-
 
 class Tokenizer(ABC):
     """Text to ids and back.
@@ -31,6 +28,7 @@ class Tokenizer(ABC):
     vocab_size    number of pieces, control tokens included
     word_starts   (vocab_size,) bool: this piece begins a word; true for control tokens, so that no word
                   reaches across them
+    tells_words   whether bare ids show where words begin; not so for Chinese pieces of several ideographs
     """
 
     pad_id: int
@@ -40,6 +38,7 @@ class Tokenizer(ABC):
     mask_id: int
     vocab_size: int
     word_starts: np.ndarray
+    tells_words: bool
 
     @abstractmethod
     def encode(self, text: str, boundaries: Sequence[int] = ()) -> Encoded:
@@ -69,12 +68,6 @@ class Tokenizer(ABC):
     def special_ids(self) -> np.ndarray:
         """The ids of the control tokens, sorted."""
         return np.unique([self.pad_id, self.unknown_id, self.cls_id, self.sep_id, self.mask_id])
-
-    @property
-    def tells_words(self) -> bool:
-        """Whether bare ids show where words begin; false for, say, Chinese pieces of several ideographs."""
-        ordinary = np.delete(self.word_starts, self.special_ids)
-        return bool(ordinary.mean() >= _FEWEST_WORD_STARTS)
 
     def encode_with_masks(self, text: str, boundaries: Sequence[int] = ()) -> Encoded:
         """Encode a text in which each "[MASK]" stands for the mask token.

@@ -24,7 +24,7 @@ from minibert.tasks.model import Model
 from minibert.tasks.task import Targets
 from minibert.training.config import TrainingConfig
 from minibert.training.optimizer import freeze, make_optimizers
-from minibert.training.plan import CALIBRATION_STEPS, UNKNOWN, Clock, Plan
+from minibert.training.plan import CALIBRATION_STEPS, Clock, Plan
 from minibert.training.precision import choose_dtype
 from minibert.training.schedule import rate_at
 
@@ -58,8 +58,8 @@ class NotFinite(ArithmeticError):
 class Run:
     """Trains a model on batches; iterate it.
 
-    budget  seconds from here to the last step, the caller's work between steps included; decides the number
-            of steps
+    budget  seconds from here to the last step, the caller's work between steps included: fewer steps than
+            planned where the clock asks for it, never more
     plan    the plan of an earlier run, to be replayed; wins over `budget`
     """
 
@@ -86,8 +86,6 @@ class Run:
         self.forward: nn.Module | Any = torch.compile(model) if config.torch_compile else model
 
     def _planned_steps(self) -> int:
-        if self.clock is not None:
-            return UNKNOWN
         if self.config.max_steps > 0:
             return self.config.max_steps
         return max(1, math.ceil(self.config.num_train_epochs * self.batches.steps_per_epoch))
@@ -117,8 +115,10 @@ class Run:
         loss, tokens = self._gradients(self.batches.at(self.done, self.done / total))
         norm = float(nn.utils.clip_grad_norm_(self.optimizers.weights, self.config.max_grad_norm or math.inf))
         if not math.isfinite(loss) or not math.isfinite(norm):
+            epoch, place = divmod(self.done, self.batches.steps_per_epoch)
             raise NotFinite(
-                f"step {self.done + 1}: loss {loss}, gradient norm {norm}; a lower learning_rate may help"
+                f"step {self.done + 1} (batch {place + 1} of epoch {epoch + 1}): loss {loss}, "
+                f"gradient norm {norm}; a lower learning_rate may help"
             )
         self.optimizers.step()
         self.done += 1
@@ -144,7 +144,8 @@ class Run:
         self.clock.tick(self.done)
         logged = self.done % self.config.logging_steps == 0 and self.done > CALIBRATION_STEPS
         if logged or self.done == CALIBRATION_STEPS:
-            self.plan = self.plan.revise(self.done, self.clock.total(self.done))
+            steps = min(self._planned_steps(), self.clock.total(self.done))
+            self.plan = self.plan.revise(self.done, steps)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs beside the weights."""

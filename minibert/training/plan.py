@@ -8,8 +8,7 @@ resumed or repeated run replays the plans instead of the clock and does exactly 
 import time
 from dataclasses import dataclass
 
-CALIBRATION_STEPS = 5
-UNKNOWN = 10_000
+CALIBRATION_STEPS = 3
 
 
 @dataclass(frozen=True)

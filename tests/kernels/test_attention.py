@@ -1,8 +1,6 @@
 """Every implementation of attention against loops in float64: values, gradients, dropout, borders."""
 
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +11,6 @@ from minibert.kernels.attention import attend
 from minibert.model.attention import MultiHeadAttention
 from minibert.packed import Layout
 
-sys.path.insert(0, str(Path(__file__).parent))
 from attention_oracle import loop_attention
 
 BACKENDS = ("cpu", "sdpa", "reference")
@@ -191,7 +188,7 @@ def test_dropout_happens_in_training_and_never_in_evaluation(backend, dropout, d
 @pytest.mark.parametrize(("window", "causal"), [(None, False), (1, False), (None, True)])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_the_mean_over_many_draws_of_dropout_is_the_output_without(backend, window, causal):
-    copies, length = 150 if backend == "reference" else 2000, 3
+    copies, length = 60 if backend == "reference" else 2000, 3
     q, k, v, _ = (x.repeat(copies, 1, 1).float() for x in draw([length]))
     layout = Layout.of([length] * copies)
     shape = (copies, length, HEADS, SIZE)
@@ -204,7 +201,7 @@ def test_the_mean_over_many_draws_of_dropout_is_the_output_without(backend, wind
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_dropout_drops_whole_weights_and_doubles_the_others(backend):
-    count = 997
+    count = 101 if backend == "reference" else 997
     q, k, v, grad = draw([1] * count)
     layout = Layout.of([1] * count)
     output, _, _, dv = results(
@@ -213,7 +210,7 @@ def test_dropout_drops_whole_weights_and_doubles_the_others(backend):
     kept = (output != 0).all(-1, keepdim=True)
     torch.testing.assert_close(output, torch.where(kept, 2 * v, 0.0))
     torch.testing.assert_close(dv, torch.where(kept, 2 * grad, 0.0))
-    assert 0.45 < kept.double().mean() < 0.55
+    assert 0.4 < kept.double().mean() < 0.6
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

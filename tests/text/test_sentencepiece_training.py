@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import pytest
 
 from minibert.errors import InputError
@@ -22,7 +19,7 @@ def test_training_is_silent(corpus, capfd):
 
 def test_the_same_corpus_and_seed_give_the_same_model(corpus, tmp_path):
     first, second, other = (
-        model_bytes(train_sentencepiece(iter(corpus * 9), 320, seed=seed, max_characters=900), tmp_path)
+        model_bytes(train_sentencepiece(iter(corpus * 9), 375, seed=seed, max_characters=900), tmp_path)
         for seed in (3, 3, 4)
     )
     assert first == second and first != other
@@ -36,7 +33,7 @@ def test_lowercase_folds_case_and_only_then(corpus):
 
 
 def test_a_vocabulary_that_is_too_large_names_the_largest_that_fits(corpus):
-    with pytest.raises(InputError, match="vocab_size 9000 .* fits is") as caught:
+    with pytest.raises(InputError, match=r"vocab_size 9000 .* fits is") as caught:
         train_sentencepiece(corpus, 9000)
     largest = int(str(caught.value).split()[-1])
     assert train_sentencepiece(corpus, largest).vocab_size == largest
@@ -65,7 +62,7 @@ def test_what_is_not_a_corpus_is_refused():
 
 
 def test_unknown_choices_are_refused(corpus):
-    with pytest.raises(InputError, match="model_type 'word'.*unigram, bpe"):
+    with pytest.raises(InputError, match=r"model_type 'word'.*unigram, bpe"):
         train_sentencepiece(corpus, 430, model_type="word")
     with pytest.raises(InputError, match="normalization 'nfd'"):
         train_sentencepiece(corpus, 430, normalization="nfd")
@@ -108,6 +105,6 @@ def test_a_corpus_of_ideographs_alone_can_be_trained():
     assert len(tokenizer.encode("中国人民大学")) == 6
 
 
-def test_nothing_of_torch_is_imported():
-    code = "import sys, importlib.util as u; import sentencepiece; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+def test_the_mark_is_a_piece_even_where_spaces_are_rare():
+    tokenizer = train_sentencepiece(["ab" * 2000], 265)
+    assert "\u2581" in tokenizer.tokens(range(tokenizer.vocab_size))

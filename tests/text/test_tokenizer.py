@@ -63,6 +63,14 @@ def test_what_follows_a_mask_is_encoded_as_in_running_text(tokenizer):
     assert masked == [plain[0], "[MASK]", "."] and plain[-1] == "."
 
 
+def test_a_piece_that_reaches_into_a_mask_is_cut():
+    tokenizer = train_sentencepiece(["([a]). ([b]). ([c])."] * 5, 273, model_type="bpe")
+    assert "])." in tokenizer.tokens(tokenizer.encode("([MASK]).").ids)
+    encoded = tokenizer.encode_with_masks("([MASK]).")
+    assert tokenizer.decode(encoded.ids) == "()."
+    assert encoded.offsets[encoded.ids == tokenizer.mask_id].tolist() == [[1, 7]]
+
+
 def test_the_letters_of_a_mask_are_only_letters_to_encode(tokenizer):
     encoded = tokenizer.encode("the [MASK].")
     assert tokenizer.mask_id not in encoded.ids
@@ -83,10 +91,6 @@ def test_word_starts_agree_with_word_numbers(tokenizer, corpus):
 def test_whole_words_are_told_apart_only_where_pieces_show_them(tokenizer):
     assert tokenizer.tells_words
     assert tokenizer.word_starts[tokenizer.special_ids].all()
-    chinese = [
-        "没有人知道钟楼的钟为什么停在三点十分",
-        "老师教阅读写字和星星的名字",
-        "没有人知道老师的名字",
-    ] * 3
-    assert train_sentencepiece(chinese, 310).tells_words
-    assert not train_sentencepiece(chinese, 310, cjk_characters=False).tells_words
+    chinese = ["没有人知道钟楼的钟为什么停在三点十分", "老师教阅读写字和星星的名字", "没有人知道老师的名字"]
+    assert train_sentencepiece(chinese, 289).tells_words
+    assert not train_sentencepiece(chinese * 3, 293, cjk_characters=False).tells_words

@@ -1,0 +1,71 @@
+"""The command line: what becomes of a line that a person types, and of its errors.
+
+Progress goes to stderr, results to stdout; the last line there is one JSON object. The exit status is 0, or 2
+for input that cannot be used, or 130 after Ctrl-C. What can be typed is in `commands/arguments`, what it does
+in `commands/verbs`.
+"""
+
+import argparse
+import difflib
+import errno
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+
+from minibert.commands.arguments import build_parser
+from minibert.commands.flags import with_dashes
+from minibert.errors import InputError, MissingExtra
+
+BAD_INPUT, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit status.
+
+    >>> main(["fill-mask", "--model", "runs/enc", "The [MASK] of a list."])     # doctest: +SKIP
+    0
+    """
+    try:
+        args = parse(sys.argv[1:] if argv is None else argv)
+        result = args.command(args)
+        if result is not None:
+            print(json.dumps(result, ensure_ascii=False))
+        sys.stdout.flush()
+    except (InputError, MissingExtra) as error:
+        return complain(str(error))
+    except KeyboardInterrupt:
+        print("minibert: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return complain(
+                f"the disk is full ({error}); what was saved before is intact; make room, go on with --resume"
+            )
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return complain(f"not allowed: {error}")
+        raise
+    return 0
+
+
+def complain(message: str) -> int:
+    """Print an error for a person and return the exit status that goes with it."""
+    print(f"minibert: error: {message}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Read a command line; raises InputError, which names the nearest flag for an unknown one."""
+    end = list(argv).index("--") if "--" in argv else len(argv)
+    args, unknown = build_parser().parse_known_args([*map(with_dashes, argv[:end]), *argv[end:]])
+    if unknown:
+        name = unknown[0].partition("=")[0]
+        near = difflib.get_close_matches(name, re.findall(r"--[a-z0-9-]+", args.parser.format_help()), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"see {args.parser.prog} --help"
+        raise InputError(f"unknown argument {unknown[0]!r}; {hint}")
+    return args

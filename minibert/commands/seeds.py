@@ -1,0 +1,76 @@
+"""Fine-tuning several times, with seeds that differ in nothing else: how much of a score is luck."""
+
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from minibert.checkpoint import write_json
+from minibert.errors import InputError
+from minibert.finetune import finetune
+from minibert.output import claim, publish_model
+from minibert.tasks.metrics import mean_and_spread
+from minibert.tasks.model import Model
+
+
+def finetune_seeds(
+    model: str | Path,
+    seeds: int,
+    *,
+    task: str,
+    train: Sequence[Any],
+    validation: Sequence[Any] | None,
+    output_dir: str | Path,
+    settings: dict[str, Any],
+    overwrite_output_dir: bool = False,
+) -> dict[str, Any]:
+    """Train into OUTPUT/seed-K for each seed, publish the best on validation into OUTPUT, return scores.
+
+    The seeds count up from `train.seed`. Returns, for each metric, its mean, its spread and its values.
+    """
+    if seeds < 1:
+        raise InputError(f"--seeds {seeds}: at least 1 is needed")
+    if not validation:
+        raise InputError(f"--seeds {seeds} compares models on --validation-file; give one")
+    output = claim(output_dir, overwrite=overwrite_output_dir)
+    first = int(settings.get("train.seed", 0))
+    metric = settings.get("train.metric_for_best_model")
+    best: tuple[float, Model, int] | None = None
+    table: list[dict[str, float]] = []
+    for seed in range(first, first + seeds):
+        trained = finetune(
+            model,
+            task=task,
+            train=train,
+            validation=validation,
+            output_dir=output / f"seed-{seed}",
+            settings={**settings, "train.seed": seed},
+        )
+        scores = {k: v for k, v in trained.evaluate(validation).items() if isinstance(v, float)}
+        table.append(scores)
+        value = scores[metric or next(iter(scores))]
+        print(f"seed {seed}: " + "  ".join(f"{k} {v:.4f}" for k, v in scores.items()), file=sys.stderr)
+        if best is None or value > best[0]:
+            best = (value, trained, seed)
+    assert best is not None
+    publish_model(best[1], output)
+    summary = {"seeds": seeds, "best_seed": best[2], "scores": summarize(table)}
+    write_json(output / "run.json", {"kind": "finetune", "settings": settings, **summary})
+    return {"output_dir": str(output), "task": task, **summary}
+
+
+def summarize(table: Sequence[dict[str, float]]) -> dict[str, dict[str, Any]]:
+    """Print and return mean, spread (sample standard deviation) and values of each metric.
+
+    >>> summarize([{"accuracy": 0.5}, {"accuracy": 0.7}])["accuracy"]["values"]
+    accuracy 0.6000 ± 0.1414
+    [0.5, 0.7]
+    """
+    summary = {}
+    for name in table[0]:
+        values = [row[name] for row in table]
+        mean, spread = mean_and_spread(values)
+        print(f"{name} {mean:.4f} ± {spread:.4f}")
+        summary[name] = {"mean": mean, "spread": None if math.isnan(spread) else spread, "values": values}
+    return summary

@@ -1,0 +1,86 @@
+"""Which columns of a file hold the text, its partner and the label: as named, or by their usual names.
+
+A usual name is taken only where it is the only candidate: a wrong column would train a model on nonsense
+without a word, so where two would do, the person is asked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from minibert.errors import InputError
+
+TEXTS = ("sentence", "review", "content", "utterance", "title", "query")
+PAIRS = (
+    ("text", "pair"),
+    ("a", "b"),
+    ("text_a", "text_b"),
+    ("sentence1", "sentence2"),
+    ("question1", "question2"),
+    ("premise", "hypothesis"),
+    ("question", "sentence"),
+    ("question", "answer"),
+    ("qtext", "atext"),
+)
+LABELS = ("labels", "category", "intent", "class")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The names of the columns to read; None where there is no such column."""
+
+    text: str
+    pair: str | None = None
+    label: str | None = None
+
+
+def choose_columns(
+    where: str,
+    columns: Sequence[str],
+    *,
+    text: str | None = None,
+    pair: str | None = None,
+    label: str | None = None,
+) -> Columns:
+    """Return the columns to read; those that are not named are found by their usual names.
+
+    A named text stays alone unless its pair is named too. Raises InputError, which begins with `where` and
+    lists the columns, for a name that is not there, and where none or several columns would do.
+
+    >>> choose_columns("train.csv", ["premise", "hypothesis", "label"])
+    Columns(text='premise', pair='hypothesis', label='label')
+    """
+    there = f"there are {', '.join(columns)}"
+    for named in (text, pair, label):
+        if named is not None and named not in columns:
+            raise InputError(f"{where}: no column {named!r}; {there}; is the first line a header?")
+    if text is None:
+        text, found = _find_text(where, columns, there)
+        pair = pair or found
+    if pair == text:
+        raise InputError(f"{where}: column {text!r} cannot be both the text and its pair; {there}")
+    return Columns(text, pair, label or _find_label(where, columns, there))
+
+
+def _find_text(where: str, columns: Sequence[str], there: str) -> tuple[str, str | None]:
+    pairs = [names for names in PAIRS if names[0] in columns and names[1] in columns]
+    if "text" in columns:
+        return "text", "pair" if ("text", "pair") in pairs else None
+    paired = {name for names in pairs for name in names}
+    found = [*pairs, *((name, None) for name in TEXTS if name in columns and name not in paired)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise InputError(f"{where}: no column 'text'; {there}; name yours: text_column (--text-column)")
+    candidates = " or ".join("+".join(name for name in names if name) for names in found)
+    raise InputError(f"{where}: the text may be {candidates}; {there}; name it: text_column (--text-column)")
+
+
+def _find_label(where: str, columns: Sequence[str], there: str) -> str | None:
+    if "label" in columns:
+        return "label"
+    found = [name for name in LABELS if name in columns]
+    if len(found) > 1:
+        raise InputError(
+            f"{where}: the label may be {' or '.join(found)}; {there}; name it: label_column (--label-column)"
+        )
+    return found[0] if found else None

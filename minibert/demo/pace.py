@@ -1,0 +1,49 @@
+"""How long each stage of the demo may take, and how long each took.
+
+Every stage that trains has a clock: a slower machine does fewer steps in the same time.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The size of the demo: budgets in seconds, and how many rows and seeds there are."""
+
+    size: str
+    vocab_size: int
+    tokens_per_batch: int
+    pretraining: float
+    finetuning: float
+    epochs: int
+    seeds: tuple[int, ...]
+    texts: int | None
+    rows: tuple[int, int, int] | None
+    code_rows: tuple[int, int, int]
+
+
+FULL = Pace("modern-mini", 8192, 4096, 190.0, 13.0, 8, (0, 1, 2), None, None, (3000, 700, 700))
+QUICK = Pace("modern-tiny", 2048, 2048, 15.0, 4.0, 3, (0,), 6000, (1200, 300, 300), (600, 200, 200))
+
+
+class Stages:
+    """Prints the name of each stage and keeps its duration."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a `with` block under a name."""
+        print(f"\n== {name}")
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - start, 1)
+        print(f"   {self.seconds[name]} s")
+
+    def listed(self) -> list[dict[str, object]]:
+        """Return the stages as the report wants them."""
+        return [{"name": name, "seconds": seconds} for name, seconds in self.seconds.items()]

@@ -1,0 +1,35 @@
+"""The dtype follows the request, and "auto" follows the measurement."""
+
+import pytest
+import torch
+
+from minibert.training import precision
+from minibert.training.precision import choose_dtype
+
+CPU = torch.device("cpu")
+
+
+def test_a_named_precision_is_taken_on_every_device():
+    for device in (CPU, torch.device("cuda")):
+        assert choose_dtype("fp32", device) == torch.float32
+        assert choose_dtype("bf16", device) == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wanted"), [({"float32": 2.0, "bfloat16": 1.0}, torch.bfloat16), ({"float32": 1.2, "bfloat16": 1.0}, torch.float32), ({"float32": 1.0, "bfloat16": 9.0}, torch.float32)]
+)
+def test_a_cpu_computes_in_bfloat16_where_it_is_clearly_faster(monkeypatch, seconds, wanted):
+    monkeypatch.setattr(precision, "_product_seconds", lambda dtype: seconds[str(dtype).removeprefix("torch.")])
+    assert choose_dtype("auto", CPU) == wanted
+
+
+@pytest.mark.parametrize(
+    ("capability", "wanted"), [((7, 5), torch.float32), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)]
+)
+def test_a_gpu_computes_in_bfloat16_where_it_has_units_for_it(monkeypatch, capability, wanted):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert choose_dtype("auto", torch.device("cuda")) == wanted
+
+
+def test_the_measurement_is_a_time():
+    assert 0 < precision._product_seconds(torch.float32) < 10
