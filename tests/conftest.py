@@ -34,3 +34,6 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real data sets are not beside the project (../shared/data)")
     return folder
+
+
+torch.set_num_threads(1)  # the models of the tests are too small to share between cores

@@ -1,4 +1,4 @@
-"""The modern encoder for one sequence, written a second time: from named weights, in float64, without the library's bricks."""
+"""The modern encoder for one sequence, written a second time: from named weights, in float64."""
 
 import math
 
@@ -38,7 +38,8 @@ def attended(config: EncoderConfig, w: dict[str, Tensor], layer: int, x: Tensor)
     outputs = []
     for head in range(config.num_attention_heads):
         q, k, v = (
-            x @ w[name + "qkv.weight"][part * config.hidden_size + head * size :][:size].T for part in range(3)
+            x @ w[name + "qkv.weight"][part * config.hidden_size + head * size :][:size].T
+            for part in range(3)
         )
         if config.qk_norm:
             q, k = (

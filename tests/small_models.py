@@ -60,7 +60,9 @@ def sequences(count: int, seed: int = 0) -> list[np.ndarray]:
     return [np.concatenate([[2], random.integers(5, VOCABULARY, size), [3]])[:31] for size in sizes]
 
 
-def masked_batches(model: Model, *, batch_size: int = 8, accumulate: int = 1, seed: int = 0) -> ExampleBatches:
+def masked_batches(
+    model: Model, *, batch_size: int = 8, accumulate: int = 1, seed: int = 0
+) -> ExampleBatches:
     """Return batches of 24 texts, masked anew in every step."""
     return ExampleBatches(sequences(24), model.task.collate_ids, batch_size, accumulate, seed)
 

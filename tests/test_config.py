@@ -104,7 +104,8 @@ def test_a_typed_setting_is_read_as_what_it_looks_like(text, value):
 
 
 @pytest.mark.parametrize(
-    ("budget", "seconds"), [("30m", 1800.0), ("90s", 90.0), ("1.5h", 5400.0), (".5 m", 30.0), (12, 12.0), ("7", 7.0)]
+    ("budget", "seconds"),
+    [("30m", 1800.0), ("90s", 90.0), ("1.5h", 5400.0), (".5 m", 30.0), (12, 12.0), ("7", 7.0)],
 )
 def test_a_duration_is_read_in_its_unit(budget, seconds):
     assert parse_seconds(budget) == seconds
@@ -129,7 +130,13 @@ def test_files_of_settings_are_read_by_their_suffix(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("a.toml", b"seed = = 1"), ("a.json", b"{"), ("a.json", b"[1]"), ("a.toml", b"\xff\xfe"), ("a.json", b"\xff")],
+    [
+        ("a.toml", b"seed = = 1"),
+        ("a.json", b"{"),
+        ("a.json", b"[1]"),
+        ("a.toml", b"\xff\xfe"),
+        ("a.json", b"\xff"),
+    ],
 )
 def test_a_file_that_holds_no_settings_is_named(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)

@@ -51,7 +51,7 @@ def test_buckets_keep_sequences_whole_and_pad_less_than_a_sixteenth_of_the_longe
     for bucket in layout.buckets:
         rows = bucket.gather(layout.sequence_T)
         sizes = bucket.inside_NS.sum(1)
-        assert ((rows == rows[:, :1])).all()
+        assert (rows == rows[:, :1]).all()
         assert sizes.tolist() == [lengths[row] for row in rows[:, 0].tolist()]
         assert bucket.index_NS.shape[1] == int(sizes.max())
         assert bucket.index_NS.shape[1] - int(sizes.min()) < max(16, max(lengths) // 16)
@@ -68,7 +68,10 @@ def test_neighbours_of_one_length_are_a_view_and_ragged_ones_a_copy():
     assert ragged.gather(torch.randn(35, 2)).shape == (2, 18, 2)
     assert not ragged.full
     apart = Layout.of([17, 3, 17]).buckets
-    assert [(bucket.first, bucket.last, bucket.full) for bucket in apart] == [(17, 20, True), (None, None, True)]
+    assert [(bucket.first, bucket.last, bucket.full) for bucket in apart] == [
+        (17, 20, True),
+        (None, None, True),
+    ]
 
 
 def test_an_empty_batch_has_no_tokens_and_no_buckets():

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from minibert.data.files import kind_of
-from minibert.data.readers import read_texts, rows_of
+from minibert.data.readers import read_texts
+from minibert.data.rows import rows_of
 from minibert.data.tagged import WORDS
 from minibert.errors import InputError
 from minibert.tasks.classification import Classification

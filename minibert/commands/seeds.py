@@ -8,10 +8,10 @@ from typing import Any
 
 from minibert.checkpoint import write_json
 from minibert.errors import InputError
-from minibert.finetune import finetune
+from minibert.finetune import Settings, finetune, open_for_task, task_class
 from minibert.output import claim, publish_model
 from minibert.tasks.metrics import mean_and_spread
-from minibert.tasks.model import Model
+from minibert.tasks.model import load
 
 
 def finetune_seeds(
@@ -33,11 +33,13 @@ def finetune_seeds(
         raise InputError(f"--seeds {seeds}: at least 1 is needed")
     if not validation:
         raise InputError(f"--seeds {seeds} compares models on --validation-file; give one")
+    # Before an earlier run is overwritten: does the encoder open, are all labels known?
+    opened = open_for_task(Path(model), task_class(task), train, settings=Settings.of(settings))
+    for example in validation:
+        opened.task.encode(example)
     output = claim(output_dir, overwrite=overwrite_output_dir)
     first = int(settings.get("train.seed", 0))
-    metric = settings.get("train.metric_for_best_model")
-    best: tuple[float, Model, int] | None = None
-    table: list[dict[str, float]] = []
+    table: dict[int, dict[str, float]] = {}
     for seed in range(first, first + seeds):
         trained = finetune(
             model,
@@ -47,15 +49,12 @@ def finetune_seeds(
             output_dir=output / f"seed-{seed}",
             settings={**settings, "train.seed": seed},
         )
-        scores = {k: v for k, v in trained.evaluate(validation).items() if isinstance(v, float)}
-        table.append(scores)
-        value = scores[metric or next(iter(scores))]
-        print(f"seed {seed}: " + "  ".join(f"{k} {v:.4f}" for k, v in scores.items()), file=sys.stderr)
-        if best is None or value > best[0]:
-            best = (value, trained, seed)
-    assert best is not None
-    publish_model(best[1], output)
-    summary = {"seeds": seeds, "best_seed": best[2], "scores": summarize(table)}
+        table[seed] = {k: v for k, v in trained.evaluate(validation).items() if isinstance(v, float)}
+        print(f"seed {seed}: " + "  ".join(f"{k} {v:.4f}" for k, v in table[seed].items()), file=sys.stderr)
+    metric = settings.get("train.metric_for_best_model") or next(iter(table[first]))
+    best = max(table, key=lambda seed: table[seed][metric])
+    publish_model(load(output / f"seed-{best}"), output)
+    summary = {"seeds": seeds, "best_seed": best, "scores": summarize([*table.values()])}
     write_json(output / "run.json", {"kind": "finetune", "settings": settings, **summary})
     return {"output_dir": str(output), "task": task, **summary}
 

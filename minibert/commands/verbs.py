@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,15 +126,7 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
     examples = labelled_examples(type(model.task), args.file, args)
     tell_long([model.task.encode(example) for example in examples], model.task.max_length)
     answers = model.predict(examples, progress=sys.stderr.isatty())
-    if isinstance(model.task, Tagging):
-        tagging = model.task
-        gold = [tag for example in examples for tag in tagging.example(example).tags or ()]
-        predicted = [tag for answer in answers for tag in answer.tags]
-        labels = tagging.labels
-    else:
-        gold = [str(example.label) for example in examples]
-        predicted = [answer.label for answer in answers]
-        labels = model.task.labels
+    gold, predicted, labels = compared(model, examples, answers)
     scores = model.task.score(answers, examples)
     print(format_report(classification_report(gold, predicted, labels)), end="\n\n")
     print(format_confusion(confusion_matrix(gold, predicted, labels), labels), end="\n\n")
@@ -142,6 +135,19 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
         print(f"spans of {name}: {ratios}")
     print("  ".join(f"{name} {value:.4f}" for name, value in scores.items() if isinstance(value, float)))
     return {"model": args.model, "file": args.file, "examples": len(examples), **scores}
+
+
+def compared(
+    model: Model, examples: Sequence[Any], answers: Sequence[Any]
+) -> tuple[list[str], list[str], tuple[str, ...]]:
+    """Return the labels (of texts or of words) that are right, those that were given, and all there are."""
+    if isinstance(model.task, Tagging):
+        gold = [tag for example in examples for tag in model.task.example(example).tags or ()]
+        return gold, [tag for answer in answers for tag in answer.tags], model.task.labels
+    if isinstance(model.task, Classification):
+        gold = [str(example.label) for example in examples]
+        return gold, [answer.label for answer in answers], model.task.labels
+    raise InputError(f"a {model.task.name} model has no labels to compare")
 
 
 def run_predict(args: argparse.Namespace) -> None:

@@ -1,21 +1,19 @@
 """A tokenized corpus on disk: all documents end to end in one memory-mapped file, and where each begins.
 
-    ids.bin      uint16 (or uint32 for large vocabularies), no special tokens
+    ids.bin      uint16 (uint32 for vocabularies of more than 65,536), no special tokens
     bounds.npy   (documents + 1,) int64
-    corpus.json  the content hash that it was made from, the dtype, the counts
+    corpus.json  the content hash that it was made from, the dtype, the counts; written last
 
-It is made by several processes, each working on a stretch of the documents, and used again as long as the
-files and the tokenizer are the same. Only a few batches of text are in memory at any time.
+Several processes tokenize, each a stretch of text at a time; this one reads, and writes the ids in the order
+of the documents, so the number of processes does not change a byte. Only a few stretches are in memory at
+once. A corpus is used again as long as the files and the tokenizer hold the same bytes.
 """
 
 import hashlib
+import json
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,14 +21,15 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from minibert.checkpoint import published, read_json, write_json
+from minibert.data.files import expand, kind_of
 from minibert.data.readers import read_documents
+from minibert.data.tokenizing import Laid, tokenize, tokenize_in_processes
 from minibert.errors import InputError
-from minibert.text.loading import load_tokenizer
 from minibert.text.tokenizer import Tokenizer
 
-BATCH = 2048
-SMALL = 8 * 2**20
+FORMAT = 1  # part of the content hash: raise it when the same files would give other documents
+SMALL = 16 * 2**20  # bytes of files below which this process does without others
+IDS, BOUNDS, FACTS = "ids.bin", "bounds.npy", "corpus.json"
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,9 @@ class Corpus:
 
     ids     (tokens,) memory-mapped
     bounds  (documents + 1,) int64: document i is ids[bounds[i] : bounds[i + 1]]
+
+    >>> corpus = Corpus.open("my-model/corpus")
+    >>> len(corpus), corpus.tokens, corpus[0][:5]
     """
 
     ids: np.ndarray
@@ -48,20 +50,26 @@ class Corpus:
     def open(folder: str | Path) -> "Corpus":
         """Open what `build_corpus` made; raises InputError where a file is missing or does not fit."""
         folder = Path(folder)
-        facts = read_json(folder / "corpus.json")
+        facts = _read_facts(folder)
         try:
-            bounds = np.load(folder / "bounds.npy", allow_pickle=False)
-            ids = np.memmap(folder / "ids.bin", dtype=facts["dtype"], mode="r")
-        except (OSError, ValueError) as error:
-            raise InputError(f"{folder}: the corpus is damaged: {error}; delete the folder") from error
-        if len(ids) != facts["tokens"] or bounds[-1] != len(ids):
-            raise InputError(f"{folder}: {len(ids)} tokens, expected {facts['tokens']}; delete the folder")
+            bounds = np.load(folder / BOUNDS, allow_pickle=False)
+            ids = np.memmap(folder / IDS, dtype=facts["dtype"], mode="r")
+            fits = len(ids) == facts["tokens"] == bounds[-1] and len(bounds) == facts["documents"] + 1
+        except (OSError, EOFError, ValueError, TypeError, KeyError, IndexError) as error:
+            raise InputError(f"{folder}: the corpus is damaged: {error}; delete {FACTS} there") from error
+        if not fits or bounds[0] != 0 or np.any(np.diff(bounds) < 0):
+            raise InputError(
+                f"{folder}: {len(ids)} tokens in {IDS}, {bounds[-1]} in {BOUNDS}, not {facts['tokens']}; "
+                f"the corpus is damaged; delete {FACTS} there, and it is made anew"
+            )
         return Corpus(ids, bounds)
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
 
     def __getitem__(self, document: int) -> np.ndarray:
+        if not 0 <= document < len(self):
+            raise IndexError(f"document {document} of {len(self)}")
         return self.ids[self.bounds[document] : self.bounds[document + 1]]
 
     @property
@@ -69,21 +77,30 @@ class Corpus:
         return int(self.bounds[-1])
 
     def counts(self, vocab_size: int) -> np.ndarray:
-        """Return how often each id occurs, (V,)."""
+        """Return how often each id occurs, (V,) int64; raises InputError for an id that is not below V."""
         total = np.zeros(vocab_size, dtype=np.int64)
         for start in range(0, self.tokens, 2**22):
-            total += np.bincount(self.ids[start : start + 2**22], minlength=vocab_size)
+            part = np.bincount(self.ids[start : start + 2**22], minlength=vocab_size)
+            if len(part) > vocab_size:
+                raise InputError(
+                    f"the corpus holds id {len(part) - 1}, the vocabulary ends at {vocab_size - 1}: "
+                    "it was made with another tokenizer"
+                )
+            total += part
         return total
 
-    def unigram_entropy(self, vocab_size: int) -> float:
-        """Return the entropy of the tokens in nats: the loss of a model that knows frequencies alone."""
-        counts = self.counts(vocab_size)
-        shares = counts[counts > 0] / max(1, counts.sum())
+    def unigram_entropy(self, vocab_size: int | None = None) -> float:
+        """Return the entropy of the tokens in nats: the loss of a model that knows frequencies alone.
+
+        vocab_size  checked against the ids if it is given
+        """
+        counts = self.counts(int(self.ids.max(initial=0)) + 1 if vocab_size is None else vocab_size)
+        shares = counts[counts > 0] / max(1, self.tokens)
         return float(-(shares * np.log(shares)).sum())
 
 
 def build_corpus(
-    files: Sequence[Path],
+    files: Sequence[str | Path],
     tokenizer: Tokenizer,
     folder: str | Path,
     *,
@@ -91,78 +108,88 @@ def build_corpus(
     text_column: str = "text",
     progress: bool = True,
 ) -> Corpus:
-    """Tokenize corpus files into a folder, or open it if it was made from the same files and tokenizer."""
-    folder = Path(folder)
+    """Tokenize corpus files into a folder, or open it if it was made from the same files and tokenizer.
+
+    files     as `expand` takes them, read by `read_documents`
+    workers   processes; None takes one for each core, and none but this one for a small corpus
+    progress  whether to show a bar on stderr
+
+    Raises InputError for unusable files and where they hold no text.
+
+    >>> corpus = build_corpus(["wiki.txt.xz"], tokenizer, "my-model/corpus")
+    """
+    folder, paths = Path(folder), expand(files)
+    if workers is not None and workers < 1:
+        raise InputError(f"workers {workers} must be at least 1; leave it out for one on each core")
     with TemporaryDirectory() as temporary:
         saved = Path(temporary)
         tokenizer.save(saved)
-        source = _fingerprint([*files, *sorted(saved.iterdir())], text_column)
-        if (folder / "corpus.json").is_file() and read_json(folder / "corpus.json")["source"] == source:
+        source = _fingerprint(paths, saved, text_column)
+        if (folder / FACTS).is_file() and _read_facts(folder).get("source") == source:
             return Corpus.open(folder)
-        small = sum(path.stat().st_size for path in files) < SMALL
-        batches = _batches(read_documents(files, text_column=text_column))
-        tokenized = _tokenized(batches, saved, workers=1 if small else workers or os.cpu_count() or 1)
-        with (
-            tqdm(desc="tokenize", unit=" documents", disable=not progress) as bar,
-            published(folder) as beside,
-        ):
-            facts = _write(beside, tokenized, vocab_size=tokenizer.vocab_size, bar=bar)
-            write_json(beside / "corpus.json", {"source": source, **facts})
+        is_small = sum(path.stat().st_size for path in paths) < SMALL
+        processes = workers or (1 if is_small else os.cpu_count() or 1)
+        with tqdm(desc="tokenize", unit=" documents", disable=not progress) as bar:
+            documents = read_documents(paths, text_column=text_column)
+            if processes == 1:
+                tokenized = tokenize(documents, tokenizer)
+            else:
+                tokenized = tokenize_in_processes(documents, saved, processes)
+            _publish(folder, tokenized, source=source, vocab_size=tokenizer.vocab_size, bar=bar)
     return Corpus.open(folder)
 
 
-def _write(
-    folder: Path, tokenized: Iterator[tuple[np.ndarray, np.ndarray]], *, vocab_size: int, bar: Any
-) -> dict[str, Any]:
-    """Write ids and bounds as they come; return the facts that `Corpus.open` checks."""
-    dtype = np.dtype(np.uint16 if vocab_size <= 65536 else np.uint32)
-    sizes = [np.zeros(1, dtype=np.int64)]
-    with (folder / "ids.bin").open("wb") as file:
-        for ids, lengths in tokenized:
-            file.write(ids.astype(dtype).tobytes())
-            sizes.append(lengths)
-            bar.update(len(lengths))
-    bounds = np.cumsum(np.concatenate(sizes))
-    if bounds[-1] == 0:
-        raise InputError("the corpus files hold no text; a corpus needs at least one document")
-    np.save(folder / "bounds.npy", bounds, allow_pickle=False)
-    return {"dtype": dtype.name, "tokens": int(bounds[-1]), "documents": len(bounds) - 1}
-
-
-def _fingerprint(files: Sequence[Path], text_column: str) -> str:
-    digest = hashlib.sha256(text_column.encode())
-    for path in files:
+def _fingerprint(files: Sequence[Path], tokenizer: Path, text_column: str) -> str:
+    """Hash what decides the ids: the bytes and kinds of the files, and the saved tokenizer."""
+    digest = hashlib.sha256(f"{FORMAT} {text_column}".encode())
+    for path in [*files, *sorted(tokenizer.iterdir())]:
+        digest.update(f"{kind_of(path)} {path.suffix}".encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
 
 
-def _batches(documents: Iterator[str]) -> Iterator[list[str]]:
-    while batch := list(islice(documents, BATCH)):
-        yield batch
+def _publish(folder: Path, tokenized: Iterable[Laid], *, source: str, vocab_size: int, bar: Any) -> None:
+    """Write ids and bounds beside their places and rename them; the facts, which make them a corpus, last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    dtype = np.dtype(np.uint16 if vocab_size <= 65536 else np.uint32)
+    lengths = [np.zeros(1, dtype=np.int64)]
+    unfinished = {name: folder / f".{name}.unfinished" for name in (IDS, BOUNDS, FACTS)}
+    try:
+        with unfinished[IDS].open("wb") as file:
+            for ids, sizes in tokenized:
+                file.write(ids.astype(dtype).tobytes())
+                lengths.append(sizes)
+                bar.update(len(sizes))
+        bounds = np.cumsum(np.concatenate(lengths))
+        if bounds[-1] == 0:
+            raise InputError("the corpus files hold no text; a corpus needs at least one document")
+        with unfinished[BOUNDS].open("wb") as file:
+            np.save(file, bounds, allow_pickle=False)
+        facts = {
+            "source": source,
+            "dtype": dtype.name,
+            "tokens": int(bounds[-1]),
+            "documents": len(bounds) - 1,
+        }
+        unfinished[FACTS].write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        # Without its facts, what an earlier corpus left is no corpus: a halt between renames mixes nothing.
+        (folder / FACTS).unlink(missing_ok=True)
+        for name, path in unfinished.items():
+            path.replace(folder / name)
+    finally:
+        for path in unfinished.values():
+            path.unlink(missing_ok=True)
 
 
-def _tokenized(
-    batches: Iterator[list[str]], folder: Path, *, workers: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield (ids, lengths) of each batch in order; a few batches are under way at any time."""
-    if workers == 1:
-        yield from (_tokenize(batch, folder) for batch in batches)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(_tokenize, batch, folder) for batch in islice(batches, 2 * workers)]
-        while waiting:
-            yield waiting.pop(0).result()
-            waiting += [pool.submit(_tokenize, batch, folder) for batch in islice(batches, 1)]
-
-
-def _tokenize(batch: list[str], folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    ids = _opened(folder).encode_ids(batch)
-    lengths = np.array([len(document) for document in ids], dtype=np.int64)
-    return np.concatenate(ids), lengths
-
-
-@cache
-def _opened(folder: Path) -> Tokenizer:
-    """Open the tokenizer once in each process."""
-    return load_tokenizer(folder)
+def _read_facts(folder: Path) -> dict[str, Any]:
+    path = folder / FACTS
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{folder}: no corpus: {path} is missing; make one with build_corpus") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON: {error}; delete it") from error
+    if not isinstance(facts, dict):
+        raise InputError(f"{path}: {facts!r:.60} is not an object; delete it")
+    return facts

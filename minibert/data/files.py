@@ -5,8 +5,8 @@ import gzip
 import lzma
 import zlib
 from collections.abc import Iterator, Sequence
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from minibert.errors import InputError
 
@@ -16,7 +16,7 @@ UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def expand(patterns: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Return the files that are meant: each file itself, a folder's files of known kinds, what a glob matches.
+    """Return the files that are meant: each file, a folder's files of known kinds, what a glob matches.
 
     Sorted; a file that is named twice, also by two spellings, comes once. Raises InputError where a pattern
     matches nothing.
@@ -41,6 +41,8 @@ def _matches(pattern: Path) -> list[Path]:
             raise InputError(f"{pattern}: a folder without files of a known kind ({', '.join(KNOWN)})")
         return files
     if pattern.is_file():
+        if pattern.stat().st_size == 0:
+            raise InputError(f"{pattern}: empty; a file with text is wanted")
         return [pattern]
     files = [path for path in map(Path, glob.glob(str(pattern), recursive=True)) if path.is_file()]
     if not files:
@@ -77,11 +79,11 @@ def open_text(path: Path) -> Iterator[str]:
         raise InputError(f"{path}: cannot be read: {error}; the file may be damaged or cut short") from error
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Path) -> BufferedReader:
     if path.suffix.lower() == ".gz":
-        return cast(BinaryIO, gzip.open(path, "rb"))
+        return BufferedReader(gzip.open(path, "rb"))
     if path.suffix.lower() == ".xz":
-        return cast(BinaryIO, lzma.open(path, "rb"))
+        return BufferedReader(lzma.open(path, "rb"))
     return path.open("rb")
 
 

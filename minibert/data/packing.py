@@ -1,7 +1,10 @@
 """Filling batches: documents are cut into runs, and runs are put together until a token budget is full.
 
-A run never holds two documents, and attention never crosses from one run to the next, so what is packed together
-decides the speed alone. Best fit (Johnson, 1974) puts each run into the fullest pack that still has room for it.
+A run never holds two documents, and attention never crosses from one run to the next; but a pack is what a
+training step sees, and should be a random sample of the corpus. Best fit (Johnson, 1974) puts each run into
+the fullest pack that still has room for it. The runs come in random order: taking the longest first is known
+to fill bins better, but it puts long runs with long ones and short with short, and where a pack holds many
+runs random order leaves as little empty.
 """
 
 from bisect import bisect_left, insort
@@ -10,19 +13,18 @@ import numpy as np
 
 from minibert.errors import InputError
 
-WINDOW = 4096
-
 
 def chop(bounds: np.ndarray, max_length: int) -> np.ndarray:
-    """Cut documents into runs of at most `max_length` tokens; return (runs, 2) of start and length.
+    """Cut documents into runs of at most `max_length` tokens; return (runs, 2) int64 of start and length.
 
-    Runs are full but for each document's last: batches of one length are the fastest to attend over.
+    Runs are full but for each document's last one, so that words see as much of what surrounds them as the
+    limit allows; an empty document gives none. `bounds` are (documents + 1,) as a `Corpus` has them.
 
     >>> chop(np.array([0, 5, 5, 12]), 4).tolist()
     [[0, 4], [4, 1], [5, 4], [9, 3]]
     """
     if max_length < 1:
-        raise InputError(f"max_length {max_length} must be at least 1")
+        raise InputError(f"max_length {max_length} must be at least 1 token")
     sizes = np.diff(bounds)
     parts = -(-sizes // max_length)
     document = np.repeat(np.arange(len(sizes)), parts)
@@ -31,35 +33,49 @@ def chop(bounds: np.ndarray, max_length: int) -> np.ndarray:
     return np.stack([starts, np.minimum(max_length, bounds[1:][document] - starts)], axis=1)
 
 
-def best_fit(lengths: np.ndarray, capacity: int, *, window: int = WINDOW, seed: int = 0) -> list[np.ndarray]:
+def best_fit(lengths: np.ndarray, capacity: int, *, window: int = 1, seed: int = 0) -> list[np.ndarray]:
     """Put pieces into packs of at most `capacity`; return the numbers of the pieces in each pack.
 
-    Pieces are shuffled and taken `window` at a time, the longest first, so that every pack is a random mixture.
-    Raises InputError for a piece longer than the capacity.
+    window  pieces are shuffled, and sorted within windows of so many, the longest first. More than 1 wastes
+            less where a pack holds only few pieces, but then packs are no longer random samples.
 
-    >>> [sorted(pack.tolist()) for pack in best_fit(np.array([5, 3, 2, 4]), 7)]
+    The same seed gives the same packs. Raises InputError for a piece longer than the capacity.
+
+    >>> [sorted(pack.tolist()) for pack in best_fit(np.array([5, 3, 2, 4]), 7, window=4)]
     [[0, 2], [1, 3]]
     """
     lengths = np.asarray(lengths, dtype=np.int64)
-    if len(lengths) and lengths.max() > capacity:
-        raise InputError(f"a piece of {lengths.max()} tokens does not fit into packs of {capacity}")
+    if len(lengths) and not 0 < lengths.min() <= lengths.max() <= capacity:
+        raise InputError(
+            f"pieces of {lengths.min()} to {lengths.max()} tokens do not fit into packs of {capacity}; "
+            f"cut them to at most {capacity}, and leave empty ones out"
+        )
+    if window < 1:
+        raise InputError(f"window {window} must be at least 1 piece")
     order = np.random.default_rng(seed).permutation(len(lengths))
-    room: list[tuple[int, int]] = []  # (room left, number of the open pack), sorted by room
+    if window > 1:
+        order = order[np.lexsort((-lengths[order], np.arange(len(order)) // window))]
+    room: list[tuple[int, int]] = []  # (room left, number of the pack) of those not yet full, sorted
     packs: list[list[int]] = []
-    for start in range(0, len(order), window):
-        pieces = order[start : start + window]
-        for piece in pieces[np.argsort(-lengths[pieces], kind="stable")]:
-            size = int(lengths[piece])
-            at = bisect_left(room, (size, -1))
-            left, number = room.pop(at) if at < len(room) else (capacity, len(packs))
-            if number == len(packs):
-                packs.append([])
-            packs[number].append(int(piece))
+    for piece, size in zip(order.tolist(), lengths[order].tolist(), strict=True):
+        at = bisect_left(room, (size, -1))
+        if at < len(room):
+            left, number = room.pop(at)
+        else:
+            left, number = capacity, len(packs)
+            packs.append([])
+        packs[number].append(piece)
+        if left > size:
             insort(room, (left - size, number))
     return [np.array(pack, dtype=np.int64) for pack in packs]
 
 
 def waste(packs: list[np.ndarray], lengths: np.ndarray, capacity: int) -> float:
-    """Return the share of all packs' capacity that is left empty."""
+    """Return the share of all packs' capacity that is left empty.
+
+    >>> waste([np.array([0, 1])], np.array([3, 4]), 10)
+    0.3
+    """
+    whole = capacity * len(packs)
     used = sum(int(np.asarray(lengths)[pack].sum()) for pack in packs)
-    return 1 - used / max(1, capacity * len(packs))
+    return (whole - used) / max(1, whole)

@@ -1,38 +1,46 @@
 """From CoNLL columns or JSON lines to examples of tagged words.
 
-Words are joined to a text by single spaces, except between two ideographs; the spans say where each word is.
-Tags stay as the file has them: schemes are the business of `tasks/spans`.
+Words are joined to a text by single spaces, except between two characters of a script that is written without
+them; the spans say where each word is. Tags stay as the file has them: schemes are the business of
+`tasks/spans`.
 """
 
-import json
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from minibert.data.entities import tags_of_entities
 from minibert.data.examples import TaggedExample
-from minibert.data.files import kind_of, lines_of
+from minibert.data.files import kind_of, open_text
+from minibert.data.rows import rows_of
 from minibert.errors import InputError
 
-IDEOGRAPH = re.compile("[\u3000-\u303f\u3400-\u9fff\uff00-\uffef\U00020000-\U0003fffe]")
 WORDS, TAGS = ("tokens", "words"), ("tags", "ner_tags", "labels", "pos_tags")
 NUMBER = re.compile(r"\d+")
+BLANKS = " \t\r"  # an ideographic space is a character like others: Chinese files tag it
+# Chinese and Japanese, with their punctuation and full-width forms; Korean parts its words by spaces.
+UNSPACED = re.compile(
+    "[\u2e80-\u312f\u31a0-\u31ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003fffd]"
+)
+SHARED = "“”‘’…—·"  # punctuation of Chinese and English alike: it takes after its neighbour
 
 
 def read_tagged(path: str | Path, *, token_column: int = 0, tag_column: int = -1) -> list[TaggedExample]:
     """Read sentences of tagged words; columns are counted from 0, or from the end with -1.
 
-    .jsonl rows hold {"tokens": [...], "tags": [...]} or {"text": ..., "entities": [{"start", "end", "label"}]}.
-    In .conllu the word is column 1 and the tag column 3 unless others are named. Raises InputError with file
-    and line.
+    Sentences are parted by blank lines, columns by tabs or spaces; -DOCSTART- lines are passed over. In
+    .conllu the word is column 1 and the tag column 3 unless others are named, and comments, multiword tokens
+    and empty nodes are passed over. .jsonl rows hold {"tokens": [...], "tags": [...]} or
+    {"text": ..., "entities": [{"start", "end", "label"}]}. Raises InputError with file and line.
+
+    >>> read_tagged("people.conll")[0]
+    TaggedExample(text='Anna lives', spans=((0, 4), (5, 10)), tags=('B-PER', 'O'))
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
     if kind_of(path) in (".jsonl", ".json"):
-        examples = [
-            _from_json(path, number, line) for number, line in enumerate(lines_of(path), 1) if line.strip()
-        ]
+        examples = [example_of_row(row, where=f"{path}, line {number}") for number, row in rows_of(path)]
     else:
         if kind_of(path) == ".conllu" and (token_column, tag_column) == (0, -1):
             token_column, tag_column = 1, 3
@@ -42,78 +50,83 @@ def read_tagged(path: str | Path, *, token_column: int = 0, tag_column: int = -1
     return examples
 
 
-def from_words(words: Sequence[str], tags: Sequence[str] | None) -> TaggedExample:
+def from_words(words: Sequence[str], tags: Sequence[str] | None = None) -> TaggedExample:
     """Join words to a text and say where each of them is.
 
     >>> from_words(["Anna", "lives"], ["B-PER", "O"])
     TaggedExample(text='Anna lives', spans=((0, 4), (5, 10)), tags=('B-PER', 'O'))
     """
-    text, spans = "", []
+    pieces, spans, end, last = [], [], 0, ""
     for word in words:
-        if text and not (IDEOGRAPH.match(text[-1]) and IDEOGRAPH.match(word)):
-            text += " "
-        spans.append((len(text), len(text) + len(word)))
-        text += word
-    return TaggedExample(text, tuple(spans), None if tags is None else tuple(tags))
+        gap = " " if last and not _stand_together(last, word[0]) else ""
+        start = end + len(gap)
+        end = start + len(word)
+        spans.append((start, end))
+        pieces += [gap, word]
+        last = word[-1]
+    return TaggedExample("".join(pieces), tuple(spans), None if tags is None else tuple(tags))
+
+
+def _stand_together(left: str, right: str) -> bool:
+    unspaced = [bool(UNSPACED.match(character)) for character in (left, right)]
+    return all(unspaced) or (any(unspaced) and (left in SHARED or right in SHARED))
+
+
+def example_of_row(row: dict[str, Any], *, where: str) -> TaggedExample:
+    """Turn {"tokens", "tags"} or {"text", "entities"} into an example.
+
+    Without tags, the example has none. Raises InputError, whose message begins with `where`.
+    """
+    if "text" in row and "entities" in row:
+        return tags_of_entities(row["text"], row["entities"], where=where)
+    words = next((row[name] for name in WORDS if name in row), None)
+    tags = next((row[name] for name in TAGS if name in row), None)
+    if not isinstance(words, list) or not words:
+        raise InputError(f"{where}: no list of 'tokens' that holds some; the row has {', '.join(row)}")
+    for word in words:
+        if not isinstance(word, str) or not word:
+            raise InputError(f"{where}: {word!r} among the tokens; each must be a word")
+    if tags is None:
+        return from_words(words)
+    if not isinstance(tags, list) or len(tags) != len(words):
+        raise InputError(f"{where}: {len(words)} tokens need as many tags, found {tags!r:.60}")
+    return from_words(words, [str(tag) for tag in tags])
 
 
 def _sentences(path: Path, token_column: int, tag_column: int) -> Iterator[TaggedExample]:
     words: list[str] = []
     tags: list[str] = []
-    for number, line in enumerate([*lines_of(path), ""], 1):
-        fields = line.split("\t") if "\t" in line else line.split()
-        skipped = kind_of(path) == ".conllu" and (
-            line.startswith("#") or not NUMBER.fullmatch((fields or ["1"])[0])
-        )
-        if not line.strip() or fields[0] == "-DOCSTART-":
+    width = 0
+    for number, fields in chain(_fields(path), [(0, [])]):
+        if not fields or fields[0] == "-DOCSTART-":
             if words:
                 yield from_words(words, tags)
                 words, tags = [], []
-        elif not skipped:
-            try:
-                word, tag = fields[token_column].strip(), fields[tag_column].strip()
-            except IndexError:
-                raise InputError(
-                    f"{path}, line {number}: {len(fields)} columns, no column {token_column} or {tag_column}: {line[:60]!r}"
-                ) from None
-            if len(fields) < 2 or not word:
-                raise InputError(f"{path}, line {number}: expected a word and a tag, found {line[:60]!r}")
-            words.append(word)
-            tags.append(tag)
-
-
-def _from_json(path: Path, number: int, line: str) -> TaggedExample:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}, line {number}: not JSON: {error}: {line[:60]!r}") from error
-    if isinstance(row, dict) and "text" in row and "entities" in row:
-        return _from_entities(path, number, row)
-    words = next((row[name] for name in WORDS if name in row), None) if isinstance(row, dict) else None
-    if not words:
-        raise InputError(f"{path}, line {number}: no list of 'tokens'; found {line[:60]!r}")
-    tags = next((row[name] for name in TAGS if name in row), None)
-    if tags is not None and len(tags) != len(words):
-        raise InputError(f"{path}, line {number}: {len(words)} tokens but {len(tags)} tags")
-    return from_words(words, None if tags is None else [str(tag) for tag in tags])
-
-
-def _from_entities(path: Path, number: int, row: dict[str, Any]) -> TaggedExample:
-    """Turn marked stretches of a text into BIO tags of its words."""
-    text = row["text"]
-    for entity in row["entities"]:
-        if not 0 <= entity["start"] < entity["end"] <= len(text):
+            continue
+        width = width or len(fields)
+        if len(fields) != width:
             raise InputError(
-                f"{path}, line {number}: entity {entity} is not inside the text of {len(text)} characters"
+                f"{path}, line {number}: {len(fields)} columns, the lines before have {width}: "
+                f"{' '.join(fields)[:60]!r}"
             )
-    borders = {border for entity in row["entities"] for border in (entity["start"], entity["end"])}
-    spans, tags = [], []
-    for match in re.finditer(r"[\u3400-\u9fff]|\w+|[^\w\s]", text):
-        cuts = [match.start(), *sorted(b for b in borders if match.start() < b < match.end()), match.end()]
-        for start, end in zip(cuts, cuts[1:], strict=False):
-            inside = next((e for e in row["entities"] if e["start"] <= start and end <= e["end"]), None)
-            spans.append((start, end))
-            tags.append(
-                "O" if inside is None else f"{'B' if inside['start'] == start else 'I'}-{inside['label']}"
-            )
-    return TaggedExample(text, tuple(spans), tuple(tags))
+        for column in (token_column, tag_column):
+            if not -width <= column < width or width < 2 or not fields[column]:
+                raise InputError(
+                    f"{path}, line {number}: nothing in column {column} of {width}: "
+                    f"{' '.join(fields)[:60]!r}; a word and its tag are wanted"
+                )
+        words.append(fields[token_column])
+        tags.append(fields[tag_column])
+
+
+def _fields(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the columns of each line, [] for a blank one; what is no word of a .conllu is left out."""
+    is_conllu = kind_of(path) == ".conllu"
+    for number, line in enumerate(open_text(path), 1):
+        line = line.rstrip(BLANKS)
+        if not line:
+            yield number, []
+            continue
+        fields = line.split("\t") if "\t" in line else [field for field in line.split(" ") if field]
+        if not is_conllu or (not line.startswith("#") and NUMBER.fullmatch(fields[0])):
+            yield number, [field.strip(BLANKS) for field in fields]

@@ -154,7 +154,7 @@ def strongest(train: Sequence[TextExample], validation: Sequence[TextExample]) -
 
 
 def text_terms(example: TextExample) -> list[str]:
-    """Split a text, and its pair where there is one, into lower-case words and pairs of neighbouring words."""
+    """Split a text, and its pair if there is one, into lower-case words and pairs of neighbours."""
     terms: list[str] = []
     for text in (example.text, example.pair):
         words = re.findall(r"\w+", text.lower()) if text is not None else []

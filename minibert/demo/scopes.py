@@ -9,20 +9,19 @@ Left out: names made by star imports, `exec` or assignment to `globals()`: those
 
 import ast
 import builtins
-from dataclasses import dataclass, field
 
 BUILTINS = frozenset(name for name in dir(builtins) if not name.startswith("_"))
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
-@dataclass
 class Scope:
     """The names that one module, class, function or comprehension binds."""
 
-    kind: str
-    outer: "Scope | None" = None
-    roles: dict[str, str] = field(default_factory=dict)
-    elsewhere: dict[str, str] = field(default_factory=dict)  # name -> "global" or "nonlocal"
+    def __init__(self, kind: str, outer: "Scope | None" = None) -> None:
+        self.kind = kind
+        self.outer = outer
+        self.roles: dict[str, str] = {}
+        self.elsewhere: dict[str, str] = {}  # name -> "global" or "nonlocal"
 
     def bind(self, name: str, role: str) -> None:
         """Give a name its role in this scope, or where `global` or `nonlocal` says that it lives."""
@@ -74,9 +73,7 @@ def place(node: ast.AST, scope: Scope, scopes: dict[ast.AST, Scope]) -> None:
     inside = set(map(id, inner_parts(node)))
     inner = Scope(scope_kind(node), scope) if inside else scope
     for child in ast.iter_child_nodes(node):
-        if isinstance(
-            child, ast.arguments
-        ):  # parameters belong to the function, defaults to what is around it
+        if isinstance(child, ast.arguments):
             place_arguments(child, scope, inner, scopes)
         else:
             place(child, inner if id(child) in inside else scope, scopes)

@@ -71,7 +71,7 @@ def function_headers(tree: ast.Module) -> dict[int, tuple[int, int]]:
 
 def refit(lines: list[str], margin: str) -> list[str]:
     """Replace the common indentation of lines by a margin."""
-    return textwrap.indent(textwrap.dedent("\n".join(lines)), margin).split("\n")
+    return [margin + line if line else line for line in textwrap.dedent("\n".join(lines)).split("\n")]
 
 
 def make_snippet(
@@ -97,9 +97,8 @@ def line_groups(
     group: tuple[int, int] | None = None
     for first, last in statements:
         header = headers.get(first)
-        if (
-            header is None or header[0] <= first <= header[1]
-        ):  # outside functions, or all on the header's line
+        # outside functions, or all on the line of the header
+        if header is None or header[0] <= first <= header[1]:
             continue
         if group and group[1] + 1 == first and headers[group[0]] == header:
             joined = (group[0], last)

@@ -108,7 +108,7 @@ class Tagging(Task):
         scheme = detect_scheme(sequences)
         labels = {tag for tags in sequences for tag in (to_bio(tags, scheme) if scheme else tags)}
         if scheme:
-            labels |= {"O"} | {f"{prefix}-{tag[2:]}" for tag in labels if tag != "O" for prefix in "BI"}
+            labels |= {"O"} | {f"{prefix}{tag[1:]}" for tag in labels if tag != "O" for prefix in "BI"}
         if len(labels) < 2:
             raise InputError(f"tagging needs at least two tags; the training data has {sorted(labels)}")
         return cls(tokenizer, config, sorted(labels), chosen, scheme=scheme)
@@ -215,7 +215,8 @@ class Tagging(Task):
         flat_predicted = [tag for tags in predicted for tag in tags]
         report = classification_report(flat_gold, flat_predicted, self.labels)
         if self.scheme is not None:
-            return {**span_scores(gold, predicted), "accuracy": report["accuracy"]}
+            scores = span_scores(gold, predicted)
+            return {"f1": scores["f1"], **scores, "accuracy": report["accuracy"]}
         matrix = confusion_matrix(flat_gold, flat_predicted, self.labels)
         return {
             "macro_f1": report["macro_f1"],

@@ -198,7 +198,7 @@ def train_sentencepiece(
     normalization: Literal["nmt_nfkc", "nfkc", "identity"] = "nmt_nfkc",
     lowercase: bool = False,
     seed: int = 0,
-    max_characters: int = 10_000_000,
+    max_characters: int = 5_000_000,
 ) -> SentencePieceTokenizer:
     """Learn the pieces of a corpus.
 

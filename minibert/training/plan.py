@@ -46,5 +46,6 @@ class Clock:
     def total(self, done: int) -> int:
         """Return how many steps the whole run can have when `done` are done: at least those."""
         now = time.perf_counter()
-        seconds_per_step = (now - self.first) / max(1, done - 1)
+        # A clock too coarse to see the steps must not divide by zero.
+        seconds_per_step = max(1e-9, (now - self.first) / max(1, done - 1))
         return done + int(max(0.0, self.budget - (now - self.start)) / seconds_per_step)

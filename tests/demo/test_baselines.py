@@ -5,14 +5,14 @@ import pytest
 
 from minibert.data.examples import TaggedExample, TextExample
 from minibert.demo.baselines import (
-    label_rows,
-    text_terms,
     LogisticRegression,
     Majority,
     MostFrequentTag,
     NaiveBayes,
+    label_rows,
     softmax,
     strongest,
+    text_terms,
 )
 from minibert.demo.sparse import count_rows
 from minibert.errors import InputError

@@ -86,7 +86,9 @@ def test_without_gradients_the_value_is_the_same(monkeypatch, dtype, chunk):
 def test_bfloat16_states_with_float32_weights_are_at_most_twice_as_far_off_as_plain_pytorch():
     hidden, weight, bias, labels = draw(499)
     hidden = hidden.bfloat16()
-    truth = value_and_gradients(plain, (hidden.double(), weight.float().double(), bias.float().double(), labels))
+    truth = value_and_gradients(
+        plain, (hidden.double(), weight.float().double(), bias.float().double(), labels)
+    )
     tensors = hidden, weight.float(), bias.float(), labels
 
     def plain_bfloat16(h: Tensor, w: Tensor, b: Tensor, y: Tensor) -> Tensor:

@@ -94,7 +94,9 @@ def test_the_pre_norm_block_is_torchs_own():
         "norm1.": "attention_norm.",
         "norm2.": "feed_forward_norm.",
     }
-    theirs.load_state_dict({a + kind: ours[b + kind] for a, b in names.items() for kind in ("weight", "bias")})
+    theirs.load_state_dict(
+        {a + kind: ours[b + kind] for a, b in names.items() for kind in ("weight", "bias")}
+    )
     x = torch.randn(17, d, dtype=torch.float64)
     torch.testing.assert_close(block(x, Layout.of([17])), theirs(x[None])[0])
 

@@ -4,14 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from encoder_oracle import modern_hidden
 from torch import Tensor, nn
 
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
-
-from encoder_oracle import modern_hidden
 
 CLASSIC = EncoderConfig(
     vocab_size=53,

@@ -21,7 +21,9 @@ WORDS = "the cat sat on a mat while dogs ran far away".split()
 
 def small(size: str, vocabulary: int) -> EncoderConfig:
     config = EncoderConfig.preset(size, vocabulary)
-    return replace(config, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, max_position_embeddings=31)
+    return replace(
+        config, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, max_position_embeddings=31
+    )
 
 
 def sequences(vocabulary: int, sizes: tuple[int, ...] = (29, 7, 31, 3)) -> list[np.ndarray]:
@@ -33,7 +35,9 @@ def sequences(vocabulary: int, sizes: tuple[int, ...] = (29, 7, 31, 3)) -> list[
 @pytest.mark.parametrize("size", ["tiny", "modern-tiny"])
 def test_the_first_loss_is_that_of_a_guess_among_all_pieces(size, dtype):
     config = small(size, 8192)
-    model = Model(Encoder(config), MaskedLM(FakeTokenizer(8192), config, masking=Masking(mlm_probability=0.3)))
+    model = Model(
+        Encoder(config), MaskedLM(FakeTokenizer(8192), config, masking=Masking(mlm_probability=0.3))
+    )
     model.encoder.dtype = dtype
     micro = model.task.collate_ids(sequences(8192, (31,) * 41), 0, 0, 0.0)
     with torch.no_grad():
@@ -56,11 +60,15 @@ def test_the_loss_and_its_gradient_are_those_of_full_logits_at_the_masked_places
     hidden_TD = model.encoder(batch)
     table_VD = model.encoder.embeddings.token.weight
     task = model.task
-    head_TD = torch.nn.functional.gelu(torch.nn.functional.linear(hidden_TD, task.dense.weight, task.dense.bias))
+    head_TD = torch.nn.functional.gelu(
+        torch.nn.functional.linear(hidden_TD, task.dense.weight, task.dense.bias)
+    )
     norm = task.norm
     head_TD = torch.nn.functional.layer_norm(head_TD, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
     log_p_TV = (head_TD @ table_VD.T + task.bias).log_softmax(-1)
-    wanted = -sum(log_p_TV[place, label] for place, label in zip(targets.positions, targets.labels, strict=True))
+    wanted = -sum(
+        log_p_TV[place, label] for place, label in zip(targets.positions, targets.labels, strict=True)
+    )
     torch.testing.assert_close(found.sums["loss"], wanted)
     torch.testing.assert_close(found.mean(), wanted / len(targets.labels))
     weights = list(model.parameters())
@@ -107,7 +115,9 @@ def test_an_overfitted_model_fills_masks_with_what_was_there(size):
         model(*model.task.collate_ids(ids * 8, 0, step, 0.0)).mean().backward()
         optimizer.step()
         optimizer.zero_grad()
-    answers = model.predict(["the cat [MASK] on a [MASK]", TextExample("dogs [MASK] far away while the cat sat")])
+    answers = model.predict(
+        ["the cat [MASK] on a [MASK]", TextExample("dogs [MASK] far away while the cat sat")]
+    )
     assert [[mask[0][0] for mask in answer] for answer in answers] == [["sat", "mat"], ["ran"]]
     best = answers[1][0]
     assert len(best) == 5
@@ -130,7 +140,7 @@ def test_settings_make_the_same_task_again():
     config = small("tiny", 29)
     task = MaskedLM.build(FakeTokenizer(29), config, [], {"unit": "span", "mlm_probability": 0.25})
     assert MaskedLM.reopen(FakeTokenizer(29), config, task.settings()).masking == task.masking
-    with pytest.raises(InputError, match="'unti'.*'unit'"):
+    with pytest.raises(InputError, match=r"'unti'.*'unit'"):
         MaskedLM.build(FakeTokenizer(29), config, [], {"unti": "span"})
 
 

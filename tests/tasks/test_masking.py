@@ -117,7 +117,7 @@ def test_words_are_chosen_whole_or_not_at_all(unit):
 
 
 def test_spans_have_the_papers_lengths():
-    """SpanBERT: Geo(0.2) over 1 .. 10, whose mean is 3.8; neighbours that meet by chance are rare at this rate."""
+    """SpanBERT: Geo(0.2) over 1 .. 10, mean 3.8; at this rate two spans rarely touch by chance."""
     ids = np.full(1_000_003, SPECIAL)
     ids[[0, -1]] = CLS, SEP
     places = Masker(FakeTokenizer(VOCABULARY), Masking(unit="span")).choose(ids, random_for(6), 0.002)
@@ -159,7 +159,9 @@ def test_masks_are_a_pure_function_of_seed_and_step(unit):
 @pytest.mark.parametrize("unit", ["token", "word", "span"])
 @pytest.mark.parametrize("ids", [[], [CLS, SEP], [CLS, 9, SEP], [CLS, SEP, CLS, 9, 8, SEP]])
 def test_texts_with_almost_nothing_in_them_pass(unit, ids):
-    hidden, places = Masker(word_tokenizer(), Masking(unit=unit))(np.array(ids, np.int64), random_for(1), 0.15)
+    hidden, places = Masker(word_tokenizer(), Masking(unit=unit))(
+        np.array(ids, np.int64), random_for(1), 0.15
+    )
     assert len(hidden) == len(ids)
     assert len(places) <= 1
 
@@ -173,7 +175,9 @@ def test_whole_units_need_a_tokenizer_that_tells_words(unit):
 
 def test_the_rate_goes_straight_from_its_start_to_its_end():
     schedule = Masking(mlm_probability=0.3, mlm_probability_end=0.1)
-    assert [schedule.rate(progress) for progress in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([0.3, 0.25, 0.2, 0.1])
+    assert [schedule.rate(progress) for progress in (0.0, 0.25, 0.5, 1.0)] == pytest.approx(
+        [0.3, 0.25, 0.2, 0.1]
+    )
     assert Masking(mlm_probability=0.3).rate(0.7) == pytest.approx(0.3)
 
 

@@ -47,7 +47,12 @@ def test_layer_wise_rates_are_the_hand_computed_ones():
 
 
 def test_depths_go_from_the_embeddings_to_what_is_above():
-    names = ["encoder.embeddings.norm.bias", "encoder.blocks.0.x", "encoder.blocks.11.x", "encoder.norm.weight"]
+    names = [
+        "encoder.embeddings.norm.bias",
+        "encoder.blocks.0.x",
+        "encoder.blocks.11.x",
+        "encoder.norm.weight",
+    ]
     assert [depth_of(name, 12) for name in names] == [0, 1, 12, 13]
 
 
@@ -93,12 +98,12 @@ def test_freezing_layers_that_are_not_there_is_named(freeze):
         Run(model, masked_batches(model), TrainingConfig(precision="fp32", freeze=freeze))
 
 
-@pytest.mark.parametrize(
-    ("optim", "rate"), [("adamw", 3e-3), ("sgd", 3e-2), ("muon", 3e-3)]
-)
+@pytest.mark.parametrize(("optim", "rate"), [("adamw", 3e-3), ("sgd", 3e-2), ("muon", 3e-3)])
 def test_every_rule_decreases_the_loss(optim, rate):
     model = language_model()
-    config = TrainingConfig(precision="fp32", max_steps=40, optim=optim, learning_rate=rate, lr_scheduler_type="constant")
+    config = TrainingConfig(
+        precision="fp32", max_steps=40, optim=optim, learning_rate=rate, lr_scheduler_type="constant"
+    )
     losses = [step.loss for step in Run(model, masked_batches(model, batch_size=24), config)]
     assert sum(losses[-5:]) / 5 < 0.97 * losses[0]
 
@@ -119,7 +124,18 @@ def test_a_step_of_adamw_is_the_hand_computed_one():
     assert all(weight.grad is None for weight in model.parameters())
 
 
-@pytest.mark.parametrize("values", [{"learning_rate": 0.0}, {"train_batch_size": 0}, {"warmup_ratio": 1.5}, {"layerwise_lr_decay": 0.0}, {"adam_beta2": -0.5}, {"max_grad_norm": -1.0}, {"weight_decay": -0.1}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"learning_rate": 0.0},
+        {"train_batch_size": 0},
+        {"warmup_ratio": 1.5},
+        {"layerwise_lr_decay": 0.0},
+        {"adam_beta2": -0.5},
+        {"max_grad_norm": -1.0},
+        {"weight_decay": -0.1},
+    ],
+)
 def test_numbers_outside_their_range_are_named(values):
     ((name, value),) = values.items()
     with pytest.raises(InputError, match=f"{name} {value}"):

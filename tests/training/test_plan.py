@@ -44,7 +44,9 @@ class TimedBatches:
         return self.batches.at(step, progress)
 
 
-def budgeted(clock: FakeTime, seconds, *, budget: float | None, max_steps: int = 1000, plan: Plan | None = None):
+def budgeted(
+    clock: FakeTime, seconds, *, budget: float | None, max_steps: int = 1000, plan: Plan | None = None
+):
     """Return a finished run, its steps and the progress that its batches saw."""
     model = language_model(dropout=0.1)
     batches = TimedBatches(masked_batches(model), clock, seconds)
@@ -82,8 +84,8 @@ def test_steady_steps_fill_the_budget_and_do_not_exceed_it(clock):
     run, steps, _ = budgeted(clock, lambda step: 4.0 if step == 0 else 1.0, budget=40.0)
     assert len(steps) == run.done == 37  # 4 + 36 x 1
     assert clock.now - start == 40.0
-    assert [step.total for step in steps[:5]] == [1000] * 5
-    assert {step.total for step in steps[5:]} == {37}
+    assert {step.total for step in steps[:CALIBRATION_STEPS]} == {1000}
+    assert {step.total for step in steps[CALIBRATION_STEPS:]} == {37}
 
 
 def test_slower_steps_later_are_planned_for_at_the_next_logged_step(clock):
@@ -131,3 +133,14 @@ def test_a_recorded_plan_replays_the_run_whatever_the_clock_says(clock):
 def test_a_clock_that_stands_still_does_not_stop_the_run(clock):
     _, steps, _ = budgeted(clock, lambda step: 0.0, budget=5.0, max_steps=11)
     assert len(steps) == 11
+
+
+def test_a_resumed_run_keeps_the_plan_and_forgets_the_clock(clock):
+    run, _, _ = budgeted(clock, lambda step: 1.0, budget=30.0)
+    model = language_model()
+    config = TrainingConfig(precision="fp32", max_steps=1000, logging_steps=2)
+    batches = TimedBatches(masked_batches(model), clock, lambda step: 50.0)
+    resumed = Run(model, batches, config, budget=60.0)
+    resumed.load_state_dict({**run.state_dict(), "done": 25})
+    assert [step.index for step in resumed] == list(range(26, 31))
+    assert resumed.plan == run.plan

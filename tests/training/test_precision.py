@@ -16,10 +16,17 @@ def test_a_named_precision_is_taken_on_every_device():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "wanted"), [({"float32": 2.0, "bfloat16": 1.0}, torch.bfloat16), ({"float32": 1.2, "bfloat16": 1.0}, torch.float32), ({"float32": 1.0, "bfloat16": 9.0}, torch.float32)]
+    ("seconds", "wanted"),
+    [
+        ({"float32": 2.0, "bfloat16": 1.0}, torch.bfloat16),
+        ({"float32": 1.2, "bfloat16": 1.0}, torch.float32),
+        ({"float32": 1.0, "bfloat16": 9.0}, torch.float32),
+    ],
 )
 def test_a_cpu_computes_in_bfloat16_where_it_is_clearly_faster(monkeypatch, seconds, wanted):
-    monkeypatch.setattr(precision, "_product_seconds", lambda dtype: seconds[str(dtype).removeprefix("torch.")])
+    monkeypatch.setattr(
+        precision, "_product_seconds", lambda dtype: seconds[str(dtype).removeprefix("torch.")]
+    )
     assert choose_dtype("auto", CPU) == wanted
 
 

@@ -1,0 +1,121 @@
+"""Timing that survives a drifting machine, and the facts without which a number means nothing.
+
+Contestants take turns: each runs a few steps, then the next one, round after round, and who begins changes from
+round to round. What slows the machine for a while slows all of them alike, and a ratio is taken within one
+round, never between two.
+
+The ceiling is measured in the same rounds: large square matrix products, in float32 and bfloat16.
+"""
+
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+PRODUCT = 2048  # rows and columns of the matrices whose product is the ceiling
+CPU_FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The median of some numbers, between their 20th and 80th percentile.
+
+    >>> Spread.of([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    Spread(low=2.0, median=3.5, high=5.0)
+    """
+
+    low: float
+    median: float
+    high: float
+
+    @staticmethod
+    def of(values: Sequence[float]) -> "Spread":
+        low, median, high = np.percentile(values, (20, 50, 80))
+        return Spread(float(low), float(median), float(high))
+
+
+def alternate(
+    contestants: Sequence[Callable[[], object]], *, rounds: int, steps: int
+) -> list[list[list[float]]]:
+    """Let contestants take turns and return the seconds of each step: [contestant][round][step]."""
+    seconds: list[list[list[float]]] = [[] for _ in contestants]
+    for turn in range(rounds):
+        for place in range(len(contestants)):
+            number = (turn + place) % len(contestants)
+            seconds[number].append([timed(contestants[number]) for _ in range(steps)])
+    return seconds
+
+
+def timed(action: Callable[[], object]) -> float:
+    """Return the seconds that an action takes."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def ratios(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> Spread:
+    """Return how many times faster ours is: within each round, median step by median step.
+
+    >>> ratios([[1.0, 1.0], [2.0, 2.0]], [[3.0, 3.0], [6.0, 6.0]]).median
+    3.0
+    """
+    medians = zip(map(statistics.median, ours), map(statistics.median, theirs), strict=True)
+    return Spread.of([slow / fast for fast, slow in medians])
+
+
+def product(dtype: torch.dtype) -> Callable[[], object]:
+    """Return an action that multiplies two square matrices; it takes `2 * PRODUCT**3` operations."""
+    left, right = (torch.ones(PRODUCT, PRODUCT, dtype=dtype) for _ in range(2))
+    out = torch.empty(PRODUCT, PRODUCT, dtype=dtype)
+    return lambda: torch.mm(left, right, out=out)
+
+
+def machine() -> dict[str, Any]:
+    """Return what the numbers depend on: processor, cores, threads, versions, commit."""
+    features = _cpuinfo("flags").split()
+    return {
+        "processor": _cpuinfo("model name") or platform.processor() or platform.machine(),
+        "features": [name for name in CPU_FEATURES if name in features],
+        "cores": len(os.sched_getaffinity(0)) if platform.system() == "Linux" else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        **{package: _version(package) for package in ("torch", "transformers", "numpy")},
+        "commit": _commit(),
+    }
+
+
+def _cpuinfo(key: str) -> str:
+    """Return one line of Linux's description of the processor; empty elsewhere."""
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text("utf-8").splitlines() if file.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """Return the commit this is run from, with a plus where files have changed since; None outside git."""
+    folder = Path(__file__).parent
+    try:
+        answers = [
+            subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout
+            for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+        ]
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return answers[0].strip() + ("+" if answers[1].strip() else "")

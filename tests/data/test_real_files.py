@@ -1,0 +1,66 @@
+"""Real data sets, where they are beside the project: rows and tokens as their lists of contents say."""
+
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from minibert.data.readers import columns_of, read_documents, read_texts
+from minibert.data.tagged import read_tagged
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+pytestmark = pytest.mark.skipif(
+    not DATA.is_dir(), reason="the real data sets are not beside the project (../shared/data)"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "rows", "labels"),
+    [
+        ("sst2/train.jsonl", ("text", None, "label"), 6920, 2),
+        ("ag_news_small/train.jsonl.xz", ("text", None, "label"), 6000, 4),
+        ("banking77/train.csv", ("text", None, "category"), 10003, 77),
+        ("waimai_10k/train.csv", ("review", None, "label"), 9898, 2),
+        ("chnsenticorp/train.jsonl.xz", ("text", None, "label"), 7896, 2),
+        ("online_shopping_10_cats/online_shopping_10_cats.csv.xz", ("review", None, "label"), 61606, 2),
+        ("trecqa/dev.csv", ("qtext", "atext", "label"), 1148, 2),
+        ("rte123/test.jsonl", ("premise", "hypothesis", "label"), 800, 2),
+    ],
+)
+def test_texts(name, columns, rows, labels):
+    chosen = columns_of(DATA / name)
+    assert (chosen.text, chosen.pair, chosen.label) == columns
+    examples = read_texts(DATA / name)
+    assert len(examples) == rows
+    assert len({example.label for example in examples}) == labels
+
+
+@pytest.mark.parametrize(
+    ("name", "sentences", "tokens", "tags"),
+    [
+        ("conll2003/eng.testa", 3250, 51362, {"I-PER", "B-MISC", "O"}),
+        ("msra_ner/test.txt.xz", 4631, 172601, {"B-PER", "I-LOC", "O"}),
+        ("resume_ner/dev.char.bmes", 463, 13890, {"M-NAME", "E-ORG", "O"}),
+        ("slu_snips/dev.jsonl", 700, 6384, {"B-playlist", "O"}),
+        ("ud_zh_gsdsimp/zh_gsdsimp-ud-dev.conllu.xz", 500, 12663, {"NOUN", "PUNCT"}),
+        ("ud_en_ewt/en_ewt-ud-dev.conllu.xz", 2001, 25147, {"VERB", "AUX"}),
+    ],
+)
+def test_tagged_words(name, sentences, tokens, tags):
+    examples = read_tagged(DATA / name)
+    counts = Counter(tag for example in examples for tag in example.tags or ())
+    assert (len(examples), counts.total()) == (sentences, tokens)
+    assert tags <= counts.keys()
+    for example in examples[:500]:
+        assert all(example.text[start:end].strip() for start, end in example.spans)
+
+
+def test_chinese_characters_are_joined_to_a_text():
+    assert read_tagged(DATA / "msra_ner" / "test.txt.xz")[0].text == "中共中央致中国致公党十一大的贺词"
+
+
+def test_an_encyclopedias_articles_are_documents():
+    documents = list(islice(read_documents([DATA / "en_wiki" / "en_wiki.txt.xz"]), 500))
+    assert len(documents) == 500
+    assert all(len(document) >= 200 and "\n\n" not in document for document in documents)

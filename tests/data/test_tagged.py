@@ -1,0 +1,155 @@
+"""Columns, JSON lines and marked stretches to tagged words."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minibert.data.entities import tags_of_entities
+from minibert.data.tagged import from_words, read_tagged
+from minibert.errors import InputError
+
+CONLL = """-DOCSTART- -X- O O
+
+EU NNP I-NP I-ORG
+rejects VBZ I-VP O
+
+# NN I-NP O
+Blackburn NNP I-NP I-PER
+"""
+CONLLU = """# text = I don't
+1\tI\ti\tPRON\tPRP
+2-3\tdon't\t_\t_\t_
+2\tdo\tdo\tAUX\tVBP
+3\tn't\tnot\tPART\tRB
+3.1\tgo\tgo\tVERB\tVB
+
+1\t10 000\t10000\tNUM\tCD
+"""
+
+
+def write(folder, name, content):
+    (folder / name).write_text(content, encoding="utf-8")
+    return folder / name
+
+
+def words(example):
+    return [example.text[start:end] for start, end in example.spans]
+
+
+def test_conll_sentences_keep_the_tags_of_their_file(tmp_path):
+    first, second = read_tagged(write(tmp_path, "eng.testa", CONLL))
+    assert (first.text, first.tags) == ("EU rejects", ("I-ORG", "O"))
+    assert (words(second), second.tags) == (["#", "Blackburn"], ("O", "I-PER"))
+    assert read_tagged(tmp_path / "eng.testa", tag_column=1)[0].tags == ("NNP", "VBZ")
+
+
+def test_conllu_leaves_out_comments_ranges_and_empty_nodes(tmp_path):
+    first, second = read_tagged(write(tmp_path, "a.conllu", CONLLU))
+    assert (words(first), first.tags) == (["I", "do", "n't"], ("PRON", "AUX", "PART"))
+    assert (words(second), second.tags) == (["10 000"], ("NUM",))
+    assert read_tagged(tmp_path / "a.conllu", token_column=2, tag_column=4)[0].text == "i do not"
+
+
+@pytest.mark.parametrize(
+    ("given_words", "text"),
+    [
+        ("The cat", "The cat"),
+        ("猫 坐 。", "猫坐。"),
+        ("ネコ が いる", "ネコがいる"),
+        ("고양이 가", "고양이 가"),
+        ("买 iPhone 了", "买 iPhone 了"),
+        ("他 说 “ 好 ”", "他说“好”"),
+        ("says “ yes ”", "says “ yes ”"),
+        ("𠀀 𠀁", "𠀀𠀁"),
+    ],
+)
+def test_words_of_unspaced_scripts_are_joined_without_spaces(given_words, text):
+    example = from_words(given_words.split(" "))
+    assert (example.text, words(example)) == (text, given_words.split(" "))
+
+
+@given(st.lists(st.text(st.sampled_from("aé1.猫。ー　𠀀“ ") | st.characters(), min_size=1), max_size=20))
+def test_spans_find_every_word_again(some_words):
+    assert words(from_words(some_words)) == some_words
+
+
+def test_an_ideographic_space_is_a_character_like_others(tmp_path):
+    (example,) = read_tagged(write(tmp_path, "a.txt", "中 B-ORG\n\u3000 I-ORG\n国 I-ORG\n"))
+    assert (words(example), len(example.tags)) == (["中", "\u3000", "国"], 3)
+
+
+@pytest.mark.parametrize("names", [("tokens", "tags"), ("words", "ner_tags"), ("tokens", "labels")])
+def test_json_lines_hold_words_and_tags(tmp_path, names):
+    row = dict(zip(names, (["Anna", "lives"], ["B-PER", 0]), strict=True))
+    (example,) = read_tagged(write(tmp_path, "a.jsonl", json.dumps(row)))
+    assert (example.text, example.spans, example.tags) == ("Anna lives", ((0, 4), (5, 10)), ("B-PER", "0"))
+
+
+def test_json_lines_without_tags_are_to_be_predicted(tmp_path):
+    assert read_tagged(write(tmp_path, "a.jsonl", '{"tokens": ["Anna"]}'))[0].tags is None
+
+
+@pytest.mark.parametrize(
+    ("text", "marked", "expected"),
+    [
+        ("Anna Lee lives.", ["Anna Lee"], "Anna/B Lee/I lives/O ./O"),
+        ("in Bad Homburg, Ulm", ["Bad Homburg", "Ulm"], "in/O Bad/B Homburg/I ,/O Ulm/B"),
+        ("UlmBonn", ["Ulm", "Bonn"], "Ulm/B Bonn/B"),
+        ("Ulmer", ["Ulm"], "Ulm/B er/O"),
+        ("go to  Ulm ", ["  Ulm "], "go/O to/O Ulm/B"),
+        ("在abc北京市", ["北京"], "在/O abc/O 北/B 京/I 市/O"),
+    ],
+)
+def test_marked_stretches_become_tags_of_their_words(text, marked, expected):
+    entities = [
+        {"start": text.index(part), "end": text.index(part) + len(part), "label": "X"} for part in marked
+    ]
+    example = tags_of_entities(text, entities[::-1], where="row")
+    pairs = zip(words(example), example.tags, strict=True)
+    assert " ".join(f"{word}/{tag.removesuffix('-X')}" for word, tag in pairs) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", "EU I-ORG\nrejects\n", "line 2: 1 columns, the lines before have 2: 'rejects'"),
+        ("a.txt", "EU\n", "line 1: nothing in column 0 of 1: 'EU'"),
+        ("a.txt", "EU\tO\n\tB-PER\n", "line 2: nothing in column 0 of 2"),
+        ("a.txt", "-DOCSTART- O\n\n", "empty; a file of tagged sentences"),
+        (
+            "a.jsonl",
+            '{"tokens": ["a", "b"], "tags": ["O"]}',
+            r"line 1: 2 tokens need as many tags, found \['O'\]",
+        ),
+        ("a.jsonl", '{"tokens": ["a", ""], "tags": ["O", "O"]}', "line 1: '' among the tokens"),
+        ("a.jsonl", '{"tokens": "ab"}', "line 1: no list of 'tokens' .* the row has tokens"),
+        (
+            "a.jsonl",
+            '{"text": "ab", "entities": [{"start": 0, "end": 3, "label": "X"}]}',
+            "text of 2 characters",
+        ),
+        (
+            "a.jsonl",
+            '{"text": "ab", "entities": [{"start": 0, "stop": 2}]}',
+            "'stop': 2} needs 'start', 'end'",
+        ),
+        ("a.jsonl", '{"text": "a  b", "entities": [{"start": 1, "end": 3, "label": "X"}]}', "only '  '"),
+        ("a.jsonl", '{"text": "ab", "entities": 3}', "'entities' is 3"),
+    ],
+)
+def test_a_bad_line_is_named_by_file_line_and_value(tmp_path, name, content, message):
+    with pytest.raises(InputError, match=f"{name}.*{message}"):
+        read_tagged(write(tmp_path, name, content))
+
+
+def test_a_column_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match="line 1: nothing in column 7 of 2: 'EU O'"):
+        read_tagged(write(tmp_path, "a.txt", "EU O\n"), tag_column=7)
+
+
+def test_overlapping_entities_are_refused():
+    entities = [{"start": 0, "end": 4, "label": "A"}, {"start": 3, "end": 6, "label": "B"}]
+    with pytest.raises(InputError, match="row 5: entities 'A' and 'B' overlap at character 3"):
+        tags_of_entities("abcdefgh", entities, where="row 5")
