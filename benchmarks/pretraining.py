@@ -68,7 +68,9 @@ class Plan:
         random = np.random.default_rng(0)
         lengths = [self.sequence]
         while sum(lengths) < self.tokens:
-            lengths.append(int(np.clip(random.lognormal(math.log(0.4 * self.sequence), 0.8), 4, self.sequence)))
+            lengths.append(
+                int(np.clip(random.lognormal(math.log(0.4 * self.sequence), 0.8), 4, self.sequence))
+            )
         return lengths
 
 
@@ -141,7 +143,9 @@ def measure(workload: str, plan: Plan, recipes: Sequence[Recipe]) -> dict[str, A
         best,
     ]
     if contestants[0].weights != best.weights:
-        raise RuntimeError(f"ours has {contestants[0].weights} weights, theirs {best.weights}: not the same shape")
+        raise RuntimeError(
+            f"ours has {contestants[0].weights} weights, theirs {best.weights}: not the same shape"
+        )
     first = [warm_up(contestant, plan) for contestant in contestants[:-1]]
     products = {name: product(dtype) for name, dtype in PRODUCTS.items()}
     actions = [contestant.step for contestant in contestants] + list(products.values())

@@ -127,7 +127,11 @@ class Recipe:
     def name(self) -> str:
         if self == Recipe():
             return "transformers as shipped"
-        parts = [str(self.attention), "bf16" if self.bf16 else "fp32", *(["compiled"] if self.compiled else [])]
+        parts = [
+            str(self.attention),
+            "bf16" if self.bf16 else "fp32",
+            *(["compiled"] if self.compiled else []),
+        ]
         return f"transformers {' '.join(parts)}"
 
 

@@ -1,11 +1,11 @@
-"""The race: half an hour of pretraining on two CPU cores, then fine-tuning on real tasks, against no pretraining.
+"""The race: half an hour of pretraining on two CPU cores, then fine-tuning on real tasks.
 
     python benchmarks/race.py en                      the whole race; the table goes to benchmarks/results/
     python benchmarks/race.py en --encoder-only       only the encoder
     python benchmarks/race.py en --budget 10m --seeds 1 --set masking.unit=word --name word-masking    a proxy
 
-Reads the data sets in ../shared/data (its README says what they are); nothing of them is copied. The arm without
-pretraining has the same shape, tokenizer and fine-tuning recipe; it is kept in runs/race and used again.
+Reads the data sets in ../shared/data (its README says what they are); nothing of them is copied. Beside it
+stands the same shape, tokenizer and fine-tuning recipe without pretraining; its scores are kept in runs/race.
 """
 
 import argparse
@@ -192,7 +192,7 @@ def pretraining_facts(folder: Path, seconds: float) -> dict[str, Any]:
 
 
 def read_parts(contest: Contest) -> tuple[list[Any], list[Any], dict[str, list[Any]]]:
-    """Return training and validation rows and the named test sets; a share such as 1/10 is cut off the training rows."""
+    """Return training and validation rows and the named test sets; 1/10 takes every tenth training row."""
     kind = TASKS[contest.task]
     train = kind.read(SHARED / contest.train)
     tests = {}

@@ -1,4 +1,7 @@
-"""Fine-tune an encoder as a classifier: python examples/finetune_classifier.py runs/enc train.csv dev.csv runs/clf"""
+"""Fine-tune an encoder as a classifier.
+
+python examples/finetune_classifier.py runs/enc train.csv dev.csv runs/clf
+"""
 
 import sys
 
@@ -15,5 +18,7 @@ model = mb.finetune(
 )
 examples = model.task.read(validation)
 print({name: value for name, value in model.evaluate(examples).items() if isinstance(value, float)})
-for example, answer in zip(examples[:3], model.predict([example.text for example in examples[:3]]), strict=True):
+for example, answer in zip(
+    examples[:3], model.predict([example.text for example in examples[:3]]), strict=True
+):
     print(f"{answer.label} {answer.probabilities[answer.label]:.2f}  {example.text[:60]!r}")

@@ -1,4 +1,7 @@
-"""Fine-tune an encoder as a tagger: python examples/finetune_tagger.py runs/enc train.conll dev.conll runs/ner"""
+"""Fine-tune an encoder as a tagger.
+
+python examples/finetune_tagger.py runs/enc train.conll dev.conll runs/ner
+"""
 
 import sys
 

@@ -1,4 +1,7 @@
-"""Print which tokens look at which, as shades: python examples/look_at_attention.py runs/enc "A short sentence." """
+"""Print which tokens look at which, as shades.
+
+python examples/look_at_attention.py runs/enc "A short sentence."
+"""
 
 import sys
 

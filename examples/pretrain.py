@@ -1,4 +1,7 @@
-"""Pretrain a small encoder on text files and fill in a mask: python examples/pretrain.py corpus.txt runs/enc"""
+"""Pretrain a small encoder on text files and fill in a mask.
+
+python examples/pretrain.py corpus.txt runs/enc
+"""
 
 import sys
 

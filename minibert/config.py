@@ -67,13 +67,11 @@ def group(values: dict[str, Any], names: Sequence[str]) -> dict[str, dict[str, A
 
 
 def parse_setting(text: str) -> Any:
-    """Read a value typed on a command line: a number, true, false, none, or else the text itself.
+    """Read a value typed on a command line: a number, true, false, null, or else the text itself.
 
     >>> parse_setting("1e-3"), parse_setting("true"), parse_setting("cosine")
     (0.001, True, 'cosine')
     """
-    if text.lower() in ("none", "null"):
-        return None
     try:
         return json.loads(text.lower() if text.lower() in ("true", "false") else text)
     except json.JSONDecodeError:
@@ -113,7 +111,7 @@ def _nearest(key: str, names: list[str]) -> str:
 
 
 def _fit(key: str, value: Any, wanted: Any, where: str) -> Any:
-    """Return the value if it is of the wanted type, an int as a float where a float is wanted."""
+    """Return the value if it is of the wanted type: an int as a float and "none" as None where those fit."""
     for option in _options(wanted):
         if typing.get_origin(option) is typing.Literal:
             if value in typing.get_args(option):
@@ -124,6 +122,8 @@ def _fit(key: str, value: Any, wanted: Any, where: str) -> Any:
             continue
         elif isinstance(value, typing.get_origin(option) or option):
             return tuple(value) if option is tuple else value
+    if str(value).lower() == "none" and type(None) in _options(wanted):
+        return None
     raise InputError(f"{where}: {key} is {value!r}, expected {_type_name(wanted)}")
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from minibert.kernels.attention.reference import attention_weights
 from minibert.model.attention import MultiHeadAttention
 from minibert.model.encoder import Encoder
+from minibert.model.rotary import Angles
 from minibert.packed import Layout, Packed
 
 
@@ -24,7 +25,7 @@ def attention_maps(encoder: Encoder, ids: list[int]) -> list[Tensor]:
     """
     maps: list[Tensor] = []
 
-    def look(module: torch.nn.Module, given: tuple[Tensor, Layout, Tensor | None], output: Tensor) -> None:
+    def look(module: torch.nn.Module, given: tuple[Tensor, Layout, Angles | None], output: Tensor) -> None:
         assert isinstance(module, MultiHeadAttention)
         hidden_TD, layout, angles = given
         q_THK, k_THK, _ = module.project(hidden_TD, angles)

@@ -183,7 +183,7 @@ class Packed:
         layout = Layout.of([len(sequence) for sequence in ids])
         if segments is not None and tuple(map(len, segments)) != layout.lengths:
             raise InputError(
-                f"segments must have one number for each token id; their lengths are {list(map(len, segments))}, "
+                f"each token id needs one segment number; their lengths are {list(map(len, segments))}, "
                 f"those of the ids {list(layout.lengths)}"
             )
         return Packed(_end_to_end(ids), None if segments is None else _end_to_end(segments), layout)

@@ -5,15 +5,14 @@ files -> tokenizer -> token shards -> packs -> masked language modelling -> a ch
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 
 from minibert.checkpoint import write_json
-from minibert.config import from_dict, group, parse_seconds, to_dict
+from minibert.config import from_dict, parse_seconds, to_dict
 from minibert.data.batches import CorpusBatches
 from minibert.data.corpus import Corpus, build_corpus
 from minibert.data.files import expand
@@ -23,63 +22,15 @@ from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.output import claim, latest_checkpoint, publish_checkpoint, publish_model
 from minibert.tasks.masked_lm import MaskedLM
-from minibert.tasks.masking import Masking
 from minibert.tasks.model import Model
+from minibert.tasks.replaced_tokens import ReplacedTokens
 from minibert.text.loading import load_tokenizer
 from minibert.text.sentencepiece import train_sentencepiece
 from minibert.text.tokenizer import Tokenizer
-from minibert.training.config import TrainingConfig
 from minibert.training.journal import Journal, describe, header, machine
 from minibert.training.loop import NotFinite, Run
+from minibert.training.pretraining import Settings, TokenizerOptions
 from minibert.training.state import load_state
-
-
-@dataclass(frozen=True)
-class TokenizerOptions:
-    """The vocabulary that is trained where none is given."""
-
-    vocab_size: int = 8192
-    model_type: Literal["unigram", "bpe"] = "unigram"
-    lowercase: bool = False
-    cjk_characters: bool = True
-
-
-@dataclass(frozen=True)
-class DataOptions:
-    """How text becomes batches; validation_tokens is how much is held out for the validation loss."""
-
-    text_column: str = "text"
-    max_seq_length: int = 128
-    tokens_per_batch: int = 8192
-    validation_tokens: int = 50_000
-    workers: int = 0
-    report_to: str = "none"
-    progress: bool = True
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that a pretraining run can be told, in the groups of a settings file."""
-
-    tokenizer: TokenizerOptions
-    data: DataOptions
-    masking: Masking
-    train: TrainingConfig
-    model: dict[str, Any]
-
-    @staticmethod
-    def of(values: dict[str, Any]) -> "Settings":
-        """Sort dotted keys ("train.learning_rate") or nested tables into the groups."""
-        groups = group(values, ("tokenizer", "data", "masking", "train", "model"))
-        length = {} if "num_train_epochs" in groups["train"] else {"max_steps": 10_000}
-        train = {"learning_rate": 1e-3, "weight_decay": 0.1, **length, **groups["train"]}
-        return Settings(
-            from_dict(TokenizerOptions, groups["tokenizer"], where="tokenizer"),
-            from_dict(DataOptions, groups["data"], where="data"),
-            from_dict(Masking, groups["masking"], where="masking"),
-            from_dict(TrainingConfig, train, where="train"),
-            groups["model"],
-        )
 
 
 def pretrain(
@@ -107,30 +58,45 @@ def pretrain(
     chosen = Settings.of({**unlimited, **(settings or {})})
     files = expand([str(path) for path in corpus])
     output = claim(output_dir, resume=resume, overwrite=overwrite_output_dir)
-    pieces = find_tokenizer(
-        files, tokenizer, output, options=chosen.tokenizer, text_column=chosen.data.text_column
-    )
-    shards = build_corpus(
-        files,
-        pieces,
-        output / "corpus",
-        workers=chosen.data.workers or None,
-        text_column=chosen.data.text_column,
-        progress=chosen.data.progress,
-    )
-    torch.manual_seed(chosen.train.seed)
-    config = from_dict(
-        EncoderConfig,
-        {**EncoderConfig.preset(size, pieces.vocab_size).to_dict(), **chosen.model},
-        where="model",
-    )
-    model = Model(Encoder(config), MaskedLM(pieces, config, masking=chosen.masking))
-    train, validation = batches_of(shards, model.task, chosen)
+    pieces, shards = prepare(files, tokenizer, output, settings=chosen)
+    model, task = build_model(size, pieces, chosen)
+    train, validation = batches_of(shards, task, chosen)
     run = Run(model, train, chosen.train, budget=None if budget is None else parse_seconds(budget))
     if resume:
         load_state(run, latest_checkpoint(output, model))
     follow(run, validation, output, settings=chosen)
     return model.eval()
+
+
+def prepare(
+    files: Sequence[Path], tokenizer: str | Path | None, output: Path, *, settings: Settings
+) -> tuple[Tokenizer, Corpus]:
+    """Return the tokenizer and the tokenized corpus, made now or found where an earlier start left them."""
+    data = settings.data
+    pieces = find_tokenizer(
+        files, tokenizer, output, options=settings.tokenizer, text_column=data.text_column
+    )
+    corpus = build_corpus(
+        files,
+        pieces,
+        output / "corpus",
+        workers=data.workers or None,
+        text_column=data.text_column,
+        progress=data.progress,
+    )
+    return pieces, corpus
+
+
+def build_model(
+    size: str, tokenizer: Tokenizer, settings: Settings
+) -> tuple[Model, MaskedLM | ReplacedTokens]:
+    """Make the encoder of a named size, with the settings' changes, and its pretraining task."""
+    torch.manual_seed(settings.train.seed)
+    shape = {**EncoderConfig.preset(size, tokenizer.vocab_size).to_dict(), **settings.model}
+    config = from_dict(EncoderConfig, shape, where="model")
+    kind = MaskedLM if settings.data.objective == "masked_lm" else ReplacedTokens
+    task = kind(tokenizer, config, masking=settings.masking)
+    return Model(Encoder(config), task), task
 
 
 def find_tokenizer(
@@ -159,7 +125,7 @@ def find_tokenizer(
 
 
 def batches_of(
-    corpus: Corpus, task: MaskedLM, settings: Settings
+    corpus: Corpus, task: MaskedLM | ReplacedTokens, settings: Settings
 ) -> tuple[CorpusBatches[Any], CorpusBatches[Any]]:
     """Return the batches for training and those for validation; no document is in both."""
     documents = np.random.default_rng(0).permutation(len(corpus))

@@ -19,14 +19,14 @@ from minibert.commands.arguments import build_parser
 from minibert.commands.flag_help import HELP
 from minibert.commands.flags import chosen_settings, with_dashes
 from minibert.finetune import FinetuneOptions
-from minibert.pretrain import DataOptions, TokenizerOptions
-from minibert.pretrain import Settings as PretrainSettings
 from minibert.tasks.classification import ClassificationOptions
 from minibert.tasks.masking import Masking
 from minibert.tasks.model import load
 from minibert.tasks.tagging import TaggingOptions
 from minibert.training.config import TrainingConfig
 from minibert.training.loop import Run
+from minibert.training.pretraining import DataOptions, TokenizerOptions
+from minibert.training.pretraining import Settings as PretrainSettings
 
 COMMANDS = ("tokenizer", "pretrain", "finetune", "evaluate", "predict", "fill-mask", "demo")
 FAST = ("--no-progress", "--fp32", "--max-steps", "3")

@@ -1,7 +1,8 @@
 """What the documents say is true: their Python runs, their links lead somewhere, docstring examples hold.
 
 A block fenced as ```python runs in a folder that holds only the small files of `write_samples`; the blocks
-of one document share their names and run in order; a budget of half an hour becomes one of two seconds. A block fenced as ```python no-run is only compiled.
+of one document share their names and run in order; a budget of half an hour becomes one of two seconds.
+A block fenced as ```python no-run is only compiled.
 """
 
 import doctest

@@ -158,7 +158,7 @@ BODY = "\n".join(f"    x = {i}" for i in range(40))
         (f"class A:\n  async def long():\n{BODY}", "long has 41 lines; at most 40"),
         ("def f(**options): ...", "f takes **options"),
         ("def f(*, a, b, c, d, e, f, g, h, i): ...", "f has 9 parameters; at most 8"),
-        ("def f(a, b, c, d, e): ...", "f has 5 positional parameters; at most 4"),
+        ("def f(a, b, c, d, e, g): ...", "f has 6 positional parameters; at most 5"),
         ("def f(a, b, flag=True): ...", "flag is optional and after the second"),
         ("class A:\n  def f(self, a, b, flag=True): ...", "flag is optional and after the second"),
         ("import pickle", "bad.py:2: imports pickle"),

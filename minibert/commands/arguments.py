@@ -8,9 +8,9 @@ from minibert.commands import verbs
 from minibert.commands.flags import add_fields, add_settings_flags
 from minibert.errors import InputError
 from minibert.finetune import Settings as FinetuneSettings
-from minibert.pretrain import Settings as PretrainSettings
 from minibert.tasks.classification import ClassificationOptions
 from minibert.tasks.tagging import TaggingOptions
+from minibert.training.pretraining import Settings as PretrainSettings
 
 Command = Callable[[argparse.Namespace], dict[str, Any] | None]
 CORPUS = "files, folders or globs of .txt, .jsonl, .csv"

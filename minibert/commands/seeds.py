@@ -29,10 +29,8 @@ def finetune_seeds(
 
     The seeds count up from `train.seed`. Returns, for each metric, its mean, its spread and its values.
     """
-    if seeds < 1:
-        raise InputError(f"--seeds {seeds}: at least 1 is needed")
-    if not validation:
-        raise InputError(f"--seeds {seeds} compares models on --validation-file; give one")
+    if seeds < 1 or not validation:
+        raise InputError(f"--seeds {seeds} compares at least one model on --validation-file; give both")
     # Before an earlier run is overwritten: does the encoder open, are all labels known?
     opened = open_for_task(Path(model), task_class(task), train, settings=Settings.of(settings))
     for example in validation:
@@ -49,14 +47,20 @@ def finetune_seeds(
             output_dir=output / f"seed-{seed}",
             settings={**settings, "train.seed": seed},
         )
-        table[seed] = {k: v for k, v in trained.evaluate(validation).items() if isinstance(v, float)}
-        print(f"seed {seed}: " + "  ".join(f"{k} {v:.4f}" for k, v in table[seed].items()), file=sys.stderr)
+        table[seed] = tell_seed(seed, trained.evaluate(validation))
     metric = settings.get("train.metric_for_best_model") or next(iter(table[first]))
     best = max(table, key=lambda seed: table[seed][metric])
     publish_model(load(output / f"seed-{best}"), output)
     summary = {"seeds": seeds, "best_seed": best, "scores": summarize([*table.values()])}
     write_json(output / "run.json", {"kind": "finetune", "settings": settings, **summary})
     return {"output_dir": str(output), "task": task, **summary}
+
+
+def tell_seed(seed: int, scores: dict[str, Any]) -> dict[str, float]:
+    """Print a seed's scores as they come; return those that are one number."""
+    numbers = {name: value for name, value in scores.items() if isinstance(value, float)}
+    print(f"seed {seed}: " + "  ".join(f"{k} {v:.4f}" for k, v in numbers.items()), file=sys.stderr)
+    return numbers
 
 
 def summarize(table: Sequence[dict[str, float]]) -> dict[str, dict[str, Any]]:

@@ -19,7 +19,6 @@ from minibert.errors import InputError
 from minibert.finetune import Settings as FinetuneSettings
 from minibert.finetune import finetune, task_class, tell_long
 from minibert.output import MARK, check_free
-from minibert.pretrain import Settings as PretrainSettings
 from minibert.pretrain import pretrain
 from minibert.tasks.classification import Classification
 from minibert.tasks.masked_lm import MaskedLM
@@ -28,6 +27,7 @@ from minibert.tasks.model import Model, load
 from minibert.tasks.tagging import Tagging
 from minibert.text.sentencepiece import train_sentencepiece
 from minibert.training.journal import header
+from minibert.training.pretraining import Settings as PretrainSettings
 
 CHUNK = 1024
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from minibert.data.corpus import Corpus
 from minibert.data.packing import best_fit, chop
+from minibert.errors import InputError
 
 W = TypeVar("W", bound="Sized")
 Micro = TypeVar("Micro")
@@ -39,6 +40,10 @@ class ExampleBatches(Generic[W, Micro]):
     batch_size: int
     accumulate: int = 1
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not len(self.windows):
+            raise InputError("no window to train on: no example has a word or a label that is asked for")
 
     @property
     def steps_per_epoch(self) -> int:
@@ -84,6 +89,8 @@ class CorpusBatches(Generic[Micro]):
         pieces = chop(corpus.bounds, max_length - 2)
         owners = np.searchsorted(corpus.bounds, pieces[:, 0], side="right") - 1
         self.pieces = pieces[np.isin(owners, documents)]
+        if not len(self.pieces):
+            raise InputError("no tokens to train on: the chosen documents are empty")
         self.packs = best_fit(self.pieces[:, 1] + 2, tokens_per_batch, seed=seed)
         self.corpus, self.collate, self.around = corpus, collate, around
         self.accumulate, self.seed = min(accumulate, max(1, len(self.packs))), seed

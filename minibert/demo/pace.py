@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,14 @@ class Pace:
     texts: int | None
     rows: tuple[int, int, int] | None
     code_rows: tuple[int, int, int]
+
+    def pretraining_settings(self) -> dict[str, Any]:
+        """Return what pretraining is told beside size and budget."""
+        return {
+            "tokenizer.vocab_size": self.vocab_size,
+            "data.tokens_per_batch": self.tokens_per_batch,
+            "train.logging_steps": 10,
+        }
 
 
 FULL = Pace("modern-mini", 8192, 4096, 190.0, 13.0, 8, (0, 1, 2), None, None, (3000, 700, 700))

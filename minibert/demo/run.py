@@ -43,7 +43,7 @@ NEW_TEXTS = (
     "Remove a directory and all the files in it.",
 )
 DESCRIPTIONS = {
-    "classification": "Which chapter of the Python library reference does a docstring belong to? Split by file.",
+    "classification": "Which chapter of the library reference does a docstring belong to? Split by file.",
     "tagging": "What is the role of each name in a few lines of source code? Split by source file.",
 }
 
@@ -53,25 +53,15 @@ def run_demo(
 ) -> dict[str, Any]:
     """Run the demo into a folder and return what its last line says."""
     output = claim(output_dir, overwrite=overwrite_output_dir)
-    pace, stages = (QUICK if quick else FULL), Stages()
+    pace, stages = QUICK if quick else FULL, Stages()
     with stages.stage("collect text"):
         data = collect()
         texts = classification_splits(data, limits=pace.rows)
         code = tagging_splits(data, limits=pace.code_rows)
         corpus = write_corpus(pretraining_texts(data, texts, code, limit=pace.texts), output / "corpus.jsonl")
     with stages.stage("train a vocabulary and pretrain"):
-        encoder = pretrain(
-            [corpus],
-            output / "encoder",
-            size=pace.size,
-            budget=pace.pretraining,
-            settings={
-                "tokenizer.vocab_size": pace.vocab_size,
-                "data.tokens_per_batch": pace.tokens_per_batch,
-                "train.logging_steps": 10,
-            },
-        )
-    pretraining = pretraining_facts(encoder, output / "encoder")
+        folder, settings = output / "encoder", pace.pretraining_settings()
+        encoder = pretrain([corpus], folder, size=pace.size, budget=pace.pretraining, settings=settings)
     tasks, models = {}, {}
     for task, splits in (("classification", texts), ("tagging", code)):
         with stages.stage(f"fine-tune: {task}"):
@@ -81,11 +71,11 @@ def run_demo(
         report = {
             "title": "minibert demo",
             "summary": summary(tasks),
-            "command": "minibert demo" + (" --quick" if quick else ""),
+            "command": f"minibert demo{' --quick' * quick}",
             "machine": machine(),
             "corpus": corpus_facts(data, corpus),
             "stages": stages.listed(),
-            "pretraining": pretraining,
+            "pretraining": pretraining_facts(encoder, folder),
             "tasks": tasks,
             "attention": attention_picture(encoder, "Return the number of items in the list."),
             "filled": filled(encoder),
@@ -123,7 +113,7 @@ def task_section(output: Path, task: str, splits: Splits[Any], *, pace: Pace) ->
     return model, section
 
 
-def confident_errors(model: Model, examples: list[Any], count: int = 8) -> list[dict[str, Any]]:
+def confident_errors(model: Model, examples: list[Any], *, count: int = 8) -> list[dict[str, Any]]:
     """Return the wrong answers of which the model was surest."""
     rows = [
         {

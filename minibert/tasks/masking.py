@@ -41,7 +41,7 @@ class Masking:
                 raise InputError(f"mlm_probability {rate} must be between 0 and 1")
         if min(self.mask_share, self.random_share) < 0 or self.mask_share + self.random_share > 1:
             raise InputError(
-                f"mask_share {self.mask_share} and random_share {self.random_share} must be shares of one whole: "
+                f"mask_share {self.mask_share} and random_share {self.random_share} are shares of one whole: "
                 "neither below 0, together at most 1"
             )
 

@@ -18,11 +18,14 @@ from minibert.model.encoder import Encoder
 from minibert.packed import Packed
 from minibert.tasks.classification import Classification
 from minibert.tasks.masked_lm import MaskedLM
+from minibert.tasks.replaced_tokens import ReplacedTokens
 from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Loss, Targets, Task, Window
 from minibert.text.loading import load_tokenizer
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (MaskedLM, Classification, Tagging)}
+TASKS: dict[str, type[Task]] = {
+    task.name: task for task in (MaskedLM, ReplacedTokens, Classification, Tagging)
+}
 
 
 class Model(nn.Module):
@@ -72,16 +75,13 @@ class Model(nn.Module):
 
     @torch.no_grad()
     def evaluate_loss(self, micro_batches: Iterable[tuple[Packed, Targets]]) -> float:
-        """Return the mean loss over micro-batches, each unit counting alike."""
+        """Return the mean loss over all units of the micro-batches."""
         self.eval()
         device = next(self.parameters()).device
-        total, units = 0.0, 0
+        whole = Loss({}, {})
         for batch, targets in micro_batches:
-            loss = self(batch.to(device), targets.to(device))
-            count = sum(loss.counts.values())
-            total += loss.mean().item() * count
-            units += count
-        return total / max(1, units)
+            whole = whole + self(batch.to(device), targets.to(device))
+        return whole.mean().item()
 
     def write(self, folder: Path) -> None:
         """Write the model's files into a folder that exists."""

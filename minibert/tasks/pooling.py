@@ -3,6 +3,7 @@
 Letters: T tokens, N sequences, D hidden size.
 """
 
+import torch
 from torch import Tensor
 
 from minibert.packed import Layout
@@ -17,6 +18,9 @@ def pool(how: str, hidden_TD: Tensor, layout: Layout) -> Tensor:
     """
     if how == "first":
         return hidden_TD[layout.starts]
-    lengths_N = layout.cu_seqlens.diff().clamp(min=1).to(hidden_TD.dtype)
-    sums_ND = hidden_TD.new_zeros(len(layout.lengths), hidden_TD.shape[1])
-    return sums_ND.index_add(0, layout.sequence_T, hidden_TD) / lengths_N[:, None]
+    wide_TD = hidden_TD.double() if hidden_TD.dtype == torch.float64 else hidden_TD.float()
+    sums_ND = wide_TD.new_zeros(len(layout.lengths), wide_TD.shape[1])
+    means_ND = (
+        sums_ND.index_add(0, layout.sequence_T, wide_TD) / layout.cu_seqlens.diff().clamp(min=1)[:, None]
+    )
+    return means_ND.to(hidden_TD.dtype)

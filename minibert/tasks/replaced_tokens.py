@@ -1,11 +1,12 @@
-"""Replaced-token detection: a small generator fills the masks, the encoder tells which tokens are not original.
+"""Replaced-token detection: a small generator fills the masks, the encoder tells what is not original.
 
-ELECTRA (Clark et al., 2020): every token gives a signal, not only the hidden ones, which pays for small models::
+ELECTRA (Clark et al., 2020): every token gives a signal, not only the hidden ones, which pays for small
+models::
 
     loss = MLM(generator) + 50 * mean over all tokens of BCE(score(hidden), was the token replaced?)
 
-The generator is one or more blocks of the encoder's width behind the encoder's own embeddings. Its guesses are
-sampled and no gradient flows through them; a guess that hits the original counts as original.
+The generator is one or more blocks of the encoder's width behind the encoder's own embeddings. Its guesses
+are sampled and no gradient flows through them; a guess that hits the original counts as original.
 
 Letters: T tokens, M masked tokens, D hidden size, V vocabulary.
 """

@@ -88,6 +88,14 @@ class Loss:
     counts: dict[str, int]
     weights: dict[str, float] = field(default_factory=dict)
 
+    def __add__(self, other: "Loss") -> "Loss":
+        """Join the sums and counts of two micro-batches."""
+        sums, counts = dict(self.sums), dict(self.counts)
+        for name, total in other.sums.items():
+            sums[name] = sums[name] + total if name in sums else total
+            counts[name] = counts.get(name, 0) + other.counts[name]
+        return Loss(sums, counts, {**self.weights, **other.weights})
+
     def mean(self, counts: dict[str, int] | None = None) -> Tensor:
         """Return the weighted sum of all terms, each divided by its count (of the whole step, if given)."""
         counts = counts or self.counts

@@ -115,6 +115,7 @@ class Run:
         loss, tokens = self._gradients(self.batches.at(self.done, self.done / total))
         norm = float(nn.utils.clip_grad_norm_(self.optimizers.weights, self.config.max_grad_norm or math.inf))
         if not math.isfinite(loss) or not math.isfinite(norm):
+            self.optimizers.zero_grad()
             epoch, place = divmod(self.done, self.batches.steps_per_epoch)
             raise NotFinite(
                 f"step {self.done + 1} (batch {place + 1} of epoch {epoch + 1}): loss {loss}, "
@@ -139,7 +140,7 @@ class Run:
 
     def _plan_again(self) -> None:
         """Under a budget: turn the clock into steps after the first steps, then at logged steps."""
-        if self.clock is None:
+        if self.clock is None or self.done >= self.total:
             return
         self.clock.tick(self.done)
         logged = self.done % self.config.logging_steps == 0 and self.done > CALIBRATION_STEPS
@@ -154,8 +155,9 @@ class Run:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state_dict` was taken, by its plan; the weights are the caller's to restore."""
         self.done = state["done"]
-        self.clock = None
         self.plan = Plan(tuple(tuple(entry) for entry in state["plan"]))
+        if len(self.plan.entries) > 1:  # planned by the clock of the earlier run: replay it
+            self.clock = None
         self.optimizers.load_state_dict(state["optimizers"])
 
 

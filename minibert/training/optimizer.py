@@ -44,6 +44,10 @@ class Optimizers:
     def step(self) -> None:
         for part in self.parts:
             part.step()
+        self.zero_grad()
+
+    def zero_grad(self) -> None:
+        for part in self.parts:
             part.zero_grad(set_to_none=True)
 
     def state_dict(self) -> list[dict[str, Any]]:

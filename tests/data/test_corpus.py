@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,8 +111,34 @@ def test_a_damaged_corpus_is_named(files, tokenizer, tmp_path, name, change):
     (folder / name).unlink()
     if change != "gone":
         (folder / name).write_bytes(content[:-2] if change == "cut" else b"\1\0" + content)
-    with pytest.raises(InputError, match="corpus"):
+    with pytest.raises(InputError, match=r"damaged|is missing|cannot be read"):
         Corpus.open(folder)
+
+
+def test_bounds_out_of_order_are_refused(files, tokenizer, tmp_path):
+    build_corpus(files, tokenizer, tmp_path / "corpus", progress=False)
+    np.save(tmp_path / "corpus" / "bounds.npy", np.array([0, 5, 3, 7]))
+    with pytest.raises(InputError, match="damaged"):
+        Corpus.open(tmp_path / "corpus")
+
+
+def test_a_halt_between_the_renames_mixes_no_two_corpora(files, tokenizer, tmp_path, monkeypatch):
+    build_corpus(files, tokenizer, tmp_path / "corpus", progress=False)
+    files[1].write_text('{"text": "a b c"}\n')
+    rename = Path.replace
+
+    def halting(self, target):
+        if "bounds" in self.name:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", halting)
+    with pytest.raises(KeyboardInterrupt):
+        build_corpus(files, tokenizer, tmp_path / "corpus", progress=False)
+    monkeypatch.undo()
+    with pytest.raises(InputError, match=r"corpus\.json is missing"):
+        Corpus.open(tmp_path / "corpus")
+    assert build_corpus(files, tokenizer, tmp_path / "corpus", progress=False)[2].tolist() == [5, 6, 7]
 
 
 def test_files_without_text_are_refused(tmp_path, tokenizer):

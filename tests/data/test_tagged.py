@@ -63,6 +63,7 @@ def test_conllu_leaves_out_comments_ranges_and_empty_nodes(tmp_path):
         ("他 说 “ 好 ”", "他说“好”"),
         ("says “ yes ”", "says “ yes ”"),
         ("𠀀 𠀁", "𠀀𠀁"),
+        ("A股 市场", "A股市场"),
     ],
 )
 def test_words_of_unspaced_scripts_are_joined_without_spaces(given_words, text):

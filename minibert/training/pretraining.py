@@ -1,0 +1,57 @@
+"""What a pretraining run can be told: the vocabulary, the data, the masking, the training, the encoder."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from minibert.config import from_dict, group
+from minibert.tasks.masking import Masking
+from minibert.training.config import TrainingConfig
+
+
+@dataclass(frozen=True)
+class TokenizerOptions:
+    """The vocabulary that is trained where none is given."""
+
+    vocab_size: int = 8192
+    model_type: Literal["unigram", "bpe"] = "unigram"
+    lowercase: bool = False
+    cjk_characters: bool = True
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How text becomes batches; validation_tokens is how much is held out for the validation loss."""
+
+    objective: Literal["masked_lm", "replaced_tokens"] = "masked_lm"
+    text_column: str = "text"
+    max_seq_length: int = 128
+    tokens_per_batch: int = 8192
+    validation_tokens: int = 50_000
+    workers: int = 0
+    report_to: str = "none"
+    progress: bool = True
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a pretraining run can be told, in the groups of a settings file."""
+
+    tokenizer: TokenizerOptions
+    data: DataOptions
+    masking: Masking
+    train: TrainingConfig
+    model: dict[str, Any]
+
+    @staticmethod
+    def of(values: dict[str, Any]) -> "Settings":
+        """Sort dotted keys ("train.learning_rate") or nested tables into the groups."""
+        groups = group(values, ("tokenizer", "data", "masking", "train", "model"))
+        length = {} if "num_train_epochs" in groups["train"] else {"max_steps": 10_000}
+        train = {"learning_rate": 1e-3, "weight_decay": 0.1, **length, **groups["train"]}
+        return Settings(
+            from_dict(TokenizerOptions, groups["tokenizer"], where="tokenizer"),
+            from_dict(DataOptions, groups["data"], where="data"),
+            from_dict(Masking, groups["masking"], where="masking"),
+            from_dict(TrainingConfig, train, where="train"),
+            groups["model"],
+        )
