@@ -1,8 +1,8 @@
 """Timing that survives a drifting machine, and the facts without which a number means nothing.
 
-Contestants take turns: each runs a few steps, then the next one, round after round, and who begins changes from
-round to round. What slows the machine for a while slows all of them alike, and a ratio is taken within one
-round, never between two.
+Contestants take turns: each runs a few steps, then the next one, round after round, and who begins changes
+from round to round. What slows the machine for a while slows all of them alike, and a ratio is taken within
+one round, never between two.
 
 The ceiling is measured in the same rounds: large square matrix products, in float32 and bfloat16.
 """
@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import torch
 
-PRODUCT = 2048  # rows and columns of the matrices whose product is the ceiling
 CPU_FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile")
 
 
@@ -72,21 +71,19 @@ def ratios(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -
     return Spread.of([slow / fast for fast, slow in medians])
 
 
-def product(dtype: torch.dtype) -> Callable[[], object]:
-    """Return an action that multiplies two square matrices; it takes `2 * PRODUCT**3` operations."""
-    left, right = (torch.ones(PRODUCT, PRODUCT, dtype=dtype) for _ in range(2))
-    out = torch.empty(PRODUCT, PRODUCT, dtype=dtype)
+def product(dtype: torch.dtype, size: int) -> Callable[[], object]:
+    """Return an action that multiplies two square matrices; it takes `2 * size**3` operations."""
+    left, right, out = (torch.ones(size, size, dtype=dtype) for _ in range(3))
     return lambda: torch.mm(left, right, out=out)
 
 
 def machine() -> dict[str, Any]:
-    """Return what the numbers depend on: processor, cores, threads, versions, commit."""
+    """Return what the numbers depend on: processor, cores, versions, commit."""
     features = _cpuinfo("flags").split()
     return {
         "processor": _cpuinfo("model name") or platform.processor() or platform.machine(),
         "features": [name for name in CPU_FEATURES if name in features],
         "cores": len(os.sched_getaffinity(0)) if platform.system() == "Linux" else os.cpu_count(),
-        "threads": torch.get_num_threads(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         **{package: _version(package) for package in ("torch", "transformers", "numpy")},

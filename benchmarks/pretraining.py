@@ -7,36 +7,30 @@ texts differ in length as paragraphs do, and transformers pads. Two allocators, 
 *keep* keeps freed memory for the next step, *system* does what glibc does by itself; whichever it is, all
 contestants live in that one process.
 
-First the checks (as many weights as theirs, a first loss of ln V), then the fastest of the ways to run
-transformers is chosen, then all take turns (see `measure`). A ratio compares medians of one round. "ceiling" is the
-share of the machine's own rate of matrix products that is spent on operations which the step cannot do without.
+The checks come first: as many weights as theirs, a first loss of ln V, and in the end a lower one. Then the
+fastest way to run transformers is looked for, and all take turns (see `measure`). A ratio compares medians of
+one round. "ceiling" is the share of the machine's own rate of matrix products that goes into operations which
+the step cannot do without.
 
 Left out: loading and masking data (the same for all, done before); gradient accumulation; GPUs.
 """
 
 import argparse
+import itertools
 import json
 import math
+import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from measure import PRODUCT, Spread, alternate, machine, product, ratios
-from pretraining_contestants import (
-    Micro,
-    Numbers,
-    Ours,
-    Recipe,
-    Theirs,
-    candidates,
-    masked_batches,
-    useful_flops,
-)
+from measure import Spread, alternate, machine, product, ratios, timed
+from pretraining_contestants import Ours, Recipe, Theirs, best_recipes
+from pretraining_workload import DRY, FULL, Micro, Numbers, Plan, masked_batches, useful_flops
 
 from minibert.allocator import keep_freed_memory
 from minibert.model.config import EncoderConfig
@@ -44,48 +38,7 @@ from minibert.tasks.masked_lm import MaskedLM
 
 WORKLOADS = {"keep": ("even", "ragged"), "system": ("even",)}
 PRODUCTS = {"fp32": torch.float32, "bf16": torch.bfloat16}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How much is measured; tokens is what a step of the even workload has."""
-
-    size: str = "mini"
-    vocab_size: int = 8192
-    sequence: int = 128
-    tokens: int = 8192
-    batches: int = 4
-    warmup: int = 3
-    rounds: int = 5
-    steps: int = 3
-    compile_too: bool = True
-
-    def lengths(self, workload: str) -> list[int]:
-        """Return the lengths of a step's texts."""
-        if workload == "even":
-            return [self.sequence] * (self.tokens // self.sequence)
-        # Paragraphs: log-normal, the median 2/5 of the longest, and one of them full, so that all steps pad alike.
-        random = np.random.default_rng(0)
-        lengths = [self.sequence]
-        while sum(lengths) < self.tokens:
-            lengths.append(
-                int(np.clip(random.lognormal(math.log(0.4 * self.sequence), 0.8), 4, self.sequence))
-            )
-        return lengths
-
-
-FULL = Plan()
-DRY = Plan(
-    size="tiny",
-    vocab_size=512,
-    sequence=32,
-    tokens=512,
-    batches=2,
-    warmup=2,
-    rounds=2,
-    steps=2,
-    compile_too=False,
-)
+NEAR = 1.5  # a recipe that takes this many times the fastest one's time is not worth compiling
 
 
 def say(message: str) -> None:
@@ -93,66 +46,76 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def warm_up(contestant: Ours | Theirs, plan: Plan) -> float:
-    """Take the steps that are not timed, check the first of their losses and return it."""
-    losses = [contestant.step() for _ in range(plan.warmup)]
-    wanted = math.log(plan.vocab_size)
-    if abs(losses[0] / wanted - 1) > 0.02:
+def warm_up(contestant: Ours | Theirs, plan: Plan) -> None:
+    """Take the steps that are not timed, and check the loss of the first."""
+    for _ in range(plan.warmup):
+        contestant.step()
+    loss, wanted = contestant.losses[0], math.log(plan.vocab_size)
+    if not abs(loss / wanted - 1) < 0.02:
         raise RuntimeError(
-            f"{contestant.name}: the first loss {losses[0]:.3f} is not within 2 % of ln {plan.vocab_size} = "
+            f"{contestant.name}: the first loss {loss:.3f} is not within 2 % of ln {plan.vocab_size} = "
             f"{wanted:.3f}; nothing is timed"
         )
-    say(f"  {contestant.name}: first loss {losses[0]:.3f}")
-    return losses[0]
+    say(f"  {contestant.name}: first loss {loss:.3f}")
 
 
-def choose_best(
-    config: EncoderConfig, batches: Sequence[Micro], plan: Plan, recipes: Sequence[Recipe]
+def find_best(
+    config: EncoderConfig,
+    batches: Sequence[Micro],
+    plan: Plan,
+    recipes: Sequence[Recipe],
+    *,
+    compile_too: bool,
 ) -> tuple[Theirs, dict[str, Any]]:
-    """Return the fastest way to run transformers, and the seconds per step of all of them (or why there is none)."""
+    """Return the fastest way to run transformers, and the seconds per step of all (or why there are none).
+
+    Where asked for, recipes that are near the fastest one have a second go, compiled.
+    """
     seconds: dict[str, Any] = {}
-    runners = []
-    for recipe in recipes:
-        theirs = Theirs(recipe, config, batches)
+    running: dict[float, Theirs] = {}
+    waiting = list(recipes)
+    while waiting:
+        theirs = Theirs(waiting.pop(0), config, batches)
         try:
             warm_up(theirs, plan)
-        except RuntimeError as error:
-            if not recipe.compiled:
+        except RuntimeError as error:  # no C++ compiler, as a rule
+            if not theirs.recipe.compiled or not (waiting or running):
                 raise
-            seconds[theirs.name] = f"does not run here: {str(error).splitlines()[0]}"
+            seconds[theirs.name] = str(error).splitlines()[0]
             continue
-        runners.append(theirs)
-    timings = alternate([theirs.step for theirs in runners], rounds=2, steps=2)
-    medians = [Spread.of(sum(rounds, [])).median for rounds in timings]
-    seconds |= {theirs.name: median for theirs, median in zip(runners, medians, strict=True)}
-    return runners[medians.index(min(medians))], seconds
+        taken = statistics.median(timed(theirs.step) for _ in range(plan.steps))
+        seconds[theirs.name], running[taken] = taken, theirs
+        if not waiting and compile_too and not theirs.recipe.compiled:
+            near = [other.recipe for time, other in running.items() if time < NEAR * min(running)]
+            waiting = [replace(recipe, compiled=True) for recipe in near]
+    return running[min(running)], seconds
 
 
-def measure(workload: str, plan: Plan, recipes: Sequence[Recipe]) -> dict[str, Any]:
-    """Check and time everyone on one workload."""
+def measure(workload: str, plan: Plan, recipes: Sequence[Recipe], *, first: bool) -> dict[str, Any]:
+    """Check and time everyone on one workload; all but the first have a step less in each round."""
     lengths = plan.lengths(workload)
     classic = EncoderConfig.preset(plan.size, plan.vocab_size)
     modern = EncoderConfig.preset(f"modern-{plan.size}", plan.vocab_size)
     batches = masked_batches(MaskedLM(Numbers(plan.vocab_size), classic), lengths, plan.batches)
     say(f"{workload}: {len(lengths)} texts, {sum(lengths):,} tokens a step")
-    best, seconds = choose_best(classic, batches, plan, recipes)
-    contestants = [
+    compile_too = first and plan.compile_too
+    best, seconds = find_best(classic, batches, plan, recipes, compile_too=compile_too)
+    ours = [
         Ours(f"minibert {plan.size}", classic, batches),
         Ours(f"minibert modern-{plan.size}", modern, batches),
-        Theirs(Recipe(), classic, batches),
-        best,
     ]
-    if contestants[0].weights != best.weights:
-        raise RuntimeError(
-            f"ours has {contestants[0].weights} weights, theirs {best.weights}: not the same shape"
-        )
-    first = [warm_up(contestant, plan) for contestant in contestants[:-1]]
-    products = {name: product(dtype) for name, dtype in PRODUCTS.items()}
-    actions = [contestant.step for contestant in contestants] + list(products.values())
-    timings = alternate(actions, rounds=plan.rounds, steps=plan.steps)
+    shipped = Theirs(Recipe(), classic, batches)
+    if ours[0].weights != best.weights:
+        raise RuntimeError(f"ours has {ours[0].weights} weights, theirs {best.weights}: not the same shape")
+    contestants: list[Ours | Theirs] = [*ours, shipped, best]
+    for contestant in contestants[:-1]:
+        warm_up(contestant, plan)
+    products = [product(dtype, plan.product_size) for dtype in PRODUCTS.values()]
+    actions = [*(contestant.step for contestant in contestants), *products]
+    timings = alternate(actions, rounds=plan.rounds, steps=plan.steps - (not first))
     rates = {
-        name: 2 * PRODUCT**3 / Spread.of(sum(rounds, [])).median
-        for name, rounds in zip(products, timings[len(contestants) :], strict=True)
+        name: 2 * plan.product_size**3 / statistics.median(itertools.chain(*rounds))
+        for name, rounds in zip(PRODUCTS, timings[len(contestants) :], strict=True)
     }
     masked = len(batches[0][1].labels)
     return {
@@ -163,7 +126,6 @@ def measure(workload: str, plan: Plan, recipes: Sequence[Recipe]) -> dict[str, A
         "padding": 1 - sum(lengths) / (len(lengths) * max(lengths)),
         "products_per_second": rates,
         "ways_to_run_transformers": seconds,
-        "first_losses": first,
         "rows": rows(contestants, timings, lengths, masked=masked, rates=rates),
     }
 
@@ -176,11 +138,19 @@ def rows(
     masked: int,
     rates: dict[str, float],
 ) -> list[dict[str, Any]]:
-    """Sum up what each contestant did; the last two of them are the ones to compare with."""
+    """Sum up what each contestant did; the last two of them are the ones to compare with.
+
+    Raises RuntimeError where somebody's loss has not fallen: then it was no training that was timed.
+    """
     shipped, best = timings[len(contestants) - 2], timings[len(contestants) - 1]
     found = []
     for contestant, rounds in zip(contestants, timings, strict=False):
-        speeds = Spread.of([sum(lengths) / seconds for seconds in sum(rounds, [])])
+        first, last = contestant.losses[0], contestant.losses[-1]
+        if not last < first:
+            raise RuntimeError(
+                f"{contestant.name}: the loss went from {first:.3f} to {last:.3f}; it learns nothing"
+            )
+        speeds = Spread.of([sum(lengths) / seconds for seconds in itertools.chain(*rounds)])
         precision = "bf16" if contestant.dtype == torch.bfloat16 else "fp32"
         flops = useful_flops(contestant.config, lengths, masked)
         found.append(
@@ -188,6 +158,8 @@ def rows(
                 "name": contestant.name,
                 "precision": precision,
                 "weights": contestant.weights,
+                "first_loss": first,
+                "last_loss": last,
                 "tokens_per_second": asdict(speeds),
                 "over_shipped": asdict(ratios(rounds, shipped)),
                 "over_best": asdict(ratios(rounds, best)),
@@ -203,7 +175,7 @@ def table(result: dict[str, Any]) -> str:
     lines = [
         f"{result['workload']}, allocator {result['allocator']}: {result['texts']} texts, "
         f"{result['tokens']:,} tokens a step, padding {result['padding']:.0%}",
-        f"  {'':<34}{'':6}{'tokens/s':>9} {'(20th-80th pct)':>18}{'x shipped':>11}{'x best':>8}{'ceiling':>9}",
+        f"{'tokens/s':>51} {'(20th-80th pct)':>18}{'x shipped':>11}{'x best':>8}{'ceiling':>9}",
     ]
     for row in result["rows"]:
         speed = row["tokens_per_second"]
@@ -217,14 +189,27 @@ def table(result: dict[str, Any]) -> str:
 
 
 def measure_here(allocator: str, plan: Plan, only: str | None) -> list[dict[str, Any]]:
-    """Measure all workloads of one allocator in this process and print their tables."""
+    """Measure all workloads of one allocator in this process and print their tables.
+
+    The first workload tries every way of running transformers, or `only` one; those after it try both kinds
+    of attention with what was best otherwise.
+    """
     kept = keep_freed_memory() if allocator == "keep" else False
-    recipes = [r for r in candidates(compile_too=plan.compile_too) if only in (None, r.name)]
-    results = []
+    if plan.threads:
+        torch.set_num_threads(plan.threads)
+    known = [*best_recipes(compiled=False), *best_recipes(compiled=True)]
+    recipes = best_recipes(compiled=False) if only is None else [r for r in known if r.name == only]
+    if not recipes:
+        raise SystemExit(f"--only {only!r} is unknown; use one of {', '.join(r.name for r in known)}")
+    results: list[dict[str, Any]] = []
     for workload in WORKLOADS[allocator]:
-        results.append({"allocator": allocator, "kept": kept, **measure(workload, plan, recipes)})
+        found = measure(workload, plan, recipes, first=only is None and not results)
+        results.append(
+            {"allocator": allocator, "memory_is_kept": kept, "threads": torch.get_num_threads(), **found}
+        )
         print(table(results[-1]), flush=True)
-        recipes = [r for r in recipes if r.name == results[0]["rows"][-1]["name"]]
+        best = next(r for r in known if r.name == found["rows"][-1]["name"])
+        recipes = [r for r in known if (r.bf16, r.compiled) == (best.bf16, best.compiled)]
     return results
 
 

@@ -1,0 +1,159 @@
+"""The pretraining benchmark runs, checks before it times, and counts what it says it counts."""
+
+import importlib
+import importlib.util
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from minibert.model.config import EncoderConfig
+from minibert.packed import Packed
+from minibert.tasks.masked_lm import MaskedLM
+from minibert.tasks.task import Targets
+
+ROOT = Path(__file__).resolve().parents[2]
+NEEDS_TRANSFORMERS = pytest.mark.skipif(
+    importlib.util.find_spec("transformers") is None,
+    reason="transformers is not installed: pip install 'minibert-encoder[benchmark]'",
+)
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch):
+    """Return a function that imports a module of the benchmarks folder."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module
+
+
+@pytest.fixture
+def measure(benchmark) -> ModuleType:
+    return benchmark("measure")
+
+
+@pytest.fixture
+def workload(benchmark) -> ModuleType:
+    return benchmark("pretraining_workload")
+
+
+@NEEDS_TRANSFORMERS
+def test_a_dry_run_measures_both_workloads_and_ends_in_one_json_line(tmp_path):
+    file = tmp_path / "results" / "dry.json"
+    command = [sys.executable, "benchmarks/pretraining.py", "--dry-run", "--allocator", "keep"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*command, "--output", str(file)], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout.splitlines()[-1])
+    assert record == json.loads(file.read_text("utf-8"))
+    even, ragged = record["results"]
+    assert (even["workload"], even["padding"], ragged["workload"]) == ("even", 0.0, "ragged")
+    assert 0.3 < ragged["padding"] < 0.8
+    for result in (even, ragged):
+        ours, modern, shipped, best = result["rows"]
+        assert (ours["name"], modern["name"]) == ("minibert tiny", "minibert modern-tiny")
+        assert ours["weights"] == shipped["weights"] == best["weights"]
+        assert best["name"] in result["ways_to_run_transformers"]
+        assert shipped["over_shipped"]["median"] == best["over_best"]["median"] == 1.0
+        for row in result["rows"]:
+            assert abs(row["first_loss"] / math.log(512) - 1) < 0.02
+            assert row["last_loss"] < row["first_loss"]
+            assert 0 < row["ceiling"] < 1.5
+            assert row["name"] in done.stdout.rpartition("{")[0]
+
+
+@NEEDS_TRANSFORMERS
+def test_an_unknown_recipe_is_refused_by_name():
+    command = [sys.executable, "benchmarks/pretraining.py", "--dry-run", "--allocator", "keep"]
+    done = subprocess.run(
+        [*command, "--only", "magic"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert "'magic'" in done.stderr and "transformers sdpa fp32" in done.stderr
+
+
+@pytest.mark.parametrize("loss", [26.8, math.nan])
+def test_nothing_is_timed_where_the_first_loss_is_not_that_of_guessing(benchmark, workload, loss):
+    contestant = SimpleNamespace(name="odd", losses=[loss], step=lambda: None)
+    with pytest.raises(RuntimeError, match=f"odd: the first loss {loss:.3f} is not within 2 %"):
+        benchmark("pretraining").warm_up(contestant, workload.DRY)
+
+
+def test_useful_operations_are_those_counted_by_hand(workload):
+    config = EncoderConfig(
+        vocab_size=11, hidden_size=4, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8
+    )
+    linear = 6 * (3 + 2) * (4 * 4 * 4 + 2 * 4 * 8)
+    head = 6 * 2 * (4 * 4 + 4 * 11)
+    attention = 3 * 2 * 2 * 4 * (9 + 4)
+    assert workload.useful_flops(config, [3, 2], 2) == linear + head + attention
+
+
+def test_visible_pairs_are_those_that_one_finds_by_looking(workload):
+    for length in range(1, 8):
+        for window in (None, 0, 1, 2, 5, 11):
+            seen = sum(
+                window is None or abs(query - key) <= window
+                for query in range(length)
+                for key in range(length)
+            )
+            assert workload.visible_pairs(length, window) == seen, (length, window)
+
+
+def test_what_transformers_gets_is_the_packed_batch_padded(benchmark):
+    batch = Packed.of([[2, 7, 3], [2, 9, 4, 8, 3]])
+    targets = Targets(torch.tensor([1, 5]), torch.tensor([17, 19]))
+    ids, labels, mask = benchmark("pretraining_contestants").padded(batch, targets)
+    assert ids.tolist() == [[2, 7, 3, 0, 0], [2, 9, 4, 8, 3]]
+    assert labels.tolist() == [[-100, 17, -100, -100, -100], [-100, -100, 19, -100, -100]]
+    assert mask.tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
+
+
+def test_texts_of_one_length_need_no_mask(benchmark):
+    targets = Targets(torch.tensor([1]), torch.tensor([17]))
+    assert benchmark("pretraining_contestants").padded(Packed.of([[2, 3], [2, 3]]), targets)[2] is None
+
+
+def test_every_step_has_the_same_lengths_and_a_seventh_of_its_tokens_masked(workload):
+    plan = workload.DRY
+    lengths = plan.lengths("ragged")
+    assert max(lengths) == plan.sequence and plan.tokens <= sum(lengths) < plan.tokens + plan.sequence
+    config = EncoderConfig.preset(plan.size, plan.vocab_size)
+    task = MaskedLM(workload.Numbers(plan.vocab_size), config)
+    batches = workload.masked_batches(task, lengths, 3)
+    for batch, targets in batches:
+        assert sorted(batch.layout.lengths) == sorted(lengths)
+        assert len(targets.labels) == round(0.15 * (sum(lengths) - 2 * len(lengths)))
+    assert not torch.equal(batches[0][0].ids, batches[1][0].ids)
+
+
+def test_a_slow_hour_for_all_leaves_the_ratios_alone(measure):
+    random = np.random.default_rng(0)
+    ours, drift = random.uniform(1, 2, (5, 3)), np.array([1, 1, 7, 30, 1])[:, None]
+    found = measure.ratios((ours * drift).tolist(), (3 * ours * drift).tolist())
+    assert (found.low, found.median, found.high) == pytest.approx((3, 3, 3))
+
+
+def test_contestants_take_turns_and_each_begins_a_round(measure):
+    order: list[str] = []
+    contestants = [lambda name=name: order.append(name) for name in "abc"]
+    seconds = measure.alternate(contestants, rounds=3, steps=2)
+    assert "".join(order) == "aabbcc" + "bbccaa" + "ccaabb"
+    assert np.array(seconds).shape == (3, 3, 2) and np.array(seconds).min() >= 0
+
+
+def test_the_machine_is_described_down_to_the_versions(measure):
+    facts = measure.machine()
+    assert facts["torch"] == torch.__version__ and facts["cores"] >= 1 and facts["processor"]
