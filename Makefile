@@ -24,7 +24,7 @@ help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 
 demo: $(VENV)/.core  ## tokenizer, pretraining, fine-tuning, report and predictions on text that Python brings along
-	$(VENV)/bin/minibert demo $(ARGS)
+	$(VENV)/bin/minibert demo --overwrite-output-dir $(ARGS)
 
 test: lint  ## lint, types, and every test that is not slow
 	$(VENV)/bin/python -m pytest $(ARGS)

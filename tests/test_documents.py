@@ -2,7 +2,8 @@
 
 A block fenced as ```python runs in a folder that holds only the small files of `write_samples`; the blocks
 of one document share their names and run in order; a budget of half an hour becomes one of two seconds.
-A block fenced as ```python no-run is only compiled.
+A block fenced as ```python no-run is only compiled. Docstring examples run in a copy of such a folder, which
+holds the small models of `write_models` as well, and know its tokenizer by the name `tokenizer`.
 """
 
 import doctest
@@ -10,6 +11,7 @@ import importlib
 import io
 import pydoc_data.topics
 import re
+import shutil
 import time
 import traceback
 from contextlib import redirect_stdout
@@ -18,6 +20,19 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
+
+from minibert.data.batches import ExampleBatches
+from minibert.data.readers import read_texts
+from minibert.model.config import EncoderConfig
+from minibert.model.encoder import Encoder
+from minibert.tasks.classification import Classification
+from minibert.tasks.model import Model
+from minibert.text.loading import load_tokenizer
+from minibert.text.sentencepiece import train_sentencepiece
+from minibert.text.tokenizer import Tokenizer
+from minibert.training.config import TrainingConfig
+from minibert.training.loop import train
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -78,20 +93,22 @@ def broken_links(path: Path) -> list[str]:
     return found
 
 
-def run_examples(module: ModuleType) -> tuple[int, str]:
-    """Run the examples in a module's docstrings; return how many there were, and what went wrong."""
+def run_examples(module: ModuleType, tokenizer: Tokenizer | None = None) -> tuple[int, str]:
+    """Run the examples in a module's docstrings; return how many ran, and what went wrong."""
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     report = io.StringIO()
-    for test in doctest.DocTestFinder().find(module):
+    for test in doctest.DocTestFinder().find(module, extraglobs={"tokenizer": tokenizer}):
         with redirect_stdout(io.StringIO()):
             runner.run(test, out=report.write)
     return runner.tries, report.getvalue()
 
 
 def write_samples(folder: Path) -> None:
-    """Write what documents may speak of: corpus.txt, train.csv, dev.csv and test.csv."""
+    """Write what documents may speak of: corpus.txt, cats.txt, people.conll and three .csv."""
     corpus = "\n".join(pydoc_data.topics.topics.values())
     (folder / "corpus.txt").write_text(corpus, "utf-8")
+    (folder / "cats.txt").write_text("The cat sat.\n\nThe cat ran.\n", "utf-8")
+    (folder / "people.conll").write_text("Anna B-PER\nlives O\n", "utf-8")
     words = {
         "positive": ("wonderful", "moving", "clever", "funny", "warm", "fine", "brilliant", "tender"),
         "negative": ("dull", "tired", "clumsy", "empty", "cold", "poor", "tedious", "shallow"),
@@ -100,6 +117,31 @@ def write_samples(folder: Path) -> None:
     for name, nouns in things.items():
         rows = [f"a {word} {noun},{label}" for noun in nouns for label in words for word in words[label]]
         (folder / name).write_text("\n".join(["text,label", *rows, ""]), "utf-8")
+
+
+def write_models(folder: Path) -> None:
+    """Write what docstrings may speak of besides: a tokenizer, and in runs/clf a classifier of train.csv."""
+    with (folder / "corpus.txt").open(encoding="utf-8") as lines:
+        tokenizer = train_sentencepiece(lines, 1000)
+    tokenizer.save(folder / "tokenizer")
+    torch.manual_seed(0)
+    config = EncoderConfig.preset("tiny", vocab_size=tokenizer.vocab_size)
+    rows = read_texts(folder / "train.csv")
+    model = Model(Encoder(config), Classification.build(tokenizer, config, rows, {"pooling": "mean"}))
+    windows = [window for row in rows for window in model.task.encode(row)]
+    batches = ExampleBatches(windows, model.task.collate, batch_size=32)
+    for _ in train(model, batches, TrainingConfig(max_steps=30, learning_rate=2e-3, precision="fp32")):
+        pass
+    model.save(folder / "runs" / "clf")
+
+
+@pytest.fixture(scope="session")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the folder of docstring examples once; it is to be copied, not changed."""
+    folder = tmp_path_factory.mktemp("samples")
+    write_samples(folder)
+    write_models(folder)
+    return folder
 
 
 def modules_with_examples() -> list[str]:
@@ -123,9 +165,10 @@ def test_the_links_of_a_document_lead_somewhere(path):
 
 
 @pytest.mark.parametrize("name", modules_with_examples())
-def test_the_examples_in_docstrings_hold(name, tmp_path, monkeypatch):
+def test_the_examples_in_docstrings_hold(name, samples, tmp_path, monkeypatch):
+    shutil.copytree(samples, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    tries, report = run_examples(importlib.import_module(name))
+    tries, report = run_examples(importlib.import_module(name), load_tokenizer("tokenizer"))
     assert not report, report
     assert tries, f"{name} shows an example that doctest does not find; is it in a comment?"
 
@@ -185,4 +228,5 @@ def test_a_wrong_docstring_example_is_reported():
 def test_the_samples_are_complete(tmp_path):
     write_samples(tmp_path)
     assert (tmp_path / "corpus.txt").stat().st_size > 300_000
+    assert (tmp_path / "cats.txt").exists() and (tmp_path / "people.conll").exists()
     assert len((tmp_path / "train.csv").read_text("utf-8").splitlines()) == 1 + 4 * 2 * 8

@@ -39,8 +39,9 @@ class Corpus:
     ids     (tokens,) memory-mapped
     bounds  (documents + 1,) int64: document i is ids[bounds[i] : bounds[i + 1]]
 
-    >>> corpus = Corpus.open("my-model/corpus")
-    >>> len(corpus), corpus.tokens, corpus[0][:5]
+    >>> corpus = Corpus(np.array([7, 4, 9, 5]), np.array([0, 3, 4]))
+    >>> len(corpus), corpus.tokens, corpus[0].tolist()
+    (2, 4, [7, 4, 9])
     """
 
     ids: np.ndarray
@@ -116,7 +117,9 @@ def build_corpus(
 
     Raises InputError for unusable files and where they hold no text.
 
-    >>> corpus = build_corpus(["wiki.txt.xz"], tokenizer, "my-model/corpus")
+    >>> corpus = build_corpus(["cats.txt"], tokenizer, "runs/corpus", progress=False)
+    >>> len(corpus), tokenizer.decode(corpus[0])
+    (2, 'The cat sat.')
     """
     folder, paths = Path(folder), expand(files)
     if workers is not None and workers < 1:

@@ -26,8 +26,8 @@ def read_texts(
     InputError with file and line for an empty text, a missing value or an unreadable row, and where the
     columns are in doubt.
 
-    >>> read_texts("train.csv.gz", label_column="category")[0]
-    TextExample(text='I am still waiting on my card?', pair=None, label='card_arrival')
+    >>> read_texts("train.csv", label_column="label")[0]
+    TextExample(text='a wonderful film', pair=None, label='positive')
     """
     path = Path(path)
     rows = list(rows_of(path))
@@ -49,7 +49,7 @@ def columns_of(
     """Tell which columns `read_texts` reads from a file.
 
     >>> columns_of("train.csv")
-    Columns(text='text', pair=None, label='category')
+    Columns(text='text', pair=None, label='label')
     """
     path = Path(path)
     _, row = next(rows_of(path), (0, {}))
@@ -106,7 +106,8 @@ def read_documents(paths: str | Path | Sequence[str | Path], *, text_column: str
     line, so that a file without blank lines needs no more memory than any other. Raises InputError with file
     and line.
 
-    >>> for document in read_documents(["books.txt.xz", "articles.jsonl"], text_column="body"): ...
+    >>> list(read_documents(["cats.txt", "train.csv"], text_column="text"))[:3]
+    ['The cat sat.', 'The cat ran.', 'a wonderful film']
     """
     for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
         if kind_of(path) in ROW_KINDS:

@@ -25,7 +25,7 @@ def rows_of(path: Path) -> Iterator[Row]:
     cannot be read.
 
     >>> next(rows_of(Path("train.csv")))
-    (2, {'text': 'I am still waiting on my card?', 'category': 'card_arrival'})
+    (2, {'text': 'a wonderful film', 'label': 'positive'})
     """
     kind = kind_of(path)
     if kind == ".csv":

@@ -44,7 +44,7 @@ def compare_encoders(
                 validation=splits.validation,
                 output_dir=folder,
                 budget=pace.finetuning,
-                settings=recipe(task, seed, epochs=pace.epochs, from_scratch=arm == "scratch"),
+                settings=recipe(task, pace, seed, from_scratch=arm == "scratch"),
             )
             result = model.evaluate(splits.test)
             for metric in METRICS:
@@ -56,16 +56,15 @@ def compare_encoders(
     return kept, scores, curves
 
 
-def recipe(task: str, seed: int, *, epochs: int, from_scratch: bool) -> dict[str, Any]:
+def recipe(task: str, pace: Pace, seed: int, *, from_scratch: bool) -> dict[str, Any]:
     """Return the settings of a fine-tuning run; both arms share them."""
     options = {"task.pooling": "mean"} if task == "classification" else {}
     return {
         **options,
         "data.from_scratch": from_scratch,
         "train.seed": seed,
-        "train.num_train_epochs": float(epochs),
-        "train.learning_rate": 1e-3,
-        "train.train_batch_size": 32,
+        "train.num_train_epochs": float(pace.epochs),
+        "train.learning_rate": pace.learning_rate,
         "train.metric_for_best_model": "accuracy",
     }
 

@@ -15,6 +15,7 @@ class Pace:
     """The size of the demo: budgets in seconds, and how many rows and seeds there are."""
 
     size: str
+    layers: int
     vocab_size: int
     tokens_per_batch: int
     pretraining: float
@@ -24,18 +25,47 @@ class Pace:
     texts: int | None
     rows: tuple[int, int, int] | None
     code_rows: tuple[int, int, int]
+    learning_rate: float = 5e-4
 
     def pretraining_settings(self) -> dict[str, Any]:
-        """Return what pretraining is told beside size and budget."""
+        """Return what pretraining is told beside size and budget: small steps, many masks, and Muon."""
         return {
+            "model.num_hidden_layers": self.layers,
             "tokenizer.vocab_size": self.vocab_size,
             "data.tokens_per_batch": self.tokens_per_batch,
+            "masking.mlm_probability": 0.3,
+            "train.optim": "muon",
+            "train.learning_rate": 4e-3,
             "train.logging_steps": 10,
         }
 
 
-FULL = Pace("modern-mini", 8192, 4096, 190.0, 13.0, 8, (0, 1, 2), None, None, (3000, 700, 700))
-QUICK = Pace("modern-tiny", 2048, 2048, 15.0, 4.0, 3, (0,), 6000, (1200, 300, 300), (600, 200, 200))
+FULL = Pace(
+    size="modern-tiny",
+    layers=2,
+    vocab_size=8192,
+    tokens_per_batch=2048,
+    pretraining=170.0,
+    finetuning=16.0,
+    epochs=5,
+    seeds=(0, 1, 2),
+    texts=None,
+    rows=None,
+    code_rows=(3000, 700, 700),
+)
+QUICK = Pace(
+    size="modern-tiny",
+    layers=2,
+    vocab_size=2048,
+    tokens_per_batch=1024,
+    pretraining=15.0,
+    finetuning=3.0,
+    epochs=3,
+    seeds=(0,),
+    texts=6000,
+    rows=(1200, 300, 300),
+    code_rows=(600, 200, 200),
+)
 
 
 class Stages:

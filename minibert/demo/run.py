@@ -21,7 +21,13 @@ from minibert.demo.compare import (
 )
 from minibert.demo.docstrings import EmbeddedData, collect
 from minibert.demo.pace import FULL, QUICK, Pace, Stages
-from minibert.demo.splits import Splits, classification_splits, pretraining_texts, tagging_splits
+from minibert.demo.splits import (
+    Splits,
+    classification_splits,
+    pretraining_documents,
+    tagging_splits,
+    texts_by_file,
+)
 from minibert.inspect import attention_maps
 from minibert.output import claim
 from minibert.pretrain import pretrain
@@ -58,7 +64,8 @@ def run_demo(
         data = collect()
         texts = classification_splits(data, limits=pace.rows)
         code = tagging_splits(data, limits=pace.code_rows)
-        corpus = write_corpus(pretraining_texts(data, texts, code, limit=pace.texts), output / "corpus.jsonl")
+        documents = pretraining_documents(data, texts, code, limit=pace.texts)
+        corpus = write_corpus(texts_by_file(documents), output / "corpus.jsonl")
     with stages.stage("train a vocabulary and pretrain"):
         folder, settings = output / "encoder", pace.pretraining_settings()
         encoder = pretrain([corpus], folder, size=pace.size, budget=pace.pretraining, settings=settings)

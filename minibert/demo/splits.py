@@ -9,6 +9,7 @@ pretraining as well.
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -83,27 +84,35 @@ def choose_snippets(source: str, seed: int) -> list[Snippet]:
     return snippets[:MOST_SNIPPETS_PER_FILE]
 
 
-def pretraining_texts(
+def pretraining_documents(
     data: EmbeddedData,
     classification: Splits[TextExample],
     tagging: Splits[TaggedExample],
     *,
     limit: int | None = None,
-) -> list[str]:
-    """List the texts to pretrain on: none from a held-out file, none that begins like a held-out row.
+) -> list[Document]:
+    """List what to pretrain on: nothing from a held-out file, nothing that begins like a held-out row.
 
     `limit` keeps an even selection of at most so many.
     """
     held_out = held_out_files(classification, tagging)
     held_out_keys = {text_key(row.text) for row in classification.validation + classification.test}
-    texts = [
-        document.text
+    documents = [
+        document
         for document in data.documents
         if held_out.isdisjoint((document.file, *document.also))
         and text_key(row_text(document)) not in held_out_keys
     ]
-    step = 1 if limit is None else max(1, -(-len(texts) // limit))
-    return texts[::step]
+    step = 1 if limit is None else max(1, -(-len(documents) // limit))
+    return documents[::step]
+
+
+def texts_by_file(documents: Iterable[Document]) -> list[str]:
+    """Join the texts of each file: docstrings are short, and their neighbours tell what they are about."""
+    texts: dict[str, list[str]] = defaultdict(list)
+    for document in documents:
+        texts[document.file].append(document.text)
+    return ["\n\n".join(parts) for parts in texts.values()]
 
 
 def held_out_files(*splits: Splits[TextExample] | Splits[TaggedExample]) -> frozenset[str]:

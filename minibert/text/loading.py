@@ -16,7 +16,8 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     Raises InputError if a file is missing or damaged, or the kind is unknown.
 
     >>> tokenizer.save(Path("my-model"))
-    >>> load_tokenizer("my-model").encode_ids(["The cat sat."])
+    >>> load_tokenizer("my-model").decode(tokenizer.encode("The cat sat.").ids)
+    'The cat sat.'
     """
     path = Path(folder) / SETTINGS_FILE
     try:

@@ -45,8 +45,9 @@ _NO_MARK_BEFORE_THE_TEXT = b"\x1a\x02\x18\x00"
 class SentencePieceTokenizer(Tokenizer):
     """A trained SentencePiece model.
 
-    >>> tokenizer = SentencePieceTokenizer(Path("spiece.model").read_bytes())
-    >>> tokenizer.encode("The cat sat.").offsets
+    >>> tokenizer = SentencePieceTokenizer(Path("tokenizer/spiece.model").read_bytes())
+    >>> tokenizer.encode("A list.").offsets.tolist()
+    [[0, 1], [2, 6], [6, 7]]
     """
 
     def __init__(self, model: bytes, *, cjk_characters: bool = True) -> None:
@@ -206,8 +207,9 @@ def train_sentencepiece(
     normalization   nmt_nfkc also turns tabs and line ends into spaces and drops control characters
     Raises InputError if the corpus is empty, or too small or too varied for vocab_size.
 
-    >>> tokenizer = train_sentencepiece(open("corpus.txt", encoding="utf-8"), 8192)
-    >>> tokenizer.save(Path("tokenizer"))
+    >>> tokenizer = train_sentencepiece(open("corpus.txt", encoding="utf-8"), 1000)
+    >>> tokenizer.tokens(tokenizer.encode("A list.").ids)
+    ['▁A', '▁list', '.']
     """
     _check_choice("model_type", model_type, ("unigram", "bpe"))
     _check_choice("normalization", normalization, ("nmt_nfkc", "nfkc", "identity"))

@@ -72,9 +72,8 @@ class Tokenizer(ABC):
     def encode_with_masks(self, text: str, boundaries: Sequence[int] = ()) -> Encoded:
         """Encode a text in which each "[MASK]" stands for the mask token.
 
-        >>> encoded = tokenizer.encode_with_masks("Paris is the [MASK] of France.")
-        >>> (encoded.ids == tokenizer.mask_id).sum()
-        1
+        >>> tokenizer.tokens(tokenizer.encode_with_masks("The [MASK] of a list.").ids)
+        ['▁The', '[MASK]', '▁of', '▁a', '▁list', '.']
         """
         spans = [match.span() for match in re.finditer(re.escape(MASK_TEXT), text)]
         borders = [*boundaries, *(position for span in spans for position in span)]
@@ -98,7 +97,8 @@ class Tokenizer(ABC):
 
         Offsets of the second text still count from its own start; its words continue the first's numbers.
 
-        >>> tokenizer.build(tokenizer.encode("A question?"), tokenizer.encode("An answer."))
+        >>> tokenizer.tokens(tokenizer.build(tokenizer.encode("A list."), tokenizer.encode("An object.")).ids)
+        ['[CLS]', '▁A', '▁list', '.', '[SEP]', '▁An', '▁object', '.', '[SEP]']
         """
         parts = [_control(self.cls_id, 0), _in_segment(first, 0, 0), _control(self.sep_id, 0)]
         if second is not None:

@@ -1,6 +1,5 @@
 """The cut by file, on the real standard library (without the packages, which only pretraining reads)."""
 
-import sysconfig
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,14 +8,15 @@ import pytest
 from minibert.data.examples import TaggedExample, TextExample
 from minibert.demo.docstrings import Document, EmbeddedData, collect, text_key
 from minibert.demo.roles import ROLES
-from minibert.demo.sources import SourceFile, standard_library
+from minibert.demo.sources import SourceFile
 from minibert.demo.splits import (
     Splits,
     classification_splits,
     held_out_files,
-    pretraining_texts,
+    pretraining_documents,
     row_text,
     tagging_splits,
+    texts_by_file,
 )
 from minibert.errors import InputError
 
@@ -25,8 +25,8 @@ Everything = tuple[EmbeddedData, Splits[TextExample], Splits[TaggedExample]]
 
 
 @pytest.fixture(scope="module")
-def everything() -> Everything:
-    data = collect(standard_library(Path(sysconfig.get_paths()["stdlib"])))
+def everything(standard_library_data: EmbeddedData) -> Everything:
+    data = standard_library_data
     return data, classification_splits(data), tagging_splits(data, limits=(200, 40, 40))
 
 
@@ -59,9 +59,8 @@ def test_every_class_is_in_every_part_in_about_the_same_share(everything: Everyt
 
 def test_pretraining_sees_no_held_out_file_and_no_held_out_text(everything: Everything) -> None:
     data, classification, tagging = everything
-    texts = set(pretraining_texts(data, classification, tagging))
     held_out = held_out_files(classification, tagging)
-    kept = [document for document in data.documents if document.text in texts]
+    kept = pretraining_documents(data, classification, tagging)
     assert len(kept) > 3000
     assert len(held_out) > 50
     assert held_out.isdisjoint(file for document in kept for file in (document.file, *document.also))
@@ -77,9 +76,14 @@ def test_a_text_that_begins_like_a_held_out_row_is_held_out_wherever_it_stands(
     begins_alike = Document("copies/a.py", "copies", "a", f"{row.text.upper()} {'x' * 300}")
     other = Document("copies/a.py", "copies", "b", f"Not that: {row.text}")
     longer = replace(data, documents=(*data.documents, begins_alike, other))
-    texts = pretraining_texts(longer, classification, tagging)
+    texts = [document.text for document in pretraining_documents(longer, classification, tagging)]
     assert begins_alike.text not in texts
     assert other.text in texts
+
+
+def test_the_texts_of_a_file_are_joined_in_order() -> None:
+    documents = [Document(file, "p", "n", text) for file, text in (("a", "1"), ("b", "2"), ("a", "3"))]
+    assert texts_by_file(documents) == ["1\n\n3", "2"]
 
 
 def test_every_span_is_a_whole_name_with_a_known_role(everything: Everything) -> None:
@@ -105,7 +109,7 @@ def test_limits_cap_the_rows_of_each_part(everything: Everything) -> None:
     assert (len(small.train), len(small.validation), len(small.test)) == (50, 20, 10)
     assert small.train == classification.train[:50]
     assert len(tagging.train) == 200
-    assert len(pretraining_texts(data, classification, tagging, limit=100)) <= 100
+    assert len(pretraining_documents(data, classification, tagging, limit=100)) <= 100
 
 
 def test_too_few_documented_modules_is_an_error_that_names_the_part(tmp_path: Path) -> None:

@@ -1,0 +1,63 @@
+"""The examples run as a person would run them, on small files."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import tiny_runs
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+
+
+def run_example(name: str, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
+    """Run an example with these arguments on its command line."""
+    monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+    runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory) -> Path:
+    return tiny_runs.make_encoder(tmp_path_factory.mktemp("example") / "enc")
+
+
+def test_every_example_is_run_here():
+    names = {path.stem for path in EXAMPLES.glob("*.py")}
+    assert names == {"pretrain", "finetune_classifier", "finetune_tagger", "look_at_attention"}
+
+
+def test_pretrain(tmp_path, monkeypatch, capsys):
+    corpus = tmp_path / "corpus.txt"
+    write_varied_corpus(corpus)
+    run_example("pretrain", monkeypatch, corpus, tmp_path / "enc")
+    assert capsys.readouterr().out.count("->") == 2
+    assert (tmp_path / "enc" / "model.safetensors").is_file()
+
+
+def test_finetune_classifier(encoder, tmp_path, monkeypatch, capsys):
+    files = [tiny_runs.write_table(tmp_path / name) for name in ("train.csv", "dev.csv")]
+    run_example("finetune_classifier", monkeypatch, encoder, *files, tmp_path / "clf")
+    out = capsys.readouterr().out
+    assert "accuracy" in out
+    assert "the cat" in out
+
+
+def test_finetune_tagger(encoder, tmp_path, monkeypatch, capsys):
+    files = [tiny_runs.write_columns(tmp_path / name) for name in ("train.conll", "dev.conll")]
+    run_example("finetune_tagger", monkeypatch, encoder, *files, tmp_path / "ner")
+    out = capsys.readouterr().out
+    assert "'f1'" in out
+    assert "Paris" in out
+
+
+def test_look_at_attention(encoder, monkeypatch, capsys):
+    run_example("look_at_attention", monkeypatch, encoder, "The cat sees the dog.")
+    assert "layer 0, head 1" in capsys.readouterr().out
+
+
+def write_varied_corpus(path: Path) -> None:
+    """Write enough different words for a vocabulary of a thousand pieces."""
+    import pydoc_data.topics
+
+    texts = list(pydoc_data.topics.topics.values())[:60]
+    path.write_text("\n\n".join("\n".join(text.split("\n\n")) for text in texts), encoding="utf-8")
