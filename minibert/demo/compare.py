@@ -43,7 +43,7 @@ def compare_encoders(
                 train=splits.train,
                 validation=splits.validation,
                 output_dir=folder,
-                budget=pace.finetuning,
+                budget=pace.finetuning[task],
                 settings=recipe(task, pace, seed, from_scratch=arm == "scratch"),
             )
             result = model.evaluate(splits.test)
@@ -62,6 +62,7 @@ def recipe(task: str, pace: Pace, seed: int, *, from_scratch: bool) -> dict[str,
     return {
         **options,
         "data.from_scratch": from_scratch,
+        "model.hidden_dropout_prob": 0.1,
         "train.seed": seed,
         "train.num_train_epochs": float(pace.epochs),
         "train.learning_rate": pace.learning_rate,

@@ -19,13 +19,13 @@ class Pace:
     vocab_size: int
     tokens_per_batch: int
     pretraining: float
-    finetuning: float
+    finetuning: dict[str, float]
     epochs: int
     seeds: tuple[int, ...]
     texts: int | None
     rows: tuple[int, int, int] | None
     code_rows: tuple[int, int, int]
-    learning_rate: float = 5e-4
+    learning_rate: float = 7e-4
 
     def pretraining_settings(self) -> dict[str, Any]:
         """Return what pretraining is told beside size and budget: small steps, many masks, and Muon."""
@@ -45,8 +45,8 @@ FULL = Pace(
     layers=2,
     vocab_size=8192,
     tokens_per_batch=2048,
-    pretraining=170.0,
-    finetuning=16.0,
+    pretraining=225.0,
+    finetuning={"classification": 16.0, "tagging": 9.0},
     epochs=5,
     seeds=(0, 1, 2),
     texts=None,
@@ -59,7 +59,7 @@ QUICK = Pace(
     vocab_size=2048,
     tokens_per_batch=1024,
     pretraining=15.0,
-    finetuning=3.0,
+    finetuning={"classification": 3.0, "tagging": 3.0},
     epochs=3,
     seeds=(0,),
     texts=6000,
