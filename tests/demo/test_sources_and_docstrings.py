@@ -46,15 +46,15 @@ def write(folder: Path, name: str, text: str | bytes, package: str = "python") -
 
 
 def test_docstrings_are_read_without_running_the_file(tmp_path: Path) -> None:
-    data = collect([write(tmp_path, "farm/fold.py", MODULE)])
+    data = collect([write(tmp_path, "barn/fold.py", MODULE)])
     assert [(document.name, document.text) for document in data.documents] == [
-        ("farm.fold", "Tools for counting *sheep* at night."),
-        ("farm.fold.Fold", "A fold that holds sheep, safely."),
-        ("farm.fold.Fold.count", "Count the sheep.\n\nReturns a whole number of them."),
-        ("farm.fold.Fold.count.inner", "Inner text, longer than twenty characters."),
-        ("farm.fold.lib.gone", "Says where the sheep went.\n\nOtherwise it says nothing."),
+        ("barn.fold", "Tools for counting *sheep* at night."),
+        ("barn.fold.Fold", "A fold that holds sheep, safely."),
+        ("barn.fold.Fold.count", "Count the sheep.\n\nReturns a whole number of them."),
+        ("barn.fold.Fold.count.inner", "Inner text, longer than twenty characters."),
+        ("barn.fold.lib.gone", "Says where the sheep went.\n\nOtherwise it says nothing."),
     ]
-    assert {document.file for document in data.documents} == {"python/farm/fold.py"}
+    assert {document.file for document in data.documents} == {"python/barn/fold.py"}
 
 
 def test_a_near_copy_is_kept_once_and_remembers_where_else_it_stands(tmp_path: Path) -> None:
