@@ -11,8 +11,6 @@ stands the same shape, tokenizer and fine-tuning recipe without pretraining; its
 import argparse
 import hashlib
 import json
-import platform
-import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from measure import machine
 
 from minibert.allocator import keep_freed_memory
 from minibert.checkpoint import read_json, write_json
@@ -32,6 +31,7 @@ from minibert.pretrain import pretrain
 from minibert.tasks.metrics import accuracy
 from minibert.tasks.model import TASKS, load
 from minibert.tasks.spans import detect_scheme, span_scores, to_bio
+from minibert.training.journal import read_log
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "size": options.size,
         "settings": settings,
         "finetuning": FINETUNE,
-        "machine": machine(),
+        "machine": {**machine(), "threads": torch.get_num_threads()},
         "pretraining": facts,
         "tasks": {},
     }
@@ -177,15 +177,14 @@ def make_encoder(options: argparse.Namespace, settings: dict[str, Any]) -> tuple
 
 def pretraining_facts(folder: Path, seconds: float) -> dict[str, Any]:
     """Say what pretraining saw and how far it came."""
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    train = [line for line in lines if line["event"] == "train"]
+    train = read_log(folder, "train")
     corpus = Corpus.open(folder / "corpus")
     return {
         "seconds": round(seconds, 1),
         "steps": train[-1]["step"],
         "training_seconds": train[-1]["elapsed"],
         "first_loss": train[0]["loss"],
-        "validation_loss": [line["loss"] for line in lines if line["event"] == "validation"],
+        "validation_loss": [line["loss"] for line in read_log(folder, "validation")],
         "corpus_tokens": corpus.tokens,
         "unigram_entropy": corpus.unigram_entropy(load(folder).task.tokenizer.vocab_size),
     }
@@ -318,27 +317,6 @@ def table(tasks: dict[str, Any]) -> str:
                 f"{task['baseline']['name']} {100 * task['baseline'][test]:.1f}"
             )
     return "\n".join(lines)
-
-
-def machine() -> dict[str, Any]:
-    """Say where and with what this ran."""
-    cpu = [
-        line
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith(("model name", "flags"))
-    ]
-    flags = set(cpu[-1].split()) if cpu else set()
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    return {
-        "cpu": cpu[0].partition(":")[2].strip() if cpu else platform.processor(),
-        "matrix_units": sorted(flags & {"amx_bf16", "amx_tile", "avx512_bf16", "avx512f", "avx2"}),
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "commit": commit.stdout.strip(),
-    }
 
 
 if __name__ == "__main__":

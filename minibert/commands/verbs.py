@@ -26,7 +26,7 @@ from minibert.tasks.metrics import classification_report, confusion_matrix, form
 from minibert.tasks.model import Model, load
 from minibert.tasks.tagging import Tagging
 from minibert.text.sentencepiece import train_sentencepiece
-from minibert.training.journal import header
+from minibert.training.journal import header, read_log
 from minibert.training.pretraining import Settings as PretrainSettings
 
 CHUNK = 1024
@@ -68,10 +68,7 @@ def run_pretrain(args: argparse.Namespace) -> dict[str, Any]:
         overwrite_output_dir=args.overwrite_output_dir,
     )
     output = Path(args.output_dir)
-    lines = [json.loads(line) for line in (output / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    losses = {
-        event: [line["loss"] for line in lines if line["event"] == event] for event in ("train", "validation")
-    }
+    losses = {event: [line["loss"] for line in read_log(output, event)] for event in ("train", "validation")}
     print(f"validation loss {losses['validation'][-1]:.3f}; the encoder is in {output}")
     return {
         "output_dir": str(output),

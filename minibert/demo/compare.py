@@ -4,7 +4,6 @@ On one split of each task stand the pretrained encoder, the same encoder with it
 simple baselines, the two encoders over several seeds.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from minibert.demo.splits import Splits
 from minibert.finetune import finetune
 from minibert.tasks.metrics import accuracy, macro_f1, mean_and_spread
 from minibert.tasks.model import Model
+from minibert.training.journal import read_log
 
 METRICS = ("accuracy", "macro_f1")
 Scores = dict[str, list[float]]
@@ -74,12 +74,6 @@ def training_curve(folder: Path) -> dict[str, list[float]]:
     """Read the steps and losses of a run's log."""
     lines = read_log(folder, "train")
     return {"steps": [line["step"] for line in lines], "loss": [line["loss"] for line in lines]}
-
-
-def read_log(folder: Path, event: str) -> list[dict[str, Any]]:
-    """Return a log's lines of one kind."""
-    lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    return [line for line in map(json.loads, lines) if line["event"] == event]
 
 
 def text_baselines(splits: Splits[TextExample]) -> dict[str, Scores]:

@@ -14,7 +14,6 @@ from minibert.demo.compare import (
     compare_encoders,
     format_table,
     gain,
-    read_log,
     table,
     tag_baselines,
     text_baselines,
@@ -33,7 +32,7 @@ from minibert.output import claim
 from minibert.pretrain import pretrain
 from minibert.report.html import write_report
 from minibert.tasks.model import Model
-from minibert.training.journal import machine
+from minibert.training.journal import machine, read_log
 
 MASKED = (
     "Return the [MASK] of the list.",

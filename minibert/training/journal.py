@@ -19,6 +19,7 @@ from minibert.kernels.attention import Machine, Request, choose
 from minibert.tasks.model import Model
 from minibert.training.loop import Run, Step
 
+LOG = "log.jsonl"
 TRACKERS = {"tensorboard": "torch.utils.tensorboard", "wandb": "wandb"}
 
 
@@ -29,7 +30,7 @@ class Journal:
         self, folder: Path, name: str, *, every: int, report_to: str = "none", progress: bool = True
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.file = (folder / "log.jsonl").open("a", encoding="utf-8")
+        self.file = (folder / LOG).open("a", encoding="utf-8")
         self.every = every
         self.bar = tqdm(desc=name, unit="step", disable=not progress, dynamic_ncols=True)
         self.tracker = _tracker(report_to, folder)
@@ -82,6 +83,12 @@ def _tracker(report_to: str, folder: Path) -> Any:
         return lambda numbers, step: run.log(numbers, step=step)
     writer = module.SummaryWriter(str(folder))
     return lambda numbers, step: [writer.add_scalar(name, value, step) for name, value in numbers.items()]
+
+
+def read_log(folder: str | Path, event: str) -> list[dict[str, Any]]:
+    """Return a log's lines of one kind, "train" or "validation", the oldest first."""
+    lines = (Path(folder) / LOG).read_text(encoding="utf-8").splitlines()
+    return [line for line in map(json.loads, lines) if line["event"] == event]
 
 
 def machine() -> dict[str, Any]:
