@@ -41,15 +41,24 @@ class Bucket:
     inside_NS: Tensor
     full: bool
 
-    def gather(self, packed_T: Tensor) -> Tensor:
-        """(T, ...) -> (N, S, ...): a view where the bucket lies together without gaps."""
+    def gather(self, packed_T: Tensor, *, fill: float | None = None) -> Tensor:
+        """(T, ...) -> (N, S, ...): a view where the bucket lies together without gaps.
+
+        fill  what the cells past each sequence's end hold; None leaves the last token there
+        """
         if self.full and self.first is not None:
             return packed_T[self.first : self.last].unflatten(0, tuple(self.index_NS.shape))
-        return packed_T[self.index_NS]
+        cells_NS = packed_T[self.index_NS]
+        if fill is not None and not self.full:
+            cells_NS[~self.inside_NS] = fill
+        return cells_NS
 
-    def tokens(self, cells_NS: Tensor) -> Tensor:
-        """(N, S, ...) -> the cells that are tokens, row after row."""
-        return cells_NS.flatten(0, 1) if self.full else cells_NS[self.inside_NS]
+    def put(self, packed_T: Tensor, cells_NS: Tensor) -> None:
+        """Write the cells (N, S, ...) that are tokens to their places in `packed_T` (T, ...)."""
+        if self.full and self.first is not None:
+            packed_T[self.first : self.last].unflatten(0, tuple(self.index_NS.shape)).copy_(cells_NS)
+        else:
+            packed_T[self.index_NS[self.inside_NS]] = cells_NS[self.inside_NS]
 
 
 @dataclass(frozen=True)
@@ -135,14 +144,6 @@ class Layout:
         return tuple(
             self._bucket(np.flatnonzero(groups == group), borders) for group in np.unique(groups[lengths > 0])
         )
-
-    @cached_property
-    def bucket_order(self) -> Tensor | None:
-        """(T,) place of each token when the buckets' tokens lie end to end; None if nothing has moved."""
-        if not self.buckets:
-            return None
-        order = torch.cat([bucket.index_NS[bucket.inside_NS] for bucket in self.buckets]).argsort()
-        return None if torch.equal(order, torch.arange(self.tokens, device=order.device)) else order
 
     def _bucket(self, rows: np.ndarray, borders: np.ndarray) -> Bucket:
         lengths = borders[rows + 1] - borders[rows]

@@ -38,11 +38,19 @@ def test_unpad_undoes_pad(lengths):
 def test_buckets_hold_every_token_exactly_once(lengths):
     layout = Layout.of(lengths)
     tokens_T = torch.arange(layout.tokens)
-    gathered = [bucket.tokens(bucket.gather(tokens_T)) for bucket in layout.buckets]
-    together = torch.cat([torch.zeros(0, dtype=torch.int64), *gathered])
-    assert sorted(together.tolist()) == list(range(layout.tokens))
-    restored = together if layout.bucket_order is None else together[layout.bucket_order]
-    assert torch.equal(restored, tokens_T)
+    restored_T = torch.full_like(tokens_T, -1)
+    for bucket in layout.buckets:
+        bucket.put(restored_T, bucket.gather(tokens_T))
+    assert torch.equal(restored_T, tokens_T)
+    assert sum(int(bucket.inside_NS.sum()) for bucket in layout.buckets) == layout.tokens
+
+
+@given(LENGTHS)
+def test_cells_past_a_sequences_end_hold_what_they_are_told_to(lengths):
+    layout = Layout.of(lengths)
+    for bucket in layout.buckets:
+        cells_NS = bucket.gather(torch.ones(layout.tokens), fill=-7.0)
+        assert torch.equal(cells_NS, torch.where(bucket.inside_NS, 1.0, -7.0))
 
 
 @given(LENGTHS)
@@ -76,7 +84,7 @@ def test_neighbours_of_one_length_are_a_view_and_ragged_ones_a_copy():
 
 def test_an_empty_batch_has_no_tokens_and_no_buckets():
     layout = Layout.of([])
-    assert (layout.tokens, layout.max_seqlen, layout.buckets, layout.bucket_order) == (0, 0, (), None)
+    assert (layout.tokens, layout.max_seqlen, layout.buckets) == (0, 0, ())
     assert layout.sequence_T.tolist() == []
     assert layout.pad(torch.zeros(0, 3)).shape == (0, 0, 3)
     assert Packed.of([]).ids.dtype == torch.int64

@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from minibert.model.attention import MultiHeadAttention
+from minibert.model.linear import Dropout
 from minibert.model.rotary import Angles
 from minibert.packed import Layout
 
@@ -37,7 +38,7 @@ class Block(nn.Module, ABC):
         self.attention_norm = attention_norm
         self.feed_forward = feed_forward
         self.feed_forward_norm = feed_forward_norm
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     @abstractmethod
     def forward(self, hidden_TD: Tensor, layout: Layout, angles: Angles | None = None) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert.errors import InputError
+from minibert.model.linear import Dropout
 from minibert.packed import Packed
 
 
@@ -38,7 +39,7 @@ class Embeddings(nn.Module):
         self.position = nn.Embedding(positions, hidden_size) if positions else None
         self.segment = nn.Embedding(segments, hidden_size) if segments else None
         self.norm = norm
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, batch: Packed, dtype: torch.dtype = torch.float32) -> Tensor:
         """Return the first hidden states (T, D) in `dtype`.

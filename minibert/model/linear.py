@@ -1,4 +1,4 @@
-"""Linear layers and norms that compute in the dtype of what comes in.
+"""Linear layers, norms and dropout that compute in the dtype of what comes in.
 
 Weights stay in float32, where small updates are not lost; the hidden states' dtype decides the arithmetic. So
 one cast of the embeddings' output makes the whole encoder run in bfloat16, and nothing is cast back and
@@ -9,6 +9,8 @@ Layer norm: Ba et al., 2016. RMS norm: Zhang and Sennrich, 2019.
 
 import torch
 from torch import Tensor, nn
+
+from minibert.kernels.dropout import dropout
 
 
 class Linear(nn.Linear):
@@ -32,6 +34,13 @@ class RMSNorm(nn.RMSNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+
+
+class Dropout(nn.Dropout):
+    """Each value dropped with probability p while training, the others divided by 1 - p."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return dropout(x, self.p if self.training else 0.0)
 
 
 def make_norm(kind: str, size: int, eps: float, bias: bool) -> nn.Module:

@@ -25,7 +25,7 @@ from minibert.data.readers import read_texts
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
-from minibert.model.linear import Linear, initialize
+from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Packed
 from minibert.tasks.metrics import classification_report, confusion_matrix
 from minibert.tasks.pooling import pool
@@ -80,7 +80,7 @@ class Classification(Task):
         self.weights_C: Tensor
         hidden = config.hidden_size
         self.dense = Linear(hidden, hidden) if options.pooling == "first" else nn.Identity()
-        self.dropout = nn.Dropout(options.classifier_dropout)
+        self.dropout = Dropout(options.classifier_dropout)
         self.classifier = Linear(hidden, len(self.labels))
         initialize(self, config.initializer_range)
 

@@ -27,7 +27,7 @@ from minibert.data.tagged import read_tagged
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
-from minibert.model.linear import Linear, initialize
+from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Packed
 from minibert.tasks.crf import LinearChainCRF
 from minibert.tasks.metrics import classification_report, confusion_matrix
@@ -86,7 +86,7 @@ class Tagging(Task):
         super().__init__(tokenizer, options.max_length or config.max_position_embeddings)
         self.labels, self.options, self.scheme = tuple(labels), options, scheme
         self.numbers = {label: number for number, label in enumerate(self.labels)}
-        self.dropout = nn.Dropout(options.classifier_dropout)
+        self.dropout = Dropout(options.classifier_dropout)
         self.classifier = Linear(config.hidden_size, len(self.labels))
         initialize(self, config.initializer_range)
         self.crf = LinearChainCRF(len(self.labels)) if options.crf else None
