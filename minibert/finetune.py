@@ -26,6 +26,8 @@ from minibert.training.config import TrainingConfig
 from minibert.training.journal import Journal, describe, header, machine
 from minibert.training.loop import NotFinite, Run
 
+Validation = tuple[Sequence[Any], Sequence[Sequence[Window]]]  # examples, and the windows of each
+
 
 @dataclass(frozen=True)
 class FinetuneOptions:
@@ -87,12 +89,11 @@ def finetune(
     held = read_examples(kind, validation) if validation is not None else []
     torch.manual_seed(chosen.train.seed)
     made = open_for_task(Path(model), kind, rows, settings=chosen)
-    for example in held:  # an unseen label is found now, not after an epoch
-        made.task.encode(example)
+    held_windows = made.encode(held)  # an unseen label is found now, not after an epoch
     output = claim(output_dir, overwrite=overwrite_output_dir)
     batches = batches_of(made.task, rows, chosen.train)
     run = Run(made, batches, chosen.train, budget=None if budget is None else parse_seconds(budget))
-    follow(run, held, output, settings=chosen)
+    follow(run, (held, held_windows), output, settings=chosen)
     return made.eval()
 
 
@@ -145,9 +146,10 @@ def tell_long(windows: Sequence[Sequence[Window]], max_length: int) -> None:
     print("  " + told, file=sys.stderr)
 
 
-def follow(run: Run, held: Sequence[Any], output: Path, *, settings: Settings) -> None:
+def follow(run: Run, validation: Validation, output: Path, *, settings: Settings) -> None:
     """Drive a run to its end: log, validate, keep the best weights, stop early if asked to."""
     task = run.model.task
+    held, held_windows = validation
     facts = describe(run, task.max_length, run.config.train_batch_size * task.max_length)
     print(header({task.name: str(output), **facts}), file=sys.stderr)
     record = {"kind": "finetune", "settings": to_dict(settings), "machine": machine(), **facts}
@@ -165,7 +167,7 @@ def follow(run: Run, held: Sequence[Any], output: Path, *, settings: Settings) -
             for step in run:
                 journal.step(step)
                 if held and (step.index % every == 0 or step.index == run.total):
-                    scores = run.model.evaluate(held)
+                    scores = run.model.evaluate(held, windows=held_windows)
                     journal.write("validation", step.index, scores)
                     best.offer(run.model, scores, step.index)
                     patience = settings.train.early_stopping_patience

@@ -44,17 +44,27 @@ class Model(nn.Module):
     def forward(self, batch: Packed, targets: Targets) -> Loss:
         return self.task.loss(self.encoder, batch, targets)
 
+    def encode(self, examples: Sequence[Any]) -> list[list[Window]]:
+        """Return the windows of each example (or bare text)."""
+        return [self.task.encode(example) for example in examples]
+
     @torch.no_grad()
     def predict(
-        self, examples: Sequence[Any], batch_tokens: int = 8192, *, progress: bool = False
+        self,
+        examples: Sequence[Any],
+        batch_tokens: int = 8192,
+        *,
+        windows: Sequence[Sequence[Window]] | None = None,
+        progress: bool = False,
     ) -> list[Any]:
         """Answer each example (or bare text), in order.
 
-        Windows are sorted by length and packed, at most `batch_tokens` at a time (a longer one goes alone).
+        Windows (those of `encode`, if they are there already) are sorted by length and packed, at most
+        `batch_tokens` at a time; a longer one goes alone.
         """
         self.eval()
         device = next(self.parameters()).device
-        windows = [self.task.encode(example) for example in examples]
+        windows = self.encode(examples) if windows is None else windows
         flat = [(number, place) for number, parts in enumerate(windows) for place in range(len(parts))]
         flat.sort(key=lambda at: len(windows[at[0]][at[1]]))
         predictions: list[list[Any]] = [[None] * len(parts) for parts in windows]
@@ -69,9 +79,15 @@ class Model(nn.Module):
                 bar.update(len(group))
         return [self.task.merge(*parts) for parts in zip(examples, windows, predictions, strict=True)]
 
-    def evaluate(self, examples: Sequence[Any], batch_tokens: int = 8192) -> dict[str, Any]:
+    def evaluate(
+        self,
+        examples: Sequence[Any],
+        batch_tokens: int = 8192,
+        *,
+        windows: Sequence[Sequence[Window]] | None = None,
+    ) -> dict[str, Any]:
         """Predict the examples and compare with their labels; the first key is the task's main metric."""
-        return self.task.score(self.predict(examples, batch_tokens), examples)
+        return self.task.score(self.predict(examples, batch_tokens, windows=windows), examples)
 
     @torch.no_grad()
     def evaluate_loss(self, micro_batches: Iterable[tuple[Packed, Targets]]) -> float:
