@@ -2,17 +2,23 @@
 
     python benchmarks/race.py en                      the whole race; the table goes to benchmarks/results/
     python benchmarks/race.py en --encoder-only       only the encoder
-    python benchmarks/race.py en --budget 10m --seeds 1 --set masking.unit=word --name word-masking    a proxy
+    python benchmarks/race.py en --name words --budget 10m --seeds 1 --set masking.unit=word     a proxy
 
-Reads the data sets in ../shared/data (its README says what they are); nothing of them is copied. Beside it
-stands the same shape, tokenizer and fine-tuning recipe without pretraining; its scores are kept in runs/race.
+Beside the pretrained encoder stands the same shape with the same tokenizer and the same fine-tuning recipe,
+its weights drawn anew; its scores are kept in runs/race, since they do not depend on the pretraining. A proxy
+(any other name) adds one line to results/race-LANGUAGE-log.jsonl.
+
+Pretraining has the machine to itself. Fine-tuning runs share it: a process with one thread for each core.
 """
 
 import argparse
 import hashlib
 import json
+import multiprocessing
+import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,71 +26,24 @@ from typing import Any
 import numpy as np
 import torch
 from measure import machine
+from race_contests import CONTESTS, CORPORA, SHARED, baseline, read_parts
 
 from minibert.allocator import keep_freed_memory
 from minibert.checkpoint import read_json, write_json
 from minibert.config import parse_setting
 from minibert.data.corpus import Corpus
-from minibert.demo.baselines import MostFrequentTag, strongest
+from minibert.data.files import expand
 from minibert.finetune import finetune
-from minibert.pretrain import pretrain
-from minibert.tasks.metrics import accuracy
-from minibert.tasks.model import TASKS, load
-from minibert.tasks.spans import detect_scheme, span_scores, to_bio
+from minibert.pretrain import find_tokenizer, pretrain
+from minibert.tasks.model import load
 from minibert.training.journal import read_log
+from minibert.training.pretraining import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARED = ROOT.parent / "shared" / "data"
 RUNS = ROOT / "runs" / "race"
 RESULTS = ROOT / "benchmarks" / "results"
-
-
-@dataclass(frozen=True)
-class Contest:
-    """A data set of the race: the task, its files, the metric, and the fine-tuning epochs.
-
-    validation "1/10" takes every tenth training row.
-    """
-
-    task: str
-    metric: str
-    train: str
-    validation: str
-    tests: tuple[tuple[str, str], ...]
-    epochs: int
-
-
-CORPORA = {"en": ("en_wiki/en_wiki.txt.xz", "en_books/en_books.txt.xz"), "zh": ("zh_wiki/zh_wiki.txt.xz",)}
-CONTESTS = {
-    "en": {
-        "sst2": Contest(
-            "classification", "accuracy", "sst2/train.jsonl", "sst2/dev.jsonl",
-            (("dev", "sst2/dev.jsonl"), ("test", "sst2/test.jsonl")), 4,
-        ),
-        "ag_news_small": Contest(
-            "classification", "accuracy", "ag_news_small/train.jsonl.xz", "1/10",
-            (("test", "ag_news_small/test.jsonl"),), 4,
-        ),
-        "conll2003": Contest(
-            "tagging", "f1", "conll2003/eng.train.xz", "1/10", (("testa", "conll2003/eng.testa"),), 4,
-        ),
-    },
-    "zh": {
-        "chnsenticorp": Contest(
-            "classification", "accuracy", "chnsenticorp/train.jsonl.xz", "1/10",
-            (("dev", "chnsenticorp/dev.jsonl"),), 3,
-        ),
-        "waimai_10k": Contest(
-            "classification", "accuracy", "waimai_10k/train.csv", "1/10", (("held 1/5", "1/5"),), 3,
-        ),
-        "msra_ner": Contest(
-            "tagging", "f1", "msra_ner/train.txt.xz", "1/10", (("test", "msra_ner/test.txt.xz"),), 2,
-        ),
-    },
-}  # fmt: skip
-MOST_TRAIN_ROWS = 15_000
+RACE = "race"  # the name of the recipe that counts
 RECIPE: dict[str, Any] = {
-    "tokenizer.lowercase": False,
     "tokenizer.vocab_size": 8192,
     "data.max_seq_length": 128,
     "data.tokens_per_batch": 4096,
@@ -96,15 +55,77 @@ RECIPE: dict[str, Any] = {
 }
 RECIPES = {"en": RECIPE, "zh": {**RECIPE, "masking.unit": "token"}}
 FINETUNE = {"train.learning_rate": 5e-4, "train.train_batch_size": 32, "train.early_stopping_patience": 2}
+ARMS = ("pretrained", "scratch")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One fine-tuning run: which data set, from which encoder, with its weights or without, which seed."""
+
+    language: str
+    contest: str
+    encoder: Path
+    arm: str
+    seed: int
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The fine-tuning recipe, the same for both arms."""
+        contest = CONTESTS[self.language][self.contest]
+        return {
+            **FINETUNE,
+            "train.num_train_epochs": float(contest.epochs),
+            "train.seed": self.seed,
+            "train.metric_for_best_model": contest.metric,
+            "data.from_scratch": self.arm == "scratch",
+            "data.progress": False,
+            **({"task.pooling": "mean"} if contest.task == "classification" else {}),
+        }
+
+    @property
+    def remembered(self) -> Path:
+        """Where the scores of the arm without pretraining are kept: what decides them is in the name."""
+        digest = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode())
+        for name in ("config.json", "spiece.model"):
+            digest.update((self.encoder / name).read_bytes())
+        return RUNS / "scratch" / f"{self.contest}-{digest.hexdigest()[:16]}.json"
+
+
+def run_job(job: Job) -> dict[str, float]:
+    """Fine-tune once and return the score on each test set."""
+    if job.arm == "scratch" and job.remembered.is_file():
+        return dict(read_json(job.remembered))
+    contest = CONTESTS[job.language][job.contest]
+    parts = read_parts(contest)
+    model = finetune(
+        job.encoder,
+        task=contest.task,
+        train=parts.train,
+        validation=parts.validation,
+        output_dir=RUNS / "finetuned" / f"{job.contest}-{job.arm}-{job.seed}",
+        settings=job.settings,
+        overwrite_output_dir=True,
+    )
+    scores = {test: float(model.evaluate(rows)[contest.metric]) for test, rows in parts.tests.items()}
+    print(f"{job.contest}, {job.arm}, seed {job.seed}: {scores}", flush=True)
+    if job.arm == "scratch":
+        job.remembered.parent.mkdir(parents=True, exist_ok=True)
+        write_json(job.remembered, scores)
+    return scores
+
+
+def use_one_core() -> None:
+    """Prepare a process that shares the machine with others of its kind."""
+    keep_freed_memory()
+    torch.set_num_threads(1)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the race and print its table; the last line is one JSON object."""
     options = parse(argv)
     keep_freed_memory()
-    started = time.perf_counter()
     settings = {**RECIPES[options.language], **dict(options.set)}
-    encoder, facts = make_encoder(options, settings)
+    encoder = make_encoder(options, settings)
     result: dict[str, Any] = {
         "benchmark": "race",
         "language": options.language,
@@ -114,17 +135,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         "settings": settings,
         "finetuning": FINETUNE,
         "machine": {**machine(), "threads": torch.get_num_threads()},
-        "pretraining": facts,
-        "tasks": {},
+        "pretraining": read_json(encoder / "facts.json"),
     }
-    output = RESULTS / f"race-{options.language}-{options.name}.json"
     if not options.encoder_only:
-        for name in options.tasks or CONTESTS[options.language]:
-            result["tasks"][name] = compete(name, encoder, options)
-            result["minutes"] = round((time.perf_counter() - started) / 60, 1)
-            output.parent.mkdir(exist_ok=True)
-            write_json(output, result)
-            print(table({name: result["tasks"][name]}), flush=True)
+        started = time.perf_counter()
+        names = options.tasks or list(CONTESTS[options.language])
+        result["tasks"] = compete(options.language, names, encoder, arms=options.arms, seeds=options.seeds)
+        result["finetuning_minutes"] = round((time.perf_counter() - started) / 60, 1)
+        keep(result)
+        print(table(result["tasks"]), flush=True)
     print(json.dumps(result))
 
 
@@ -138,7 +157,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--size", default="modern-mini")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tasks", nargs="*", help="some of the data sets; all by default")
-    parser.add_argument("--name", default="race", help="name of this recipe, in runs/ and in the result file")
+    parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=ARMS)
+    parser.add_argument("--name", default=RACE, help="name of this recipe, in runs/ and in the results")
     parser.add_argument("--encoder-only", action="store_true")
     parser.add_argument(
         "--set",
@@ -157,32 +177,42 @@ def setting(text: str) -> tuple[str, Any]:
     return key, parse_setting(value)
 
 
-def make_encoder(options: argparse.Namespace, settings: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
-    """Pretrain, unless an encoder of this name is there already; return its folder and what it took."""
+def make_encoder(options: argparse.Namespace, settings: dict[str, Any]) -> Path:
+    """Pretrain, unless an encoder of this name is there already; return its folder."""
     folder = RUNS / options.language / options.name
     if not (folder / "facts.json").is_file():
         files = [SHARED / name for name in CORPORA[options.language]]
-        started = time.perf_counter()
         pretrain(
             files,
             folder,
             size=options.size,
+            tokenizer=make_tokenizer(files, settings),
             budget=options.budget,
             settings=settings,
             overwrite_output_dir=True,
         )
-        write_json(folder / "facts.json", pretraining_facts(folder, time.perf_counter() - started))
-    return folder, read_json(folder / "facts.json")
+        write_json(folder / "facts.json", pretraining_facts(folder))
+    return folder
 
 
-def pretraining_facts(folder: Path, seconds: float) -> dict[str, Any]:
+def make_tokenizer(files: Sequence[Path], settings: dict[str, Any]) -> Path:
+    """Train the tokenizer, or find the one that was trained on these files with these settings."""
+    chosen = Settings.of(settings)
+    facts = json.dumps([[file.name for file in files], vars(chosen.tokenizer)], sort_keys=True)
+    folder = RUNS / f"tokenizer-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
+    names = expand([str(file) for file in files])
+    find_tokenizer(names, None, folder, options=chosen.tokenizer, text_column=chosen.data.text_column)
+    return folder / "tokenizer"
+
+
+def pretraining_facts(folder: Path) -> dict[str, Any]:
     """Say what pretraining saw and how far it came."""
     train = read_log(folder, "train")
     corpus = Corpus.open(folder / "corpus")
     return {
-        "seconds": round(seconds, 1),
         "steps": train[-1]["step"],
-        "training_seconds": train[-1]["elapsed"],
+        "seconds": train[-1]["elapsed"],
+        "tokens": round(sum(line["tokens"] for line in train) / len(train) * train[-1]["step"]),
         "first_loss": train[0]["loss"],
         "validation_loss": [line["loss"] for line in read_log(folder, "validation")],
         "corpus_tokens": corpus.tokens,
@@ -190,113 +220,34 @@ def pretraining_facts(folder: Path, seconds: float) -> dict[str, Any]:
     }
 
 
-def read_parts(contest: Contest) -> tuple[list[Any], list[Any], dict[str, list[Any]]]:
-    """Return training and validation rows and the named test sets; 1/10 takes every tenth training row."""
-    kind = TASKS[contest.task]
-    train = kind.read(SHARED / contest.train)
-    tests = {}
-    for name, source in contest.tests:
-        train, tests[name] = cut(train, source) if "1/" in source else (train, kind.read(SHARED / source))
-    if "1/" in contest.validation:
-        train, validation = cut(train, contest.validation)
-    else:
-        validation = kind.read(SHARED / contest.validation)
-    order = np.random.default_rng(0).permutation(len(train))[:MOST_TRAIN_ROWS]
-    return [train[i] for i in order], validation, tests
-
-
-def cut(rows: list[Any], share: str) -> tuple[list[Any], list[Any]]:
-    """Return all but every n-th row, and every n-th."""
-    every = int(share.rpartition("/")[2])
-    return [row for i, row in enumerate(rows) if i % every], rows[::every]
-
-
-def compete(name: str, encoder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Fine-tune both arms on a data set for every seed; score them and the baseline on its test sets."""
-    contest = CONTESTS[options.language][name]
-    train, validation, tests = read_parts(contest)
-    arms: dict[str, dict[str, list[float]]] = {}
-    for arm in ("pretrained", "scratch"):
-        arms[arm] = {test: [] for test in tests}
-        for seed in range(options.seeds):
-            scores = scores_of_run(
-                name, contest, encoder, arm=arm, seed=seed, data=(train, validation, tests)
-            )
-            for test, score in scores.items():
-                arms[arm][test].append(score)
-    return {
-        "metric": contest.metric,
-        "rows": {"train": len(train), "validation": len(validation), **{n: len(t) for n, t in tests.items()}},
-        "arms": {
-            arm: {test: spread(values) for test, values in scores.items()} for arm, scores in arms.items()
-        },
-        "baseline": baseline(contest.task, train, validation, tests),
-    }
-
-
-def scores_of_run(
-    name: str, contest: Contest, encoder: Path, *, arm: str, seed: int, data: tuple[Any, Any, dict[str, Any]]
-) -> dict[str, float]:
-    """Fine-tune once and return the score on each test set; the arm without pretraining is remembered."""
-    settings = {
-        **FINETUNE,
-        "train.num_train_epochs": float(contest.epochs),
-        "train.seed": seed,
-        "train.metric_for_best_model": contest.metric,
-        "data.from_scratch": arm == "scratch",
-        **({"task.pooling": "mean"} if contest.task == "classification" else {}),
-    }
-    remembered = RUNS / "scratch" / f"{name}-{fingerprint(encoder, settings)}.json"
-    if arm == "scratch" and remembered.is_file():
-        return dict(read_json(remembered))
-    folder = RUNS / "finetuned" / f"{name}-{arm}-{seed}"
-    train, validation, tests = data
-    model = finetune(
-        encoder,
-        task=contest.task,
-        train=train,
-        validation=validation,
-        output_dir=folder,
-        settings=settings,
-        overwrite_output_dir=True,
-    )
-    scores = {test: float(model.evaluate(rows)[contest.metric]) for test, rows in tests.items()}
-    print(f"{name}, {arm}, seed {seed}: {scores}", flush=True)
-    if arm == "scratch":
-        remembered.parent.mkdir(parents=True, exist_ok=True)
-        write_json(remembered, scores)
-    return scores
-
-
-def fingerprint(encoder: Path, settings: dict[str, Any]) -> str:
-    """Return what decides the arm without pretraining: shape, tokenizer and fine-tuning recipe."""
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for name in ("config.json", "spiece.model"):
-        digest.update((encoder / name).read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def baseline(
-    task: str, train: list[Any], validation: list[Any], tests: dict[str, list[Any]]
+def compete(
+    language: str, names: Sequence[str], encoder: Path, *, arms: Sequence[str], seeds: int
 ) -> dict[str, Any]:
-    """Score what needs no encoder: the best bag of words, or the most frequent tag of each word."""
-    if task == "classification":
-        chosen = strongest(train, validation)
-        scores = {
-            test: accuracy([row.label for row in rows], chosen.baseline.predict(rows))
-            for test, rows in tests.items()
+    """Fine-tune all arms on the data sets for every seed; score them and the baselines on the test sets."""
+    jobs = [
+        Job(language, name, encoder, arm, seed) for name in names for arm in arms for seed in range(seeds)
+    ]
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=spawn, initializer=use_one_core) as pool:
+        scores = dict(zip(jobs, pool.map(run_job, jobs), strict=True))
+    results = {}
+    for name in names:
+        contest, parts = CONTESTS[language][name], read_parts(CONTESTS[language][name])
+        results[name] = {
+            "metric": contest.metric,
+            "rows": parts.sizes,
+            "arms": {
+                arm: {
+                    test: spread(
+                        [s[test] for job, s in scores.items() if (job.contest, job.arm) == (name, arm)]
+                    )
+                    for test in parts.tests
+                }
+                for arm in arms
+            },
+            "baseline": baseline(contest.task, parts),
         }
-        return {"name": f"bag of words ({chosen.name})", **scores}
-    model = MostFrequentTag()
-    model.fit(train)
-    scheme = detect_scheme([row.tags for row in train])
-    scores = {}
-    for test, rows in tests.items():
-        gold, predicted = [row.tags for row in rows], model.predict(rows)
-        if scheme is not None:
-            gold, predicted = ([to_bio(tags, scheme) for tags in part] for part in (gold, predicted))
-        scores[test] = span_scores(gold, predicted)["f1"]
-    return {"name": "most frequent tag of the word", **scores}
+    return results
 
 
 def spread(values: list[float]) -> dict[str, Any]:
@@ -305,16 +256,29 @@ def spread(values: list[float]) -> dict[str, Any]:
     return {"mean": float(np.mean(values)), "spread": deviation, "values": values}
 
 
+def keep(result: dict[str, Any]) -> None:
+    """Write the race's own file, or add a proxy's line to the log."""
+    RESULTS.mkdir(exist_ok=True)
+    if result["name"] == RACE:
+        write_json(RESULTS / f"race-{result['language']}.json", result)
+        return
+    with (RESULTS / f"race-{result['language']}-log.jsonl").open("a", encoding="utf-8") as log:
+        log.write(json.dumps(result) + "\n")
+
+
 def table(tasks: dict[str, Any]) -> str:
     """Return the results for a terminal, in percent."""
     lines = []
     for name, task in tasks.items():
-        for test in task["arms"]["pretrained"]:
-            cells = [task["arms"][arm][test] for arm in ("pretrained", "scratch")]
-            shown = [f"{100 * c['mean']:.1f} ± {100 * (c['spread'] or 0):.1f}" for c in cells]
+        for test in next(iter(task["arms"].values())):
+            cells = []
+            for arm, scores in task["arms"].items():
+                mean, deviation = scores[test]["mean"], scores[test]["spread"] or 0
+                cells.append(f"{arm} {100 * mean:.1f} ± {100 * deviation:.1f}")
             lines.append(
-                f"{name:>16} {test:<9} {task['metric']:<9} pretrained {shown[0]:<12} scratch {shown[1]:<12} "
-                f"{task['baseline']['name']} {100 * task['baseline'][test]:.1f}"
+                f"{name:>14} {test:<9} {task['metric']:<9}"
+                + "".join(f"{cell:<26}" for cell in cells)
+                + f"{task['baseline']['name']} {100 * task['baseline'][test]:.1f}"
             )
     return "\n".join(lines)
 
