@@ -46,3 +46,14 @@ def test_a_checkpoint_of_another_shape_or_task_is_named(tmp_path):
         load(folder)
     with pytest.raises(InputError, match="absent"):
         load(tmp_path / "absent")
+
+
+def test_windows_that_are_there_already_are_not_made_again(tmp_path, monkeypatch):
+    model = load(saved(tmp_path))
+    rows = [TextExample(f"{word} and", label="x") for word in "abc"]
+    windows, answers = model.encode(rows), model.predict(rows)
+    monkeypatch.setattr(Classification, "encode", lambda self, example: 1 / 0)
+    assert model.predict(rows, windows=windows) == answers
+    assert model.evaluate(rows, windows=windows)["accuracy"] in (0, 1 / 3, 2 / 3, 1)
+    with pytest.raises(ZeroDivisionError):
+        model.predict(rows)
