@@ -18,7 +18,7 @@ from minibert.data.batches import ExampleBatches
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
-from minibert.output import claim, publish_model
+from minibert.output import claimed, publish_model
 from minibert.tasks.model import TASKS, Model, load_weights
 from minibert.tasks.task import Task, Window
 from minibert.text.loading import load_tokenizer
@@ -90,9 +90,10 @@ def finetune(
     torch.manual_seed(chosen.train.seed)
     made = open_for_task(Path(model), kind, rows, settings=chosen)
     held_windows = made.encode(held)  # an unseen label is found now, not after an epoch
-    output = claim(output_dir, overwrite=overwrite_output_dir)
     batches = batches_of(made.task, rows, chosen.train)
-    run = Run(made, batches, chosen.train, budget=None if budget is None else parse_seconds(budget))
+    seconds = None if budget is None else parse_seconds(budget)
+    with claimed(output_dir, overwrite=overwrite_output_dir) as output:
+        run = Run(made, batches, chosen.train, budget=seconds)
     follow(run, (held, held_windows), output, settings=chosen)
     return made.eval()
 

@@ -7,6 +7,8 @@ OUTPUT/checkpoint-500/  the same and the optimiser's state, to go on from
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from minibert.checkpoint import published
@@ -29,15 +31,43 @@ def check_free(output: Path, *, resume: bool = False, overwrite: bool = False) -
         raise InputError(f"{output} was not made by minibert and is not overwritten; choose another")
 
 
-def claim(output_dir: str | Path, *, resume: bool = False, overwrite: bool = False) -> Path:
-    """Return the output folder, made if need be; refuse one that is in use already."""
+@contextmanager
+def claimed(output_dir: str | Path, *, resume: bool = False, overwrite: bool = False) -> Iterator[Path]:
+    """Give the output folder, empty unless resumed, to a block that makes a run ready; refuse a used one.
+
+    If the block raises, everything is as it was before: what stood in the folder stands there again.
+    """
     output = Path(output_dir)
     check_free(output, resume=resume, overwrite=overwrite)
-    if overwrite and not resume and output.exists():
-        shutil.rmtree(output)
+    is_new = not output.exists()
     output.mkdir(parents=True, exist_ok=True)
+    kept = [] if resume and not is_new else [path for path in output.iterdir() if path.name != MARK]
+    # Aside is inside: a folder that is a link or a mounted disk can itself not be renamed.
+    aside = Path(tempfile.mkdtemp(prefix=".earlier-", dir=output))
+    for path in kept:
+        path.rename(aside / path.name)
     (output / MARK).touch()
-    return output
+    try:
+        yield output
+    except BaseException:
+        if is_new:
+            shutil.rmtree(output, ignore_errors=True)
+        elif not resume:
+            for path in output.iterdir():
+                if path not in (aside, output / MARK):
+                    _remove(path)
+            for path in kept:
+                (aside / path.name).rename(path)
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    shutil.rmtree(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def publish_model(model: Model, output: Path) -> None:

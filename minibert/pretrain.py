@@ -20,7 +20,7 @@ from minibert.data.readers import read_documents
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
-from minibert.output import claim, latest_checkpoint, publish_checkpoint, publish_model
+from minibert.output import claimed, latest_checkpoint, publish_checkpoint, publish_model
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model
 from minibert.tasks.replaced_tokens import ReplacedTokens
@@ -57,13 +57,14 @@ def pretrain(
     unlimited = {} if budget is None else {"train.max_steps": 1_000_000}
     chosen = Settings.of({**unlimited, **(settings or {})})
     files = expand([str(path) for path in corpus])
-    output = claim(output_dir, resume=resume, overwrite=overwrite_output_dir)
-    pieces, shards = prepare(files, tokenizer, output, settings=chosen)
-    model, task = build_model(size, pieces, chosen)
-    train, validation = batches_of(shards, task, chosen)
-    run = Run(model, train, chosen.train, budget=None if budget is None else parse_seconds(budget))
-    if resume:
-        load_state(run, latest_checkpoint(output, model))
+    seconds = None if budget is None else parse_seconds(budget)
+    with claimed(output_dir, resume=resume, overwrite=overwrite_output_dir) as output:
+        pieces, shards = prepare(files, tokenizer, output, settings=chosen)
+        model, task = build_model(size, pieces, chosen)
+        train, validation = batches_of(shards, task, chosen)
+        run = Run(model, train, chosen.train, budget=seconds)
+        if resume:
+            load_state(run, latest_checkpoint(output, model))
     follow(run, validation, output, settings=chosen)
     return model.eval()
 

@@ -170,6 +170,8 @@ def test_how_many_texts_are_cut_off_is_always_told(folder, tmp_path, capsys):
         (("--max-seq-length", "4000"), ("4000", "512")),
         (("--mlm-probability", "1.5"), ("mlm_probability", "1.5")),
         (("--report-to", "paper"), ("'paper'", "tensorboard")),
+        (("--device", "tpv"), ("'tpv'", "auto")),
+        (("--device", "cuda:99"), ("'cuda:99'", "auto")),
         (("--resume",), ("no checkpoint",)),
     ],
 )
@@ -194,6 +196,8 @@ def test_a_vocabulary_that_the_corpus_cannot_fill_names_the_largest_that_fits(fo
     assert "50000" in message
     assert "largest that fits" in message
     assert not (tmp_path / "tok").exists()
+    refused("pretrain", folder / "corpus.txt", "--output-dir", tmp_path / "enc", "--vocab-size", 50000, *FAST)
+    assert not (tmp_path / "enc").exists()
 
 
 def test_a_used_output_directory_is_refused_and_replaced_if_asked(folder, tmp_path, refused, capsys):
@@ -228,8 +232,13 @@ def test_bad_input_does_not_cost_the_run_that_is_to_be_overwritten(folder, tmp_p
     output = tmp_path / "out"
     assert main([*map(str, pretraining(folder, output))]) == 0
     capsys.readouterr()
+    before = sorted(output.rglob("*"))
     refused(*pretraining(folder, output, "--overwrite-output-dir", corpus=tmp_path / "nowhere.txt"))
     refused(*finetuning(folder, output, "--overwrite-output-dir", train=tmp_path / "nowhere.csv"))
+    refused(*pretraining(folder, output, "--overwrite-output-dir", "--max-seq-length", 4000))
+    untrained = ("pretrain", folder / "corpus.txt", "--output-dir", output, "--vocab-size", 50000, *FAST)
+    assert "50000" in refused(*untrained, "--overwrite-output-dir")
+    assert sorted(output.rglob("*")) == before
     assert load(output).task.name == "masked_lm"
 
 
@@ -310,6 +319,7 @@ def test_a_disk_that_is_full_while_weights_are_written_is_known_as_full(tmp_path
         (("fill-mask", "--model", "{enc}", "no mask here"), "no mask here"),
         (("predict", "--model", "{enc}", "a text"), "fine-tune"),
         (("predict", "--model", "{clf}"), "nothing to predict"),
+        (("predict", "--model", "{clf}", "--device", "tpv", "fine"), "'tpv'"),
         (("predict", "--model", "{clf}", "fine", " "), "text 2 is empty"),
         (("fill-mask", "--model", "{clf}", "The [MASK]."), "classification"),
         (("finetune", "--task", "poetry"), "'poetry'"),

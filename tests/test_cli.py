@@ -175,6 +175,16 @@ def test_several_seeds_give_mean_and_spread_and_the_best_is_kept(folder, tmp_pat
     assert accuracy["values"][result["best_seed"] - 5] == max(accuracy["values"])
 
 
+def test_a_budget_ends_fine_tuning_before_its_steps_are_done(folder, tmp_path, capsys):
+    line = ("finetune", "--task", "classification", "--model", folder / "enc", "--fp32", "--no-progress",
+            "--train-file", folder / "train.csv", "--validation-file", folder / "train.csv",
+            "--max-steps", 1_000_000, "--logging-steps", 1)  # fmt: skip
+    assert run(*line, "--output-dir", tmp_path / "one", "--budget", "0.2s") == 0
+    assert 3 <= tiny_runs.last_line(capsys.readouterr().out)["steps"] < 10_000
+    assert run(*line, "--output-dir", tmp_path / "two", "--budget", "0.1s", "--seeds", 2) == 0
+    assert tiny_runs.last_line(capsys.readouterr().out)["seeds"] == 2
+
+
 def test_columns_can_be_named(folder, tmp_path, capsys):
     (tmp_path / "t.csv").write_text("kind,words\nanimal,the cat\nthing,the road\n", encoding="utf-8")
     assert run("evaluate", "--model", folder / "clf", "--file", tmp_path / "t.csv",

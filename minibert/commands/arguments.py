@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from minibert.commands import verbs
+from minibert.commands.flag_help import HELP
 from minibert.commands.flags import add_fields, add_settings_flags
 from minibert.errors import InputError
 from minibert.finetune import Settings as FinetuneSettings
@@ -64,6 +65,19 @@ def add_output(parser: Parser, what: str) -> None:
     parser.add_argument("--overwrite-output-dir", action="store_true", help="replace an earlier run there")
 
 
+def add_budget(parser: Parser) -> None:
+    """Add --budget."""
+    parser.add_argument(
+        "--budget", metavar="TIME", help="train at most so long, such as 90s, 30m or 1h: as many steps as fit"
+    )
+
+
+def add_model(parser: Parser, what: str) -> None:
+    """Add --model and --device, for commands that only ask a model."""
+    parser.add_argument("--model", required=True, metavar="DIR", help=what)
+    parser.add_argument("--device", default="auto", metavar="NAME", help=HELP["train.device"])
+
+
 def add_columns(parser: Parser) -> None:
     """Add the names of columns, which are else found by their usual names."""
     section = parser.add_argument_group(
@@ -109,9 +123,7 @@ def add_pretrain(commands: Any) -> None:
         "--size", default="modern-mini", metavar="NAME", help="modern-tiny .. modern-base, tiny .. base"
     )
     parser.add_argument("--tokenizer", metavar="DIR", help="folder of a tokenizer; else one is trained")
-    parser.add_argument(
-        "--budget", metavar="TIME", help="train for so long, such as 90s, 30m or 1h, not for so many steps"
-    )
+    add_budget(parser)
     defaults = PretrainSettings.of({})
     add_fields(parser, "data", defaults.data, group="data")
     add_fields(parser, "vocabulary, unless --tokenizer is given", defaults.tokenizer, group="tokenizer")
@@ -149,6 +161,7 @@ def add_finetune(commands: Any) -> None:
         metavar="N",
         help="train N times and report mean and spread; the best is kept",
     )
+    add_budget(parser)
     add_columns(parser)
     defaults = FinetuneSettings.of({})
     add_fields(parser, "data", defaults.data, group="data")
@@ -168,7 +181,7 @@ def add_evaluate(commands: Any) -> None:
         about="compare a model's predictions with labelled examples",
         example="minibert evaluate --model runs/clf --file test.csv",
     )
-    parser.add_argument("--model", required=True, metavar="DIR", help="folder of the model")
+    add_model(parser, "folder of the model")
     parser.add_argument("--file", required=True, metavar="FILE", help="labelled examples")
     add_columns(parser)
 
@@ -184,7 +197,7 @@ def add_predict(commands: Any) -> None:
         "  cat lines.txt | minibert predict --model runs/clf -",
     )
     parser.add_argument("text", nargs="*", metavar="TEXT", help="texts; - reads lines from stdin")
-    parser.add_argument("--model", required=True, metavar="DIR", help="folder of the model")
+    add_model(parser, "folder of the model")
     parser.add_argument(
         "--file", metavar="FILE", help=".txt (a text on each line), .csv, .tsv, .jsonl, or CoNLL columns"
     )
@@ -201,7 +214,7 @@ def add_fill_mask(commands: Any) -> None:
         example='minibert fill-mask --model runs/enc "The [MASK] of a list."',
     )
     parser.add_argument("text", nargs="+", metavar="TEXT", help="texts with [MASK] in them")
-    parser.add_argument("--model", required=True, metavar="DIR", help="folder of a pretrained encoder")
+    add_model(parser, "folder of a pretrained encoder")
 
 
 def add_demo(commands: Any) -> None:

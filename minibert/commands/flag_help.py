@@ -48,6 +48,7 @@ HELP = {
     "train.max_steps": "number of steps; -1 lets --num-train-epochs decide",
     "train.train_batch_size": "texts in a step",
     "train.gradient_accumulation_steps": "batches that a step is made of",
+    "train.device": "where to compute; auto takes the GPU if torch sees one, else the CPU",
     "train.precision": "numbers to compute in; auto takes bf16 where this machine is faster in it",
     "train.attention": "implementation of attention; auto takes the fastest that fits",
     "train.torch_compile": "compile the model before the first step",

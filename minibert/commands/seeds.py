@@ -9,44 +9,29 @@ from typing import Any
 from minibert.checkpoint import write_json
 from minibert.errors import InputError
 from minibert.finetune import Settings, finetune, open_for_task, task_class
-from minibert.output import claim, publish_model
+from minibert.output import claimed, publish_model
 from minibert.tasks.metrics import mean_and_spread
 from minibert.tasks.model import load
 
 
-def finetune_seeds(
-    model: str | Path,
-    seeds: int,
-    *,
-    task: str,
-    train: Sequence[Any],
-    validation: Sequence[Any] | None,
-    output_dir: str | Path,
-    settings: dict[str, Any],
-    overwrite_output_dir: bool = False,
-) -> dict[str, Any]:
+def finetune_seeds(model: str | Path, seeds: int, given: dict[str, Any]) -> dict[str, Any]:
     """Train into OUTPUT/seed-K for each seed, publish the best on validation into OUTPUT, return scores.
 
-    The seeds count up from `train.seed`. Returns, for each metric, its mean, its spread and its values.
+    `given` are the arguments of `finetune`. The seeds count up from `train.seed`. Returns, for each metric,
+    its mean, its spread and its values.
     """
+    task, validation, settings = given["task"], given["validation"], given["settings"]
     if seeds < 1 or not validation:
         raise InputError(f"--seeds {seeds} compares at least one model on --validation-file; give both")
-    # Before an earlier run is overwritten: does the encoder open, are all labels known?
-    opened = open_for_task(Path(model), task_class(task), train, settings=Settings.of(settings))
-    for example in validation:
-        opened.task.encode(example)
-    output = claim(output_dir, overwrite=overwrite_output_dir)
+    with claimed(given["output_dir"], overwrite=given["overwrite_output_dir"]) as output:
+        # Does the encoder open, are all labels known? Else an earlier run stays.
+        opened = open_for_task(Path(model), task_class(task), given["train"], settings=Settings.of(settings))
+        opened.encode(validation)
     first = int(settings.get("train.seed", 0))
     table: dict[int, dict[str, float]] = {}
     for seed in range(first, first + seeds):
-        trained = finetune(
-            model,
-            task=task,
-            train=train,
-            validation=validation,
-            output_dir=output / f"seed-{seed}",
-            settings={**settings, "train.seed": seed},
-        )
+        own = {"output_dir": output / f"seed-{seed}", "settings": {**settings, "train.seed": seed}}
+        trained = finetune(model, **{**given, **own})
         table[seed] = tell_seed(seed, trained.evaluate(validation))
     metric = settings.get("train.metric_for_best_model") or next(iter(table[first]))
     best = max(table, key=lambda seed: table[seed][metric])

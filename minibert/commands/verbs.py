@@ -27,6 +27,7 @@ from minibert.tasks.model import Model, load
 from minibert.tasks.tagging import Tagging
 from minibert.text.sentencepiece import train_sentencepiece
 from minibert.training.journal import header, read_log
+from minibert.training.precision import choose_device
 from minibert.training.pretraining import Settings as PretrainSettings
 
 CHUNK = 1024
@@ -87,26 +88,18 @@ def run_finetune(args: argparse.Namespace) -> dict[str, Any]:
     train = labelled_examples(kind, args.train_file, args)
     held = labelled_examples(kind, args.validation_file, args) if args.validation_file else None
     keep_memory()
+    given: dict[str, Any] = {
+        "task": args.task,
+        "train": train,
+        "validation": held,
+        "output_dir": args.output_dir,
+        "budget": args.budget,
+        "settings": settings,
+        "overwrite_output_dir": args.overwrite_output_dir,
+    }
     if args.seeds != 1:
-        return finetune_seeds(
-            args.model,
-            args.seeds,
-            task=args.task,
-            train=train,
-            validation=held,
-            output_dir=args.output_dir,
-            settings=settings,
-            overwrite_output_dir=args.overwrite_output_dir,
-        )
-    model = finetune(
-        args.model,
-        task=args.task,
-        train=train,
-        validation=held,
-        output_dir=args.output_dir,
-        settings=settings,
-        overwrite_output_dir=args.overwrite_output_dir,
-    )
+        return finetune_seeds(args.model, args.seeds, given)
+    model = finetune(args.model, **given)
     record = read_json(Path(args.output_dir) / "run.json")
     result = {"output_dir": args.output_dir, "task": args.task, "steps": record["steps_done"]}
     if held:
@@ -119,7 +112,7 @@ def run_finetune(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
     """Print the report by class and the confusion matrix; return the scores."""
-    model = load_for_labels(args.model)
+    model = load_for_labels(args)
     examples = labelled_examples(type(model.task), args.file, args)
     tell_long([model.task.encode(example) for example in examples], model.task.max_length)
     answers = model.predict(examples, progress=sys.stderr.isatty())
@@ -149,7 +142,7 @@ def compared(
 
 def run_predict(args: argparse.Namespace) -> None:
     """Print one JSON object for each text."""
-    model = load_for_labels(args.model)
+    model = load_for_labels(args)
     examples = texts_and_examples(type(model.task), args)
     tell_long([model.task.encode(example) for example in examples], model.task.max_length)
     for start in range(0, len(examples), CHUNK):
@@ -174,7 +167,7 @@ def shown(example: Any, answer: Any, model: Model) -> dict[str, Any]:
 
 def run_fill_mask(args: argparse.Namespace) -> dict[str, Any]:
     """Print the likeliest pieces for each mask."""
-    model = load(args.model)
+    model = load(args.model, choose_device(args.device))
     if not isinstance(model.task, MaskedLM):
         raise InputError(f"{args.model} is a {model.task.name} model; fill-mask needs a pretrained encoder")
     for text in args.text:
@@ -210,11 +203,11 @@ def keep_memory() -> None:
     print(header({"allocator": kept}), file=sys.stderr)
 
 
-def load_for_labels(folder: str) -> Model:
+def load_for_labels(args: argparse.Namespace) -> Model:
     """Open a model that predicts labels or tags."""
-    model = load(folder)
+    model = load(args.model, choose_device(args.device))
     if isinstance(model.task, MaskedLM):
         raise InputError(
-            f"{folder} is a pretrained encoder and knows no labels; fine-tune it, or use fill-mask"
+            f"{args.model} is a pretrained encoder and knows no labels; fine-tune it, or use fill-mask"
         )
     return model

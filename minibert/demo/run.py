@@ -28,7 +28,7 @@ from minibert.demo.splits import (
     texts_by_file,
 )
 from minibert.inspect import attention_maps
-from minibert.output import claim
+from minibert.output import claimed
 from minibert.pretrain import pretrain
 from minibert.report.html import write_report
 from minibert.tasks.model import Model
@@ -57,9 +57,8 @@ def run_demo(
     output_dir: str | Path, *, quick: bool = False, overwrite_output_dir: bool = False
 ) -> dict[str, Any]:
     """Run the demo into a folder and return what its last line says."""
-    output = claim(output_dir, overwrite=overwrite_output_dir)
     pace, stages = QUICK if quick else FULL, Stages()
-    with stages.stage("collect text"):
+    with claimed(output_dir, overwrite=overwrite_output_dir) as output, stages.stage("collect text"):
         data = collect()
         texts = classification_splits(data, limits=pace.rows)
         code = tagging_splits(data, limits=pace.code_rows)

@@ -14,6 +14,7 @@ class TrainingConfig:
     layerwise_lr_decay 0.9 gives each layer 0.9 times the rate of the one above it (Sun et al., 2019).
     freeze "encoder" trains the head alone; a number freezes the embeddings and that many lowest layers.
     precision "auto" computes in bfloat16 where this machine is faster in it, else in float32.
+    device "auto" is the GPU if torch sees one, else the CPU.
     """
 
     learning_rate: float = 5e-4
@@ -35,6 +36,7 @@ class TrainingConfig:
     max_steps: int = -1
     train_batch_size: int = 32
     gradient_accumulation_steps: int = 1
+    device: str = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     attention: str = "auto"
     torch_compile: bool = False

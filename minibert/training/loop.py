@@ -25,7 +25,7 @@ from minibert.tasks.task import Targets
 from minibert.training.config import TrainingConfig
 from minibert.training.optimizer import freeze, make_optimizers
 from minibert.training.plan import CALIBRATION_STEPS, Clock, Plan
-from minibert.training.precision import choose_dtype
+from minibert.training.precision import choose_device, choose_dtype
 from minibert.training.schedule import rate_at
 
 
@@ -75,7 +75,8 @@ class Run:
         layers = model.encoder.config.num_hidden_layers
         freeze(model, layers, config.freeze)
         self.model, self.batches, self.config = model, batches, config
-        self.device = next(model.parameters()).device
+        self.device = choose_device(config.device)
+        model.to(self.device)
         model.encoder.dtype = choose_dtype(config.precision, self.device)
         model.encoder.use_attention(config.attention)
         self.optimizers = make_optimizers(model, layers, config)

@@ -1,4 +1,4 @@
-"""Which dtype to compute in on this machine.
+"""Which device to compute on, and in which dtype.
 
 A GPU with matrix units for bfloat16 (compute capability 8 and up) uses them. A CPU is measured: bfloat16 is
 chosen where a matrix product of a layer's size is clearly faster in it, as with AMX, and never assumed.
@@ -8,7 +8,28 @@ import time
 
 import torch
 
+from minibert.errors import InputError
+
 CLEARLY_FASTER = 1.3
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of this name; "auto" is the GPU if torch sees one, else the CPU.
+
+    Raises InputError for a name that torch does not know or a device that is not here.
+
+    >>> choose_device("cpu")
+    device(type='cpu')
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device {name!r} cannot be used here: {reason}; use auto or cpu") from error
+    return device
 
 
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:

@@ -1,10 +1,11 @@
-"""The dtype follows the request, and "auto" follows the measurement."""
+"""Device and dtype follow the request; "auto" follows what is there and what is measured."""
 
 import pytest
 import torch
 
+from minibert.errors import InputError
 from minibert.training import precision
-from minibert.training.precision import choose_dtype
+from minibert.training.precision import choose_device, choose_dtype
 
 CPU = torch.device("cpu")
 
@@ -43,3 +44,18 @@ def test_a_gpu_computes_in_bfloat16_where_it_has_units_for_it(monkeypatch, capab
 def test_the_measurement_is_a_time():
     (seconds,) = precision._product_seconds((torch.float32,)).values()
     assert 0 < seconds < 10
+
+
+@pytest.mark.parametrize(("found", "wanted"), [(True, "cuda"), (False, "cpu")])
+def test_auto_is_the_gpu_if_torch_sees_one(monkeypatch, found, wanted):
+    asked = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: found)
+    monkeypatch.setattr(torch, "empty", lambda size, device: asked.append(device))
+    assert choose_device("auto") == torch.device(wanted)
+    assert asked == [torch.device(wanted)]
+
+
+@pytest.mark.parametrize("name", ["tpv", "cuda:99", ""])
+def test_a_device_that_is_not_here_is_named(name):
+    with pytest.raises(InputError, match=f"'{name}'"):
+        choose_device(name)
