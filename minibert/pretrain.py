@@ -3,7 +3,9 @@
 files -> tokenizer -> token shards -> packs -> masked language modelling -> a checkpoint folder
 """
 
+import math
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import torch
 from minibert.checkpoint import write_json
 from minibert.config import from_dict, parse_seconds, to_dict
 from minibert.data.batches import CorpusBatches
+from minibert.data.cooccurrence import cooccurrence_vectors
 from minibert.data.corpus import Corpus, build_corpus
 from minibert.data.files import expand
 from minibert.data.readers import read_documents
@@ -62,6 +65,9 @@ def pretrain(
         pieces, shards = prepare(files, tokenizer, output, settings=chosen)
         model, task = build_model(size, pieces, chosen)
         train, validation = batches_of(shards, task, chosen)
+        if chosen.data.token_vectors == "cooccurrence" and not resume:
+            taken = start_table(model, shards)
+            seconds = None if seconds is None else max(0.0, seconds - taken)
         run = Run(model, train, chosen.train, budget=seconds)
         if resume:
             load_state(run, latest_checkpoint(output, model))
@@ -123,6 +129,22 @@ def find_tokenizer(
     )
     tokenizer.save(place)
     return tokenizer
+
+
+def start_table(model: Model, corpus: Corpus) -> float:
+    """Fill the token table with vectors counted from the corpus; return the seconds that it took.
+
+    The vectors are centred and as long as the noise that they replace; tokens that the corpus lacks keep it.
+    """
+    start = time.perf_counter()
+    table_VD = model.encoder.embeddings.token.weight
+    vectors_VD = cooccurrence_vectors(corpus, *table_VD.shape)
+    found_V = vectors_VD.any(1)
+    found_ND = torch.nn.functional.normalize(vectors_VD[found_V] - vectors_VD[found_V].mean(0))
+    length = model.encoder.config.initializer_range * math.sqrt(table_VD.shape[1])
+    with torch.no_grad():
+        table_VD[found_V] = found_ND * length
+    return time.perf_counter() - start
 
 
 def batches_of(

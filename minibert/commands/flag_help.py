@@ -9,6 +9,7 @@ HELP = {
     "tokenizer.lowercase": "fold upper case",
     "tokenizer.cjk_characters": "make every Chinese character a token and a word of its own",
     "data.objective": "what is learnt: to fill masks, or to tell which tokens a generator replaced (ELECTRA)",
+    "data.token_vectors": "what the token table begins with: noise, or vectors counted from the corpus",
     "data.text_column": "the column that holds the text in .csv, .tsv and .jsonl",
     "data.max_seq_length": "longest run of tokens that is seen at once, the two special ones included",
     "data.tokens_per_batch": "tokens in a packed batch",

@@ -20,9 +20,13 @@ class TokenizerOptions:
 
 @dataclass(frozen=True)
 class DataOptions:
-    """How text becomes batches; validation_tokens is how much is held out for the validation loss."""
+    """How text becomes batches; validation_tokens is how much is held out for the validation loss.
+
+    token_vectors "cooccurrence" begins with vectors counted from the corpus (`data/cooccurrence`).
+    """
 
     objective: Literal["masked_lm", "replaced_tokens"] = "masked_lm"
+    token_vectors: Literal["random", "cooccurrence"] = "random"
     text_column: str = "text"
     max_seq_length: int = 128
     tokens_per_batch: int = 8192

@@ -1,0 +1,61 @@
+"""What a pretraining run begins with."""
+
+import importlib
+import math
+
+import pytest
+import tiny_runs
+import torch
+
+from minibert.data.corpus import Corpus
+from minibert.pretrain import pretrain, start_table
+from minibert.tasks.model import Model
+from minibert.training.journal import read_log
+
+MODULE = importlib.import_module("minibert.pretrain")  # the attribute of that name is the function
+SETTINGS = {
+    "data.token_vectors": "cooccurrence",
+    "data.tokens_per_batch": 256,
+    "data.progress": False,
+    "tokenizer.vocab_size": tiny_runs.VOCABULARY,
+    "train.precision": "fp32",
+    "train.logging_steps": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return tiny_runs.write_corpus(tmp_path_factory.mktemp("text") / "corpus.txt", documents=300)
+
+
+def test_a_table_of_counted_vectors_has_the_length_of_noise(corpus, tmp_path, monkeypatch):
+    tables = []
+
+    def spy(model: Model, shards: Corpus) -> float:
+        tables.append(model.encoder.embeddings.token.weight.detach().clone())
+        seconds = start_table(model, shards)
+        tables.append(model.encoder.embeddings.token.weight.detach().clone())
+        return seconds
+
+    monkeypatch.setattr(MODULE, "start_table", spy)
+    pretrain([corpus], tmp_path / "enc", size="tiny", settings={**SETTINGS, "train.max_steps": 3})
+    noise, table = tables
+    found = torch.from_numpy(Corpus.open(tmp_path / "enc" / "corpus").counts(tiny_runs.VOCABULARY) > 0)
+    assert 0 < found.sum() < tiny_runs.VOCABULARY
+    assert torch.equal(noise[~found], table[~found])
+    lengths = table[found].norm(dim=1)
+    torch.testing.assert_close(lengths, torch.full_like(lengths, 0.02 * math.sqrt(table.shape[1])))
+    torch.testing.assert_close(table[found].norm(), noise[found].norm(), rtol=0.1, atol=0)
+    first = read_log(tmp_path / "enc", "train")[0]["loss"]
+    assert first == pytest.approx(math.log(tiny_runs.VOCABULARY), rel=0.02)
+
+
+def test_a_resumed_run_keeps_its_table(corpus, tmp_path, monkeypatch):
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    settings = {**SETTINGS, "train.max_steps": 6, "train.save_steps": 2}
+    expected = pretrain([corpus], whole, size="tiny", settings=settings)
+    pretrain([corpus], halves, size="tiny", settings=settings)
+    monkeypatch.setattr(MODULE, "start_table", lambda model, shards: 1 / 0)
+    resumed = pretrain([corpus], halves, size="tiny", settings=settings, resume=True)
+    for mine, theirs in zip(resumed.parameters(), expected.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
