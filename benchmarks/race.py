@@ -3,6 +3,7 @@
     python benchmarks/race.py en                      the whole race; the table goes to benchmarks/results/
     python benchmarks/race.py en --encoder-only       only the encoder
     python benchmarks/race.py en --name words --budget 10m --seeds 1 --set masking.unit=word     a proxy
+    python benchmarks/race.py en --show-log           what all proxies gave, as a table
 
 Beside the pretrained encoder stands the same shape with the same tokenizer and the same fine-tuning recipe,
 its weights drawn anew; its scores are kept in runs/race, since they do not depend on the pretraining. A proxy
@@ -123,7 +124,11 @@ def use_one_core() -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the race and print its table; the last line is one JSON object."""
     options = parse(argv)
+    if options.show_log:
+        print(log_table(options.language))
+        return
     keep_freed_memory()
+    here = {**machine(), "threads": torch.get_num_threads()}
     settings = {**RECIPES[options.language], **dict(options.set)}
     encoder = make_encoder(options, settings)
     result: dict[str, Any] = {
@@ -134,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "size": options.size,
         "settings": settings,
         "finetuning": FINETUNE,
-        "machine": {**machine(), "threads": torch.get_num_threads()},
+        "machine": here,
         "pretraining": read_json(encoder / "facts.json"),
     }
     if not options.encoder_only:
@@ -160,6 +165,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=ARMS)
     parser.add_argument("--name", default=RACE, help="name of this recipe, in runs/ and in the results")
     parser.add_argument("--encoder-only", action="store_true")
+    parser.add_argument("--show-log", action="store_true", help="print the proxies so far and stop")
     parser.add_argument(
         "--set",
         action="append",
@@ -262,8 +268,40 @@ def keep(result: dict[str, Any]) -> None:
     if result["name"] == RACE:
         write_json(RESULTS / f"race-{result['language']}.json", result)
         return
-    with (RESULTS / f"race-{result['language']}-log.jsonl").open("a", encoding="utf-8") as log:
+    with log_file(result["language"]).open("a", encoding="utf-8") as log:
         log.write(json.dumps(result) + "\n")
+
+
+def log_file(language: str) -> Path:
+    """Where the proxies of a language are kept, a line each."""
+    return RESULTS / f"race-{language}-log.jsonl"
+
+
+def log_table(language: str) -> str:
+    """Return the proxies as a Markdown table; scores in percent, pretrained over scratch where both ran."""
+    names = list(CONTESTS[language])
+    lines = [
+        "| " + " | ".join(["recipe", "time", "what was set", "tokens", "validation loss", *names]) + " |",
+        "|---" * (5 + len(names)) + "|",
+    ]
+    for line in log_file(language).read_text("utf-8").splitlines():
+        run = json.loads(line)
+        settings = run["settings"]
+        changed = [f"{key}={value}" for key, value in settings.items() if RECIPE.get(key) != value]
+        facts = run["pretraining"]
+        cells = [
+            run["name"],
+            f"{run['budget']}, {run['size']}",
+            ", ".join(changed) or "the recipe",
+            f"{facts['tokens'] / 1e6:.1f} M",
+            f"{facts['validation_loss'][-1]:.3f}",
+        ]
+        for name in names:
+            arms = run["tasks"].get(name, {"arms": {}})["arms"]
+            means = [[score["mean"] for score in arms[arm].values()][-1] for arm in ARMS if arm in arms]
+            cells.append(" / ".join(f"{100 * mean:.1f}" for mean in means) or "not run")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def table(tasks: dict[str, Any]) -> str:
