@@ -28,11 +28,12 @@ class Pace:
     learning_rate: float = 7e-4
 
     def pretraining_settings(self) -> dict[str, Any]:
-        """Return what pretraining is told beside size and budget: small steps, many masks, and Muon."""
+        """Return what pretraining is told beside size and budget: counted vectors, many masks, and Muon."""
         return {
             "model.num_hidden_layers": self.layers,
             "tokenizer.vocab_size": self.vocab_size,
             "data.tokens_per_batch": self.tokens_per_batch,
+            "data.token_vectors": "cooccurrence",
             "masking.mlm_probability": 0.3,
             "train.optim": "muon",
             "train.learning_rate": 4e-3,
