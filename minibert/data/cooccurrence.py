@@ -7,9 +7,9 @@ Embedding as Implicit Matrix Factorization")::
     M[t, c] = max(0, ln(P(c | t) / P(c)))       P(c): counts to the power 3/4, to temper rare companions
 
 The best picture of M in few dimensions is its truncated singular value decomposition M ~ U S V', found by
-random projection (Halko et al., 2011), and the vectors are U sqrt(S). It takes half a minute for 25 million
-tokens. A table that begins with these vectors knows at the first step of pretraining what one that begins
-with noise has to learn by gradients, above all about rare words.
+random projection (Halko et al., 2011), and the vectors are U sqrt(S). A table that begins with these vectors
+knows at the first step of pretraining what one that begins with noise has to learn by gradients, above all
+about rare words. One pass over the corpus; M itself is held in memory, 4 V C bytes, twice for a moment.
 
 Letters: V vocabulary, C companions (the commonest tokens), D size of the vectors.
 """

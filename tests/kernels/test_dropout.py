@@ -57,3 +57,7 @@ def test_without_dropout_nothing_is_touched_and_nothing_is_drawn():
 
 def test_no_values_are_fine():
     assert dropout(torch.zeros(0, 3), 0.5).shape == (0, 3)
+
+
+def test_a_rate_of_one_leaves_nothing():
+    assert (dropout(torch.ones(97), 1.0) == 0).all()
