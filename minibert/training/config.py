@@ -14,7 +14,7 @@ class TrainingConfig:
     layerwise_lr_decay 0.9 gives each layer 0.9 times the rate of the one above it (Sun et al., 2019).
     freeze "encoder" trains the head alone; a number freezes the embeddings and that many lowest layers.
     precision "auto" computes in bfloat16 where this machine is faster in it, else in float32.
-    device "auto" is the GPU if torch sees one, else the CPU.
+    device "auto" is where the caller put the model, or for one on the CPU the GPU if torch sees one.
     """
 
     learning_rate: float = 5e-4

@@ -75,7 +75,9 @@ class Run:
         layers = model.encoder.config.num_hidden_layers
         freeze(model, layers, config.freeze)
         self.model, self.batches, self.config = model, batches, config
-        self.device = choose_device(config.device)
+        placed = next(model.parameters()).device
+        stays = config.device == "auto" and placed.type != "cpu"  # the caller has put it there
+        self.device = placed if stays else choose_device(config.device)
         model.to(self.device)
         model.encoder.dtype = choose_dtype(config.precision, self.device)
         model.encoder.use_attention(config.attention)

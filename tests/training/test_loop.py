@@ -242,3 +242,14 @@ def test_bfloat16_trains_float32_weights():
     assert model.encoder.dtype == torch.bfloat16
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
     assert steps[-1].loss < steps[0].loss
+
+
+def test_a_model_that_was_placed_stays_there_and_a_named_device_wins():
+    batches = Repeated(parts_of(language_model(), 1))
+    placed = language_model().to("meta")
+    assert Run(placed, batches, replace(PLAIN, optim="sgd")).device.type == "meta"
+    assert {weight.device.type for weight in placed.parameters()} == {"meta"}
+    assert Run(language_model(), batches, replace(PLAIN, device="cpu")).device.type == "cpu"
+    moved = language_model()
+    assert Run(moved, batches, replace(PLAIN, device="meta")).device.type == "meta"
+    assert {weight.device.type for weight in moved.parameters()} == {"meta"}
