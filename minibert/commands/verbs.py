@@ -114,8 +114,9 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
     """Print the report by class and the confusion matrix; return the scores."""
     model = load_for_labels(args)
     examples = labelled_examples(type(model.task), args.file, args)
-    tell_long([model.task.encode(example) for example in examples], model.task.max_length)
-    answers = model.predict(examples, progress=sys.stderr.isatty())
+    windows = model.encode(examples)
+    tell_long(windows, model.task.max_length)
+    answers = model.predict(examples, windows=windows, progress=sys.stderr.isatty())
     gold, predicted, labels = compared(model, examples, answers)
     scores = model.task.score(answers, examples)
     print(format_report(classification_report(gold, predicted, labels)), end="\n\n")
@@ -144,10 +145,12 @@ def run_predict(args: argparse.Namespace) -> None:
     """Print one JSON object for each text."""
     model = load_for_labels(args)
     examples = texts_and_examples(type(model.task), args)
-    tell_long([model.task.encode(example) for example in examples], model.task.max_length)
+    windows = model.encode(examples)
+    tell_long(windows, model.task.max_length)
     for start in range(0, len(examples), CHUNK):
         chunk = examples[start : start + CHUNK]
-        for example, answer in zip(chunk, model.predict(chunk), strict=True):
+        answers = model.predict(chunk, windows=windows[start : start + CHUNK])
+        for example, answer in zip(chunk, answers, strict=True):
             print(json.dumps(shown(example, answer, model), ensure_ascii=False))
 
 
