@@ -287,7 +287,7 @@ def log_table(language: str) -> str:
     for line in log_file(language).read_text("utf-8").splitlines():
         run = json.loads(line)
         settings = run["settings"]
-        changed = [f"{key}={value}" for key, value in settings.items() if RECIPE.get(key) != value]
+        changed = [f"{key}={value}" for key, value in settings.items() if RECIPES[language].get(key) != value]
         facts = run["pretraining"]
         cells = [
             run["name"],

@@ -41,7 +41,7 @@ def claimed(output_dir: str | Path, *, resume: bool = False, overwrite: bool = F
     check_free(output, resume=resume, overwrite=overwrite)
     is_new = not output.exists()
     output.mkdir(parents=True, exist_ok=True)
-    kept = [] if resume and not is_new else [path for path in output.iterdir() if path.name != MARK]
+    kept = [] if resume else [path for path in output.iterdir() if path.name != MARK]
     # Aside is inside: a folder that is a link or a mounted disk can itself not be renamed.
     aside = Path(tempfile.mkdtemp(prefix=".earlier-", dir=output))
     for path in kept:
