@@ -66,7 +66,7 @@ def pretrain(
         model, task = build_model(size, pieces, chosen)
         train, validation = batches_of(shards, task, chosen)
         if chosen.data.token_vectors == "cooccurrence" and not resume:
-            taken = start_table(model, shards)
+            taken = start_table(model, train)
             seconds = None if seconds is None else max(0.0, seconds - taken)
         run = Run(model, train, chosen.train, budget=seconds)
         if resume:
@@ -131,14 +131,14 @@ def find_tokenizer(
     return tokenizer
 
 
-def start_table(model: Model, corpus: Corpus) -> float:
-    """Fill the token table with vectors counted from the corpus; return the seconds that it took.
+def start_table(model: Model, train: CorpusBatches[Any]) -> float:
+    """Fill the token table with vectors counted from the training documents; return the seconds that it took.
 
-    The vectors are centred and as long as the noise that they replace; tokens that the corpus lacks keep it.
+    The vectors are centred and as long as the noise that they replace; tokens that were not met keep it.
     """
     start = time.perf_counter()
     table_VD = model.encoder.embeddings.token.weight
-    vectors_VD = cooccurrence_vectors(corpus, *table_VD.shape)
+    vectors_VD = cooccurrence_vectors(train.corpus, *table_VD.shape, documents=train.documents)
     found_V = vectors_VD.any(1)
     found_ND = torch.nn.functional.normalize(vectors_VD[found_V] - vectors_VD[found_V].mean(0))
     length = model.encoder.config.initializer_range * math.sqrt(table_VD.shape[1])

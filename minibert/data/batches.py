@@ -92,7 +92,8 @@ class CorpusBatches(Generic[Micro]):
         if not len(self.pieces):
             raise InputError("no tokens to train on: the chosen documents are empty")
         self.packs = best_fit(self.pieces[:, 1] + 2, tokens_per_batch, seed=seed)
-        self.corpus, self.collate, self.around = corpus, collate, around
+        self.corpus, self.documents = corpus, documents
+        self.collate, self.around = collate, around
         self.accumulate, self.seed = min(accumulate, max(1, len(self.packs))), seed
 
     @property

@@ -27,13 +27,20 @@ OVERSAMPLING, ROUNDS = 32, 3
 
 
 def cooccurrence_vectors(
-    corpus: Corpus, vocab_size: int, size: int, *, reach: int = 4, seed: int = 0
+    corpus: Corpus,
+    vocab_size: int,
+    size: int,
+    *,
+    documents: np.ndarray | None = None,
+    reach: int = 4,
+    seed: int = 0,
 ) -> Tensor:
-    """Return a vector for every token, (V, D) float32; zero for a token that the corpus does not hold.
+    """Return a vector for every token, (V, D) float32; zero for a token that was not met.
 
-    reach  how many places apart two tokens count as company, either way, within one document
+    documents  numbers of the documents that are counted; None is all of them
+    reach      how many places apart two tokens count as company, either way, within one document
     """
-    counts_VC = torch.from_numpy(count_companions(corpus, vocab_size, reach=reach))
+    counts_VC = torch.from_numpy(count_companions(corpus, vocab_size, documents=documents, reach=reach))
     total_V1 = counts_VC.sum(1, keepdim=True)
     shares_C = counts_VC.sum(0) ** TEMPER
     shares_C /= shares_C.sum().clamp(min=1)
@@ -41,8 +48,11 @@ def cooccurrence_vectors(
     return truncated_svd(surprise_VC, size, seed=seed) * (total_V1 > 0)
 
 
-def count_companions(corpus: Corpus, vocab_size: int, *, reach: int) -> np.ndarray:
+def count_companions(
+    corpus: Corpus, vocab_size: int, *, documents: np.ndarray | None = None, reach: int
+) -> np.ndarray:
     """Count how often each token (V) stands near each of the commonest tokens (C), (V, C) float32."""
+    chosen = np.isin(np.arange(len(corpus)), np.arange(len(corpus)) if documents is None else documents)
     frequency_V = corpus.counts(vocab_size)
     companions = np.argsort(-frequency_V, kind="stable")[:MOST_COMPANIONS]
     column_V = np.full(vocab_size, -1)
@@ -51,10 +61,11 @@ def count_companions(corpus: Corpus, vocab_size: int, *, reach: int) -> np.ndarr
     flat = counts_VC.reshape(-1)
     for start in range(0, corpus.tokens, CHUNK):
         ids = corpus.ids[start : start + CHUNK + reach].astype(np.int64)
-        document = np.searchsorted(corpus.bounds, np.arange(start, start + len(ids)), side="right")
+        document = np.searchsorted(corpus.bounds, np.arange(start, start + len(ids)), side="right") - 1
         for distance in range(1, reach + 1):
             left, right = ids[:-distance][:CHUNK], ids[distance:][:CHUNK]
             together = (document[:-distance] == document[distance:])[:CHUNK]
+            together &= chosen[document[:-distance][:CHUNK]]
             for token, companion in ((left, right), (right, left)):
                 counted = together & (column_V[companion] >= 0)
                 cells = token[counted] * len(companions) + column_V[companion[counted]]

@@ -42,6 +42,16 @@ def test_counts_are_those_of_the_loops_whatever_the_chunk(monkeypatch, reach, ch
     assert np.array_equal(found, counted_by_loops(corpus, 17, reach)[:, order])
 
 
+def test_only_the_chosen_documents_are_counted():
+    chosen = count_companions(TWO_DOCUMENTS, 4, documents=np.array([1]), reach=1)
+    assert chosen.sum() == 2  # 3 2 and 2 3
+    assert (chosen[1] == 0).all()
+    alone = Corpus(np.array([3, 2]), np.array([0, 2]))
+    vectors = cooccurrence_vectors(TWO_DOCUMENTS, 4, 3, documents=np.array([1]))
+    assert (vectors[[0, 1]] == 0).all()
+    torch.testing.assert_close(vectors @ vectors.T, (v := cooccurrence_vectors(alone, 4, 3)) @ v.T)
+
+
 def test_the_factorisation_is_the_best_there_is():
     generator = torch.Generator().manual_seed(1)
     matrix = torch.randn(97, 83, generator=generator) * torch.arange(83, 0, -1) ** 2
