@@ -45,16 +45,18 @@ RUNS = ROOT / "runs" / "race"
 RESULTS = ROOT / "benchmarks" / "results"
 RACE = "race"  # the name of the recipe that counts
 RECIPE: dict[str, Any] = {
-    "tokenizer.vocab_size": 8192,
+    "tokenizer.vocab_size": 16384,
+    "data.token_vectors": "cooccurrence",
     "data.max_seq_length": 128,
     "data.tokens_per_batch": 4096,
     "masking.unit": "word",
-    "masking.mlm_probability": 0.15,
-    "train.learning_rate": 2e-3,
+    "masking.mlm_probability": 0.2,
+    "train.optim": "muon",
+    "train.learning_rate": 5e-4,
     "train.warmup_ratio": 0.06,
     "train.logging_steps": 50,
 }
-RECIPES = {"en": RECIPE, "zh": {**RECIPE, "masking.unit": "token"}}
+RECIPES = {"en": RECIPE, "zh": {**RECIPE, "tokenizer.vocab_size": 8192, "masking.unit": "token"}}
 FINETUNE = {"train.learning_rate": 5e-4, "train.train_batch_size": 32, "train.early_stopping_patience": 2}
 ARMS = ("pretrained", "scratch")
 
