@@ -1,10 +1,13 @@
 """What every test may rely on: the same random numbers each time, and the real data where it is there."""
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+
+os.environ["TRITON_INTERPRET"] = "1"  # read by Triton when a kernel is defined: the tests run it in numpy
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -166,6 +166,8 @@ def test_the_links_of_a_document_lead_somewhere(path):
 
 @pytest.mark.parametrize("name", modules_with_examples())
 def test_the_examples_in_docstrings_hold(name, samples, tmp_path, monkeypatch):
+    if ".fused." in name:
+        pytest.importorskip("triton", reason="triton is not installed (it is made for Linux)")
     shutil.copytree(samples, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     tries, report = run_examples(importlib.import_module(name), load_tokenizer("tokenizer"))

@@ -121,7 +121,7 @@ def describe(run: Run, max_length: int, tokens_per_step: int) -> dict[str, Any]:
         "trained": sum(weight.numel() for weight in run.optimizers.weights),
         "device": str(run.device),
         "precision": str(model.encoder.dtype).removeprefix("torch."),
-        "attention": str(choose(request, Machine(run.device.type), backend=run.config.attention)),
+        "attention": str(choose(request, Machine.of(run.device), backend=run.config.attention)),
         "tokens_per_step": tokens_per_step,
         "steps": run.total if run.clock is None else f"as many as fit into {run.clock.budget:.0f} s",
     }

@@ -53,8 +53,31 @@ def test_a_named_implementation_that_refuses_is_an_error_with_its_reason():
         choose(SHORT, GPU, backend="cpu")
 
 
+@pytest.mark.parametrize(
+    ("request_", "machine", "reason"),
+    [
+        (SHORT, CPU, "CUDA"),
+        (SHORT, Machine("mps"), "mps"),
+        (SHORT, Machine("cuda", (9, 0)), "not installed"),
+        (SHORT, Machine("cuda", (7, 5), triton=True), "7.5"),
+        (Request(torch.float64, 64, 128), Machine("cuda", (9, 0), triton=True), "float64"),
+        (Request(torch.float32, 129, 128), Machine("cuda", (9, 0), triton=True), "129"),
+    ],
+)
+def test_the_fused_kernels_refuse_with_a_reason(request_, machine, reason):
+    with pytest.raises(InputError, match=f"'triton'.*{reason}"):
+        choose(request_, machine, backend="triton")
+
+
+@pytest.mark.parametrize("capability", [(8, 0), (9, 0), (12, 0)])
+def test_the_fused_kernels_are_taken_by_name_on_a_gpu_that_has_triton(capability):
+    machine = Machine("cuda", capability, triton=True)
+    request = Request(torch.bfloat16, 96, 5000, window=64, causal=True, dropout=0.1, cross=True)
+    assert choose(request, machine, backend="triton").name == "triton"
+
+
 def test_an_unknown_name_is_an_error_that_lists_the_known_ones():
-    with pytest.raises(InputError, match=r"'flash3'.*auto, cpu, sdpa, reference"):
+    with pytest.raises(InputError, match=r"'flash3'.*auto, cpu, sdpa, triton, reference"):
         choose(SHORT, CPU, backend="flash3")
 
 

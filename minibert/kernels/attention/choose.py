@@ -8,8 +8,10 @@ Everything here is a pure function of a `Request` and a `Machine`: what a GPU wo
 laptop.
 """
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -18,6 +20,7 @@ from minibert.errors import InputError
 from minibert.kernels.attention.cpu import cpu_attention
 from minibert.kernels.attention.reference import reference_attention
 from minibert.kernels.attention.sdpa import sdpa_attention
+from minibert.kernels.attention.triton import DTYPES, LARGEST_HEAD, triton_attention
 from minibert.packed import Layout
 
 
@@ -36,9 +39,18 @@ class Request:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where it is asked: the kind of device."""
+    """Where it is asked: the kind of device, a GPU's compute capability, and whether Triton is installed."""
 
     device: str
+    capability: tuple[int, int] | None = None
+    triton: bool = False
+
+    @staticmethod
+    @cache
+    def of(device: torch.device) -> "Machine":
+        """Describe the machine that a tensor lies on."""
+        capability = torch.cuda.get_device_capability(device) if device.type == "cuda" else None
+        return Machine(device.type, capability, importlib.util.find_spec("triton") is not None)
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,20 @@ def _cpu_refuses(request: Request, machine: Machine) -> str | None:
     return None
 
 
+def _triton_refuses(request: Request, machine: Machine) -> str | None:
+    if machine.device != "cuda":
+        return f"made for a CUDA GPU, and this is {machine.device}"
+    if not machine.triton:
+        return "triton is not installed; a CUDA build of torch brings it"
+    if machine.capability is not None and machine.capability < (8, 0):
+        return f"needs compute capability 8.0, and this GPU has {'.'.join(map(str, machine.capability))}"
+    if request.dtype not in DTYPES:
+        return f"computes in bfloat16, float16 or float32, not in {str(request.dtype).removeprefix('torch.')}"
+    if request.head_size > LARGEST_HEAD:
+        return f"heads are at most {LARGEST_HEAD} wide, these are {request.head_size}"
+    return None
+
+
 def _never_refuses(request: Request, machine: Machine) -> str | None:
     return None
 
@@ -82,6 +108,7 @@ def _never_refuses(request: Request, machine: Machine) -> str | None:
 ORDER = (
     Implementation("cpu", _cpu_refuses, cpu_attention),
     Implementation("sdpa", _never_refuses, sdpa_attention),
+    Implementation("triton", _triton_refuses, triton_attention),  # by name only, until a GPU has timed it
     Implementation("reference", _never_refuses, reference_attention),
 )
 
@@ -140,6 +167,6 @@ def attend(
         dropout=dropout,
         cross=memory is not None,
     )
-    function = choose(request, Machine(q_THK.device.type), backend=backend).function
+    function = choose(request, Machine.of(q_THK.device), backend=backend).function
     extra = () if memory is None else (memory,)
     return function(q_THK, k_UHK, v_UHK, layout, *extra, window=window, causal=causal, dropout=dropout)

@@ -1,0 +1,1 @@
+"""Attention as GPU kernels in Triton: the kernels, how they are launched, and their torch operators."""
