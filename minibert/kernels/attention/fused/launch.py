@@ -109,9 +109,9 @@ def backward(
 
 
 def blocks_for(head_size: int, dtype: torch.dtype) -> Blocks:
-    """Return the block sizes for a head size; float32 takes twice the room."""
+    """Return the block sizes for a head size; float32 needs small ones, or registers spill."""
     if dtype == torch.float32:
-        return Blocks(32, 32, 4, 1) if head_size > 64 else Blocks(64, 32, 4, 1)
+        return Blocks(16, 16, 4, 1) if head_size > 64 else Blocks(32, 32, 4, 1)
     return Blocks(64, 64, 4, 2)
 
 
