@@ -91,7 +91,8 @@ def read_off(compiled: Any, arch: str) -> dict[str, Any]:
     with tempfile.NamedTemporaryFile("w", suffix=".ptx") as file:
         file.write(compiled.asm["ptx"])
         file.flush()
-        command = [knobs.nvidia.ptxas.path, "-v", f"--gpu-name=sm_{arch}", file.name, "-o", "/dev/null"]
+        ptxas = knobs.nvidia.ptxas_blackwell if int(arch.rstrip("a")) >= 100 else knobs.nvidia.ptxas
+        command = [ptxas.path, "-v", f"--gpu-name=sm_{arch}", file.name, "-o", "/dev/null"]
         remarks = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     registers, stack = re.findall(r"REG:(\d+) STACK:(\d+)", usage)[0]
     return {
