@@ -48,7 +48,9 @@ OTHERS = pytest.mark.xfail(reason="the blocks are chosen for Hopper: elsewhere s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arch", [pytest.param("80", marks=OTHERS), "90a", pytest.param("120a", marks=OTHERS)])
+@pytest.mark.parametrize(
+    "arch", [pytest.param("80", marks=OTHERS), "90a", pytest.param("120a", marks=OTHERS)]
+)
 def test_every_head_size_and_type_compiles_without_a_fault(arch):
     rows = compiled(arch, "--all")
     assert len(rows) == 61
