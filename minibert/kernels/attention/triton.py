@@ -1,7 +1,5 @@
 """Attention through our own GPU kernels, which store nothing as large as the scores (see `fused/`)."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -36,8 +34,7 @@ def triton_attention(
         else torch.zeros(1, dtype=torch.int64, device=device)
     )
     places = -1 if window is None else window
-    found: tuple[Any, Any] = attention(
+    output_THK: Tensor = attention(
         q_THK, k_UHK, v_UHK, layout.cu_seqlens, memory.cu_seqlens, seed, places, causal, dropout
-    )
-    output_THK: Tensor = found[0]
+    )[0]
     return output_THK

@@ -20,7 +20,7 @@ import triton
 import triton.language as tl
 
 from minibert.kernels.attention.fused.draws import kept, row_keys
-from minibert.kernels.attention.fused.forward import EXACT, LOG2E, keys_of, load_rows, seen, store_rows
+from minibert.kernels.attention.fused.forward import EXACT, LOG2E, keys_of, load_rows, seen, span, store_rows
 
 
 @triton.jit
@@ -71,11 +71,8 @@ def attention_backward_kv(
         return
     head = tl.program_id(1)
     first = tl.load(TILE_BLOCK + tl.program_id(0)) * KEYS
-    q_start, k_start = tl.load(Q_BORDERS + sequence), tl.load(K_BORDERS + sequence)
-    q_count, k_count = (
-        tl.load(Q_BORDERS + sequence + 1) - q_start,
-        tl.load(K_BORDERS + sequence + 1) - k_start,
-    )
+    q_start, q_count = span(Q_BORDERS, sequence)
+    k_start, k_count = span(K_BORDERS, sequence)
     Q += q_start.to(tl.int64) * q_stride + head * SIZE
     GRAD += q_start.to(tl.int64) * grad_stride + head * SIZE
     row = head.to(tl.int64) * tokens + q_start
@@ -150,11 +147,8 @@ def attention_backward_q(
         return
     head = tl.program_id(1)
     first = tl.load(TILE_BLOCK + tl.program_id(0)) * QUERIES
-    q_start, k_start = tl.load(Q_BORDERS + sequence), tl.load(K_BORDERS + sequence)
-    q_count, k_count = (
-        tl.load(Q_BORDERS + sequence + 1) - q_start,
-        tl.load(K_BORDERS + sequence + 1) - k_start,
-    )
+    q_start, q_count = span(Q_BORDERS, sequence)
+    k_start, k_count = span(K_BORDERS, sequence)
     K += k_start.to(tl.int64) * k_stride + head * SIZE
     V += k_start.to(tl.int64) * v_stride + head * SIZE
     start64 = q_start.to(tl.int64)

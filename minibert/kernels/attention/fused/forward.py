@@ -27,6 +27,13 @@ HIDDEN = tl.constexpr(-1.0e30)  # finite, so that a row whose first blocks are a
 
 
 @triton.jit
+def span(BORDERS, sequence):
+    """Return where a sequence starts in the packed batch, and how many tokens it has."""
+    start = tl.load(BORDERS + sequence)
+    return start, tl.load(BORDERS + sequence + 1) - start
+
+
+@triton.jit
 def load_rows(BASE, rows, stride, end, SIZE: tl.constexpr, WIDTH: tl.constexpr, MASKED: tl.constexpr):
     """Load (rows, WIDTH), of which SIZE columns exist; if MASKED, rows from `end` on are zeros."""
     columns = tl.arange(0, WIDTH)
@@ -125,11 +132,8 @@ def attention_forward(
         return
     head = tl.program_id(1)
     first = tl.load(TILE_BLOCK + tl.program_id(0)) * QUERIES
-    q_start, k_start = tl.load(Q_BORDERS + sequence), tl.load(K_BORDERS + sequence)
-    q_count, k_count = (
-        tl.load(Q_BORDERS + sequence + 1) - q_start,
-        tl.load(K_BORDERS + sequence + 1) - k_start,
-    )
+    q_start, q_count = span(Q_BORDERS, sequence)
+    k_start, k_count = span(K_BORDERS, sequence)
     # Places in the whole batch may pass 2**31 numbers; places in a sequence may not.
     Q += q_start.to(tl.int64) * q_stride + head * SIZE
     K += k_start.to(tl.int64) * k_stride + head * SIZE
