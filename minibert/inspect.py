@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from minibert.kernels.attention.reference import attention_weights
+from minibert.kernels.rotary import Angles, take_apart
 from minibert.model.attention import MultiHeadAttention
 from minibert.model.encoder import Encoder
-from minibert.model.rotary import Angles
 from minibert.packed import Layout, Packed
 
 
@@ -28,7 +28,7 @@ def attention_maps(encoder: Encoder, ids: list[int]) -> list[Tensor]:
     def look(module: torch.nn.Module, given: tuple[Tensor, Layout, Angles | None], output: Tensor) -> None:
         assert isinstance(module, MultiHeadAttention)
         hidden_TD, layout, angles = given
-        q_THK, k_THK, _ = module.project(hidden_TD, angles)
+        q_THK, k_THK, _ = take_apart(module.project(hidden_TD), angles)
         maps.append(attention_weights(q_THK, k_THK, layout, window=module.window)[0])
 
     hooks = [

@@ -43,7 +43,7 @@ MAX_DOCSTRING_LINES = 20
 MAX_PARAMETERS = 8
 MAX_POSITIONAL = 5
 DATA = ("Tensor", "Layout", "Angles")  # what may be left out and still be passed by position
-MANY_PARAMETERS = {"attend"}  # the one door to attention asks everything at once
+MANY_PARAMETERS = {"attend", "attend_packed"}  # the one door to attention asks everything at once
 MAX_FUNCTION_LINES, MAX_KERNEL_LINES = 40, 100
 MAX_FILE_LINES, MAX_KERNEL_FILE_LINES = 250, 350
 

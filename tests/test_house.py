@@ -12,7 +12,7 @@ SOURCES = house_rules.read_package(ROOT)
 HEART = (
     "packed.py",
     "kernels/attention/reference.py",
-    "model/rotary.py",
+    "kernels/rotary.py",
     "model/attention.py",
     "model/feed_forward.py",
     "model/embeddings.py",
@@ -92,7 +92,7 @@ def test_a_harmless_module_breaks_no_rule():
     text = (
         "import torch\n"
         "from minibert.kernels.attention import attend\n"
-        "from minibert.model.rotary import rotate\n"
+        "from minibert.kernels.rotary import rotate\n"
         "from .block import EncoderBlock\n"
         "class A:\n"
         "    def forward(self, q, k, v, layout, *, causal=False): return model.eval()\n"

@@ -3,20 +3,21 @@
 One matrix turns the hidden states into queries, keys and values; the heads attend apart from each other; a
 second matrix mixes their answers (Vaswani et al., 2017, section 3.2.2)::
 
-    q, k, v = split(x Wqkv)              T x (3 H K) -> three times T x H x K
+    q, k, v = split(x Wqkv)              T x (3 H K) -> T x 3 x H x K
     output  = merge(attend(q, k, v)) Wo  T x (H K) -> T x D
 
-Where a sequence ends is the business of `attend` alone (see `minibert/kernels/attention`).
+Where a sequence ends is the business of `attend_packed` alone (see `minibert/kernels/attention`).
 
 Letters: T tokens, D hidden size, H heads, K head size.
 """
 
+import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from minibert.kernels.attention import attend
+from minibert.kernels.attention import attend_packed
+from minibert.kernels.rotary import Angles
 from minibert.model.linear import Linear, RMSNorm
-from minibert.model.rotary import Angles, rotate
 from minibert.packed import Layout
 
 
@@ -49,22 +50,23 @@ class MultiHeadAttention(nn.Module):
         self.q_norm = RMSNorm(head_size, eps=1e-6) if qk_norm else None
         self.k_norm = RMSNorm(head_size, eps=1e-6) if qk_norm else None
 
-    def project(self, hidden_TD: Tensor, angles: Angles | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Return queries, keys and values, each (T, H, K), turned by their places if angles are given."""
+    def project(self, hidden_TD: Tensor) -> Tensor:
+        """Return queries, keys and values side by side, (T, 3, H, K)."""
         qkv_T3HK = rearrange(self.qkv(hidden_TD), "t (three h k) -> t three h k", three=3, h=self.num_heads)
+        if self.q_norm is None or self.k_norm is None:
+            return qkv_T3HK
         q_THK, k_THK, v_THK = qkv_T3HK.unbind(1)
-        if self.q_norm is not None and self.k_norm is not None:
-            q_THK, k_THK = self.q_norm(q_THK), self.k_norm(k_THK)
-        if angles is not None:
-            q_THK, k_THK = rotate(q_THK, angles), rotate(k_THK, angles)
-        return q_THK, k_THK, v_THK
+        return torch.stack((self.q_norm(q_THK), self.k_norm(k_THK), v_THK), dim=1)
 
     def forward(self, hidden_TD: Tensor, layout: Layout, angles: Angles | None = None) -> Tensor:
-        """Return (T, D): what each token heard from its sequence."""
-        q_THK, k_THK, v_THK = self.project(hidden_TD, angles)
-        dropout = self.dropout if self.training else 0.0
-        heard_THK = attend(
-            q_THK, k_THK, v_THK, layout, window=self.window, dropout=dropout, backend=self.backend
+        """Return (T, D): what each token heard from its sequence; angles turn queries and keys by place."""
+        heard_THK = attend_packed(
+            self.project(hidden_TD),
+            layout,
+            angles,
+            window=self.window,
+            dropout=self.dropout if self.training else 0.0,
+            backend=self.backend,
         )
         output: Tensor = self.output(rearrange(heard_THK, "t h k -> t (h k)"))
         return output

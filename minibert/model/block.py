@@ -15,9 +15,9 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
+from minibert.kernels.rotary import Angles
 from minibert.model.attention import MultiHeadAttention
 from minibert.model.linear import Dropout
-from minibert.model.rotary import Angles
 from minibert.packed import Layout
 
 

@@ -10,13 +10,13 @@ Letters: T tokens, D hidden size.
 import torch
 from torch import Tensor, nn
 
+from minibert.kernels.rotary import rotary_angles
 from minibert.model.attention import MultiHeadAttention
 from minibert.model.block import PostNormBlock, PreNormBlock
 from minibert.model.config import EncoderConfig
 from minibert.model.embeddings import Embeddings
 from minibert.model.feed_forward import MLP, GatedMLP
 from minibert.model.linear import initialize, make_norm
-from minibert.model.rotary import rotary_angles
 from minibert.packed import Layout, Packed
 
 

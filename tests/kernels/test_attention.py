@@ -8,7 +8,8 @@ import torch
 from attention_oracle import loop_attention
 from torch import Tensor
 
-from minibert.kernels.attention import attend
+from minibert.kernels.attention import attend, attend_packed
+from minibert.kernels.rotary import rotary_angles, rotate
 from minibert.model.attention import MultiHeadAttention
 from minibert.packed import Layout
 
@@ -82,11 +83,48 @@ def test_odd_batches_are_those_of_the_loops(backend, lengths):
         torch.testing.assert_close(mine, truth, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.parametrize("lengths", [LENGTHS, [1], [5, 5, 5], [2, 17, 3, 17, 31], [0, 4]])
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("window", [None, 3])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_attention_over_packed_qkv_is_attention_over_its_parts(backend, window, turned, lengths):
+    size, layout = 6, Layout.of(lengths)
+    qkv = torch.randn(layout.tokens, 3, HEADS, size, dtype=torch.float64)
+    grad = torch.randn(layout.tokens, HEADS, size, dtype=torch.float64)
+    angles = rotary_angles(layout.positions, size, 100.0) if turned else None
+
+    def by_parts(qkv_T3HK: Tensor) -> Tensor:
+        q, k, v = qkv_T3HK.unbind(1)
+        if angles is not None:
+            q, k = rotate(q, angles), rotate(k, angles)
+        return attend(q, k, v, layout, window=window, backend="reference")
+
+    def packed(qkv_T3HK: Tensor) -> Tensor:
+        return attend_packed(qkv_T3HK, layout, angles, window=window, backend=backend)
+
+    (mine, truth), (my_slope, slope) = zip(
+        *(results_of_one(function, qkv, grad) for function in (packed, by_parts)), strict=True
+    )
+    torch.testing.assert_close(mine, truth, rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(my_slope, slope, rtol=1e-12, atol=1e-13)
+
+
+def results_of_one(function, x: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the output and the gradient of x; x itself must be left as it was."""
+    leaf = x.clone().requires_grad_()
+    output = function(leaf)
+    (slope,) = torch.autograd.grad(output, leaf, grad)
+    assert torch.equal(leaf, x)
+    return output.detach(), slope
+
+
 @pytest.mark.parametrize("lengths", [[], [0], [0, 0]])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_batch_without_tokens_gives_no_rows(backend, lengths):
     empty = torch.zeros(0, HEADS, SIZE)
     assert attend(empty, empty, empty, Layout.of(lengths), backend=backend).shape == (0, HEADS, SIZE)
+    qkv, shape = torch.zeros(0, 3, HEADS, SIZE), (0, HEADS, SIZE)
+    assert attend_packed(qkv, Layout.of(lengths), backend=backend).shape == shape
 
 
 @pytest.mark.parametrize("memory", [[5, 3, 2, 11, 7, 1], [13, 1, 0, 2, 3, 5], [4] * 6])

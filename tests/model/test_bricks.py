@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from minibert.kernels.rotary import rotary_angles, rotate
 from minibert.model.attention import MultiHeadAttention
 from minibert.model.block import PreNormBlock
 from minibert.model.embeddings import Embeddings
 from minibert.model.feed_forward import MLP, GatedMLP
 from minibert.model.linear import LayerNorm, Linear, RMSNorm, activation, make_norm
-from minibert.model.rotary import rotary_angles, rotate
 from minibert.packed import Layout, Packed
 
 

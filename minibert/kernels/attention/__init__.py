@@ -1,5 +1,6 @@
-"""Attention over packed tokens: one door (`attend`) and the implementations behind it."""
+"""Attention over packed tokens: one door and the implementations behind it."""
 
-from minibert.kernels.attention.choose import Choice, Machine, Request, attend, choose
+from minibert.kernels.attention.choose import Choice, Machine, Request, choose
+from minibert.kernels.attention.door import attend, attend_packed
 
-__all__ = ["Choice", "Machine", "Request", "attend", "choose"]
+__all__ = ["Choice", "Machine", "Request", "attend", "attend_packed", "choose"]

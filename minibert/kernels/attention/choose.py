@@ -1,4 +1,4 @@
-"""The one door to attention: `attend` picks an implementation, or says why none fits.
+"""Which implementation of attention is taken, and why the others are not.
 
 Every implementation has a function `refuses(request, machine)` that returns a reason or None. The first one
 in `ORDER` that does not refuse is taken; one that is asked for by name and refuses is an error with its
@@ -17,11 +17,10 @@ import torch
 from torch import Tensor
 
 from minibert.errors import InputError
-from minibert.kernels.attention.cpu import cpu_attention
+from minibert.kernels.attention.cpu import cpu_attention, cpu_packed_attention
 from minibert.kernels.attention.reference import reference_attention
 from minibert.kernels.attention.sdpa import sdpa_attention
 from minibert.kernels.attention.triton import DTYPES, LARGEST_HEAD, triton_attention
-from minibert.packed import Layout
 
 
 @dataclass(frozen=True)
@@ -55,20 +54,31 @@ class Machine:
 
 @dataclass(frozen=True)
 class Implementation:
-    """A way to compute attention: its name, when it refuses, and the function."""
+    """A way to compute attention.
+
+    name      what `backend` calls it
+    refuses   the reason why it cannot do a request on a machine, or None
+    function  over queries, keys and values apart
+    packed    over a packed qkv (T, 3, H, K) and its angles in one go, where it can
+    """
 
     name: str
     refuses: Callable[[Request, Machine], str | None]
     function: Callable[..., Tensor]
+    packed: Callable[..., Tensor] | None = None
 
 
 @dataclass(frozen=True)
 class Choice:
     """What was chosen, and every implementation that was passed over with its reason."""
 
-    name: str
-    function: Callable[..., Tensor]
+    implementation: Implementation
     refusals: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """Name of the implementation."""
+        return self.implementation.name
 
     def __str__(self) -> str:
         passed_over = "; ".join(f"not {name}: {why}" for name, why in self.refusals.items())
@@ -106,7 +116,7 @@ def _never_refuses(request: Request, machine: Machine) -> str | None:
 
 
 ORDER = (
-    Implementation("cpu", _cpu_refuses, cpu_attention),
+    Implementation("cpu", _cpu_refuses, cpu_attention, cpu_packed_attention),
     Implementation("sdpa", _never_refuses, sdpa_attention),
     Implementation("triton", _triton_refuses, triton_attention),  # by name only, until a GPU has timed it
     Implementation("reference", _never_refuses, reference_attention),
@@ -130,43 +140,6 @@ def choose(request: Request, machine: Machine, *, backend: str = "auto") -> Choi
             continue
         reason = implementation.refuses(request, machine)
         if reason is None:
-            return Choice(implementation.name, implementation.function, refusals)
+            return Choice(implementation, refusals)
         refusals[implementation.name] = reason
     raise InputError(f"attention backend {backend!r} cannot be used here: {refusals[backend]}")
-
-
-def attend(
-    q_THK: Tensor,
-    k_UHK: Tensor,
-    v_UHK: Tensor,
-    layout: Layout,
-    memory: Layout | None = None,
-    *,
-    window: int | None = None,
-    causal: bool = False,
-    dropout: float = 0.0,
-    backend: str = "auto",
-) -> Tensor:
-    """Let every token look at the tokens of its own sequence.
-
-    q (T, H, K), k and v (U, H, K) hold the heads of all tokens, packed as `layout` says (k and v as `memory`
-    says in cross-attention). `window` is how many places a token sees on either side; None is all of them.
-    Returns (T, H, K). Raises InputError where `backend` names an implementation that cannot do this.
-
-    >>> layout = Layout.of([2, 3])
-    >>> q = k = v = torch.ones(5, 1, 4)
-    >>> attend(q, k, v, layout).shape
-    torch.Size([5, 1, 4])
-    """
-    request = Request(
-        dtype=q_THK.dtype,
-        head_size=q_THK.shape[-1],
-        max_seqlen=layout.max_seqlen,
-        window=window,
-        causal=causal,
-        dropout=dropout,
-        cross=memory is not None,
-    )
-    function = choose(request, Machine.of(q_THK.device), backend=backend).function
-    extra = () if memory is None else (memory,)
-    return function(q_THK, k_UHK, v_UHK, layout, *extra, window=window, causal=causal, dropout=dropout)

@@ -49,6 +49,14 @@ def _turn(x_THK: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return turned_THK
 
 
+def turn_in_place(x: Tensor, cos: Tensor, sin: Tensor) -> None:
+    """Turn half-split pairs of channels where they lie; for steps that autograd does not see."""
+    first, second = x.chunk(2, dim=-1)
+    before = first.clone()
+    first.mul_(cos).addcmul_(second, sin, value=-1)
+    second.mul_(cos).addcmul_(before, sin)
+
+
 def rotate(x_THK: Tensor, angles: Angles) -> Tensor:
     """Turn each half-split pair of channels by its token's angle.
 
@@ -59,3 +67,11 @@ def rotate(x_THK: Tensor, angles: Angles) -> Tensor:
     cos, sin = (part.to(x_THK.dtype) for part in angles)
     turned_THK: Tensor = _Rotate.apply(x_THK, cos, sin)
     return turned_THK
+
+
+def take_apart(qkv_T3HK: Tensor, angles: Angles | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Return queries, keys and values, each (T, H, K); queries and keys turned if there are angles."""
+    q_THK, k_THK, v_THK = qkv_T3HK.unbind(1)
+    if angles is not None:
+        q_THK, k_THK = rotate(q_THK, angles), rotate(k_THK, angles)
+    return q_THK, k_THK, v_THK
