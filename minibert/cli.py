@@ -1,8 +1,8 @@
 """The command line: what becomes of a line that a person types, and of its errors.
 
 Progress goes to stderr, results to stdout; the last line there is one JSON object. The exit status is 0, or 2
-for input that cannot be used, or 130 after Ctrl-C. What can be typed is in `commands/arguments`, what it does
-in `commands/verbs`.
+for input that cannot be used, or 130 after Ctrl-C. Each command is one file of `commands/`: what can be typed
+after it, and what it does.
 """
 
 import argparse

@@ -28,7 +28,7 @@ from minibert.training.loop import Run
 from minibert.training.pretraining import DataOptions, TokenizerOptions
 from minibert.training.pretraining import Settings as PretrainSettings
 
-COMMANDS = ("tokenizer", "pretrain", "finetune", "evaluate", "predict", "fill-mask", "demo")
+COMMANDS = ("tokenizer", "pretrain", "finetune", "evaluate", "predict", "fill-mask", "demo", "attention")
 FAST = ("--no-progress", "--fp32", "--max-steps", "3")
 GROUPS = {
     "tokenizer": (TokenizerOptions,),
@@ -327,3 +327,20 @@ def test_ctrl_c_in_fine_tuning_keeps_the_best_model(folder, tmp_path, monkeypatc
 
 def _interrupt():
     raise KeyboardInterrupt
+
+
+def test_attention_shows_the_choice_and_every_refusal(capsys):
+    assert run("attention", "--max-seq-length", "127", "--precision", "fp32", "--device", "cpu") == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^\* cpu +taken$", out, re.M)
+    assert re.search(r"^  reference +would do$", out, re.M)
+    assert re.search(r"^  triton +made for a CUDA GPU", out, re.M)
+    result = last_line(out)
+    assert result["taken"] == "cpu"
+    assert result["request"] == "float32, heads of 64, at most 127 tokens"
+    assert run("attention", "--cross", "--device", "cpu") == 0
+    result = last_line(capsys.readouterr().out)
+    assert result["taken"] == "sdpa"
+    assert "different lengths" in result["refusals"]["cpu"]
+    assert run("attention", "--attention", "triton", "--device", "cpu") == 2
+    assert "made for a CUDA GPU" in capsys.readouterr().err

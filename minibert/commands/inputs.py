@@ -1,4 +1,4 @@
-"""What a person hands to a command: texts typed, texts piped, and files of several kinds."""
+"""What a person hands to a command: a model, texts typed, texts piped, and files of several kinds."""
 
 import argparse
 import sys
@@ -13,7 +13,10 @@ from minibert.data.rows import rows_of
 from minibert.data.tagged import WORDS
 from minibert.errors import InputError
 from minibert.tasks.classification import Classification
+from minibert.tasks.masked_lm import MaskedLM
+from minibert.tasks.model import Model, load
 from minibert.tasks.task import Task
+from minibert.training.precision import choose_device
 
 COLUMNS = ("text_column", "pair_column", "label_column")
 TAGGED_FILES = (".conll", ".conllu", ".bio", ".bmes")
@@ -71,3 +74,13 @@ def holds_words(path: Path) -> bool:
     if kind_of(path) in (".jsonl", ".json"):
         return any(name in row for _, row in islice(rows_of(path), 1) for name in WORDS)
     return kind_of(path) in TAGGED_FILES
+
+
+def load_for_labels(args: argparse.Namespace) -> Model:
+    """Open a model that predicts labels or tags."""
+    model = load(args.model, choose_device(args.device))
+    if isinstance(model.task, MaskedLM):
+        raise InputError(
+            f"{args.model} is a pretrained encoder and knows no labels; fine-tune it, or use fill-mask"
+        )
+    return model

@@ -35,6 +35,18 @@ class Request:
     dropout: float = 0.0
     cross: bool = False
 
+    def __str__(self) -> str:
+        parts = [
+            str(self.dtype).removeprefix("torch."),
+            f"heads of {self.head_size}",
+            f"at most {self.max_seqlen} tokens",
+            "" if self.window is None else f"{self.window} places seen on either side",
+            "causal" if self.causal else "",
+            f"dropout {self.dropout}" if self.dropout else "",
+            "queries and keys of different texts" if self.cross else "",
+        ]
+        return ", ".join(part for part in parts if part)
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -50,6 +62,12 @@ class Machine:
         """Describe the machine that a tensor lies on."""
         capability = torch.cuda.get_device_capability(device) if device.type == "cuda" else None
         return Machine(device.type, capability, importlib.util.find_spec("triton") is not None)
+
+    def __str__(self) -> str:
+        if self.capability is None:
+            return self.device
+        triton = "with triton" if self.triton else "without triton"
+        return f"{self.device} of compute capability {'.'.join(map(str, self.capability))}, {triton}"
 
 
 @dataclass(frozen=True)
@@ -143,3 +161,12 @@ def choose(request: Request, machine: Machine, *, backend: str = "auto") -> Choi
             return Choice(implementation, refusals)
         refusals[implementation.name] = reason
     raise InputError(f"attention backend {backend!r} cannot be used here: {refusals[backend]}")
+
+
+def refusals(request: Request, machine: Machine) -> dict[str, str | None]:
+    """Return for every implementation, in the order of preference, why it refuses, or None.
+
+    >>> refusals(Request(torch.float32, 64, 128), Machine("mps"))["cpu"]
+    'made for a CPU, and this is mps'
+    """
+    return {implementation.name: implementation.refuses(request, machine) for implementation in ORDER}

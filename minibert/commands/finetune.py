@@ -1,0 +1,85 @@
+"""Fine-tune an encoder, once or with several seeds."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from minibert.checkpoint import read_json
+from minibert.commands.flags import add_fields, add_settings_flags, chosen_settings
+from minibert.commands.inputs import labelled_examples
+from minibert.commands.memory import keep_memory
+from minibert.commands.parser import add_budget, add_columns, add_command, add_output
+from minibert.commands.seeds import finetune_seeds
+from minibert.finetune import Settings as FinetuneSettings
+from minibert.finetune import finetune, task_class
+from minibert.tasks.classification import ClassificationOptions
+from minibert.tasks.tagging import TaggingOptions
+
+
+def add(commands: Any) -> None:
+    """Add the command's flags."""
+    parser = add_command(
+        commands,
+        "finetune",
+        run,
+        usage="--task TASK --model DIR --train-file FILE --output-dir DIR [options]",
+        about="train an encoder on labelled examples",
+        example="minibert finetune --task classification --model runs/enc --train-file train.csv "
+        "--validation-file dev.csv --output-dir runs/clf",
+    )
+    parser.add_argument(
+        "--task", required=True, choices=("classification", "tagging"), help="what is to be predicted"
+    )
+    parser.add_argument("--model", required=True, metavar="DIR", help="folder of the encoder")
+    parser.add_argument(
+        "--train-file", required=True, metavar="FILE", help="labelled .csv, .tsv, .jsonl, or CoNLL columns"
+    )
+    parser.add_argument(
+        "--validation-file", metavar="FILE", help="the same, held out: the best model on it is kept"
+    )
+    add_output(parser, "folder for the model and its log")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=1,
+        metavar="N",
+        help="train N times and report mean and spread; the best is kept",
+    )
+    add_budget(parser)
+    add_columns(parser)
+    defaults = FinetuneSettings.of({})
+    add_fields(parser, "data", defaults.data, group="data")
+    add_fields(parser, "task", ClassificationOptions(), group="task")
+    shared = tuple(vars(ClassificationOptions()))
+    add_fields(parser, "tagging", TaggingOptions(), group="task", without=shared)
+    add_fields(parser, "training", defaults.train, group="train", without=("save_steps",))
+    add_settings_flags(parser)
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Fine-tune an encoder, with several seeds if asked to."""
+    settings = chosen_settings(args, FinetuneSettings.of)
+    kind = task_class(args.task)
+    train = labelled_examples(kind, args.train_file, args)
+    held = labelled_examples(kind, args.validation_file, args) if args.validation_file else None
+    keep_memory()
+    given: dict[str, Any] = {
+        "task": args.task,
+        "train": train,
+        "validation": held,
+        "output_dir": args.output_dir,
+        "budget": args.budget,
+        "settings": settings,
+        "overwrite_output_dir": args.overwrite_output_dir,
+    }
+    if args.seeds != 1:
+        return finetune_seeds(args.model, args.seeds, given)
+    model = finetune(args.model, **given)
+    record = read_json(Path(args.output_dir) / "run.json")
+    result = {"output_dir": args.output_dir, "task": args.task, "steps": record["steps_done"]}
+    if held:
+        scores = model.evaluate(held)
+        result |= {name: value for name, value in scores.items() if isinstance(value, float)}
+        result["best_step"] = record["best"]["step"]
+    print(f"the model is in {args.output_dir}")
+    return result

@@ -1,0 +1,63 @@
+"""What the parsers of all commands share."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from minibert.commands.flag_help import HELP
+from minibert.errors import InputError
+
+Command = Callable[[argparse.Namespace], dict[str, Any] | None]
+CORPUS = "files, folders or globs of .txt, .jsonl, .csv"
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are ours."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see {self.prog} --help")
+
+
+def add_command(
+    commands: Any, name: str, command: Command, *, usage: str, about: str, example: str
+) -> Parser:
+    """Add a command with its shortest form, a line about it and an example."""
+    parser: Parser = commands.add_parser(
+        name,
+        usage=f"minibert {name} {usage}",
+        help=about,
+        description=about[0].upper() + about[1:] + ".",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(command=command, parser=parser)
+    return parser
+
+
+def add_output(parser: Parser, what: str) -> None:
+    """Add --output-dir and --overwrite-output-dir."""
+    parser.add_argument("--output-dir", required=True, metavar="DIR", help=what)
+    parser.add_argument("--overwrite-output-dir", action="store_true", help="replace an earlier run there")
+
+
+def add_budget(parser: Parser) -> None:
+    """Add --budget."""
+    parser.add_argument(
+        "--budget", metavar="TIME", help="train at most so long, such as 90s, 30m or 1h: as many steps as fit"
+    )
+
+
+def add_model(parser: Parser, what: str) -> None:
+    """Add --model and --device, for commands that only ask a model."""
+    parser.add_argument("--model", required=True, metavar="DIR", help=what)
+    parser.add_argument("--device", default="auto", metavar="NAME", help=HELP["train.device"])
+
+
+def add_columns(parser: Parser) -> None:
+    """Add the names of columns, which are else found by their usual names."""
+    section = parser.add_argument_group(
+        "columns of .csv, .tsv and .jsonl", "found by their usual names if not given"
+    )
+    for name in ("text", "pair", "label"):
+        section.add_argument(f"--{name}-column", metavar="NAME", help=f"the column that holds the {name}")

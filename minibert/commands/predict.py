@@ -1,0 +1,59 @@
+"""Predict labels or tags."""
+
+import argparse
+import json
+from typing import Any
+
+from minibert.commands.inputs import load_for_labels, texts_and_examples
+from minibert.commands.parser import add_columns, add_command, add_model
+from minibert.finetune import tell_long
+from minibert.tasks.classification import Classification
+from minibert.tasks.model import Model
+
+CHUNK = 1024
+
+
+def add(commands: Any) -> None:
+    """Add the command's flags."""
+    parser = add_command(
+        commands,
+        "predict",
+        run,
+        usage="[TEXT ...] --model DIR [options]",
+        about="predict labels or tags; one JSON object a line",
+        example='minibert predict --model runs/clf "what a film"\n'
+        "  cat lines.txt | minibert predict --model runs/clf -",
+    )
+    parser.add_argument("text", nargs="*", metavar="TEXT", help="texts; - reads lines from stdin")
+    add_model(parser, "folder of the model")
+    parser.add_argument(
+        "--file", metavar="FILE", help=".txt (a text on each line), .csv, .tsv, .jsonl, or CoNLL columns"
+    )
+    add_columns(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print one JSON object for each text."""
+    model = load_for_labels(args)
+    examples = texts_and_examples(type(model.task), args)
+    windows = model.encode(examples)
+    tell_long(windows, model.task.max_length)
+    for start in range(0, len(examples), CHUNK):
+        chunk = examples[start : start + CHUNK]
+        answers = model.predict(chunk, windows=windows[start : start + CHUNK])
+        for example, answer in zip(chunk, answers, strict=True):
+            print(json.dumps(shown(example, answer, model), ensure_ascii=False))
+
+
+def shown(example: Any, answer: Any, model: Model) -> dict[str, Any]:
+    """Return an answer as plain values, with the text it belongs to."""
+    text = example if isinstance(example, str) else example.text
+    if isinstance(model.task, Classification):
+        pair = {} if isinstance(example, str) or example.pair is None else {"pair": example.pair}
+        probabilities = {label: round(share, 6) for label, share in answer.probabilities.items()}
+        return {"text": text, **pair, "label": answer.label, "probabilities": probabilities}
+    tags = [
+        {"start": start, "end": end, "label": tag, "text": text[start:end]}
+        for (start, end), tag in zip(answer.spans, answer.tags, strict=True)
+    ]
+    return {"text": text, "tags": tags, "entities": [vars(entity) for entity in answer.entities]}

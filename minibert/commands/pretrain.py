@@ -1,0 +1,69 @@
+"""Pretrain an encoder."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from minibert.checkpoint import read_json
+from minibert.commands.flags import add_fields, add_settings_flags, chosen_settings
+from minibert.commands.memory import keep_memory
+from minibert.commands.parser import CORPUS, add_budget, add_command, add_output
+from minibert.pretrain import pretrain
+from minibert.training.journal import read_log
+from minibert.training.pretraining import Settings as PretrainSettings
+
+
+def add(commands: Any) -> None:
+    """Add the command's flags."""
+    parser = add_command(
+        commands,
+        "pretrain",
+        run,
+        usage="CORPUS [CORPUS ...] --output-dir DIR [options]",
+        about="pretrain an encoder on text files with masked language modelling",
+        example="minibert pretrain corpus.txt --output-dir runs/enc --budget 30m --masking-unit word",
+    )
+    parser.add_argument("corpus", nargs="+", metavar="CORPUS", help=CORPUS)
+    add_output(parser, "folder for the encoder, its checkpoints and its log")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the last checkpoint in the output folder"
+    )
+    parser.add_argument(
+        "--size", default="modern-mini", metavar="NAME", help="modern-tiny .. modern-base, tiny .. base"
+    )
+    parser.add_argument("--tokenizer", metavar="DIR", help="folder of a tokenizer; else one is trained")
+    add_budget(parser)
+    defaults = PretrainSettings.of({})
+    add_fields(parser, "data", defaults.data, group="data")
+    add_fields(parser, "vocabulary, unless --tokenizer is given", defaults.tokenizer, group="tokenizer")
+    add_fields(parser, "masking", defaults.masking, group="masking")
+    unused = ("train_batch_size", "early_stopping_patience", "metric_for_best_model")
+    add_fields(parser, "training", defaults.train, group="train", without=unused)
+    add_settings_flags(parser)
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Pretrain an encoder."""
+    settings = chosen_settings(args, PretrainSettings.of)
+    keep_memory()
+    model = pretrain(
+        args.corpus,
+        args.output_dir,
+        size=args.size,
+        tokenizer=args.tokenizer,
+        budget=args.budget,
+        settings=settings,
+        resume=args.resume,
+        overwrite_output_dir=args.overwrite_output_dir,
+    )
+    output = Path(args.output_dir)
+    losses = {event: [line["loss"] for line in read_log(output, event)] for event in ("train", "validation")}
+    print(f"validation loss {losses['validation'][-1]:.3f}; the encoder is in {output}")
+    return {
+        "output_dir": str(output),
+        "steps": read_json(output / "run.json")["steps_done"],
+        "weights": sum(weight.numel() for weight in model.parameters()),
+        "first_loss": losses["train"][0],
+        "last_loss": losses["train"][-1],
+        "validation_loss": losses["validation"][-1],
+    }
