@@ -4,6 +4,7 @@ examples -> windows -> batches -> the task's loss -> validation after every epoc
 """
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +130,7 @@ def open_for_task(folder: Path, kind: type[Task], examples: Sequence[Any], *, se
 def batches_of(task: Task, examples: Sequence[Any], config: TrainingConfig) -> ExampleBatches[Window, Any]:
     """Encode the examples once and make their batches; say how many did not fit whole."""
     windows = [task.encode(example) for example in examples]
-    tell_long(windows, task.max_length)
+    tell_long(long_ones(windows, task.max_length), task.max_length)
     return ExampleBatches(
         [window for parts in windows for window in parts if len(window.rows)],
         task.collate,
@@ -139,12 +140,19 @@ def batches_of(task: Task, examples: Sequence[Any], config: TrainingConfig) -> E
     )
 
 
-def tell_long(windows: Sequence[Sequence[Window]], max_length: int) -> None:
+def long_ones(windows: Sequence[Sequence[Window]], max_length: int) -> Counter[str]:
+    """Count the examples, those that were split into several windows, and those that were cut off."""
+    return Counter(
+        examples=len(windows),
+        split=sum(len(parts) > 1 for parts in windows),
+        cut=sum(len(window) == max_length for parts in windows if len(parts) == 1 for window in parts),
+    )
+
+
+def tell_long(counts: Counter[str], max_length: int) -> None:
     """Say on stderr how many examples did not fit into the model whole."""
-    split = sum(len(parts) > 1 for parts in windows)
-    cut = sum(len(window) == max_length for parts in windows if len(parts) == 1 for window in parts)
-    told = f"{len(windows):,} examples; {split:,} split, {cut:,} cut off at {max_length} tokens"
-    print("  " + told, file=sys.stderr)
+    split, cut = f"{counts['split']:,} split", f"{counts['cut']:,} cut off at {max_length} tokens"
+    print(f"  {counts['examples']:,} examples; {split}, {cut}", file=sys.stderr)
 
 
 def follow(run: Run, validation: Validation, output: Path, *, settings: Settings) -> None:

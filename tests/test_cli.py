@@ -12,12 +12,14 @@ import sys
 
 import pytest
 import tiny_runs
+import torch
 from tiny_runs import last_line
 
 from minibert.cli import main
 from minibert.commands.arguments import build_parser
 from minibert.commands.flag_help import HELP
 from minibert.commands.flags import chosen_settings, with_dashes
+from minibert.commands.inputs import open_model
 from minibert.finetune import FinetuneOptions
 from minibert.tasks.classification import ClassificationOptions
 from minibert.tasks.masking import Masking
@@ -344,3 +346,29 @@ def test_attention_shows_the_choice_and_every_refusal(capsys):
     assert "different lengths" in result["refusals"]["cpu"]
     assert run("attention", "--attention", "triton", "--device", "cpu") == 2
     assert "made for a CUDA GPU" in capsys.readouterr().err
+
+
+def test_predict_answers_in_order_whatever_it_holds_at_once(folder, tmp_path, capsys, monkeypatch):
+    module = importlib.import_module("minibert.commands.predict")
+    texts = [f"w{number} " * (1 + number % 3) for number in range(7)]
+    (tmp_path / "texts.txt").write_text("\n".join(texts))
+    wanted = ("predict", "--model", folder / "clf", "--file", tmp_path / "texts.txt", "--precision", "fp32")
+    assert run(*wanted) == 0
+    whole, counted = capsys.readouterr()
+    assert [json.loads(line)["text"] for line in whole.splitlines()] == texts
+    monkeypatch.setattr(module, "CHUNK", 2)
+    assert run(*wanted) == 0
+    parts, told = capsys.readouterr()
+    assert [json.loads(line)["label"] for line in parts.splitlines()] == [
+        json.loads(line)["label"] for line in whole.splitlines()
+    ]
+    assert "7 examples; 0 split" in counted
+    assert "7 examples; 0 split" in told
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_a_model_is_asked_in_the_precision_that_was_named(folder, precision, dtype):
+    args = build_parser().parse_args(
+        ["predict", "x", "--model", str(folder / "clf"), "--device", "cpu", "--precision", precision]
+    )
+    assert open_model(args).encoder.dtype == dtype

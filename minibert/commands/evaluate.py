@@ -5,10 +5,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from minibert.commands.inputs import labelled_examples, load_for_labels
+from minibert.commands.inputs import labelled_examples, open_for_labels
 from minibert.commands.parser import add_columns, add_command, add_model
 from minibert.errors import InputError
-from minibert.finetune import tell_long
+from minibert.finetune import long_ones, tell_long
 from minibert.tasks.classification import Classification
 from minibert.tasks.metrics import classification_report, confusion_matrix, format_confusion, format_report
 from minibert.tasks.model import Model
@@ -32,10 +32,10 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Print the report by class and the confusion matrix; return the scores."""
-    model = load_for_labels(args)
+    model = open_for_labels(args)
     examples = labelled_examples(type(model.task), args.file, args)
     windows = model.encode(examples)
-    tell_long(windows, model.task.max_length)
+    tell_long(long_ones(windows, model.task.max_length), model.task.max_length)
     answers = model.predict(examples, windows=windows, progress=sys.stderr.isatty())
     gold, predicted, labels = compared(model, examples, answers)
     scores = model.task.score(answers, examples)

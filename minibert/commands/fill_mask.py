@@ -3,11 +3,10 @@
 import argparse
 from typing import Any
 
+from minibert.commands.inputs import open_model
 from minibert.commands.parser import add_command, add_model
 from minibert.errors import InputError
 from minibert.tasks.masked_lm import MaskedLM
-from minibert.tasks.model import load
-from minibert.training.precision import choose_device
 
 
 def add(commands: Any) -> None:
@@ -26,7 +25,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Print the likeliest pieces for each mask."""
-    model = load(args.model, choose_device(args.device))
+    model = open_model(args)
     if not isinstance(model.task, MaskedLM):
         raise InputError(f"{args.model} is a {model.task.name} model; fill-mask needs a pretrained encoder")
     for text in args.text:

@@ -16,7 +16,7 @@ from minibert.tasks.classification import Classification
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model, load
 from minibert.tasks.task import Task
-from minibert.training.precision import choose_device
+from minibert.training.precision import choose_device, choose_dtype
 
 COLUMNS = ("text_column", "pair_column", "label_column")
 TAGGED_FILES = (".conll", ".conllu", ".bio", ".bmes")
@@ -76,9 +76,17 @@ def holds_words(path: Path) -> bool:
     return kind_of(path) in TAGGED_FILES
 
 
-def load_for_labels(args: argparse.Namespace) -> Model:
+def open_model(args: argparse.Namespace) -> Model:
+    """Open the model of --model on --device, to compute in --precision."""
+    device = choose_device(args.device)
+    model = load(args.model, device)
+    model.encoder.dtype = choose_dtype(args.precision, device)
+    return model
+
+
+def open_for_labels(args: argparse.Namespace) -> Model:
     """Open a model that predicts labels or tags."""
-    model = load(args.model, choose_device(args.device))
+    model = open_model(args)
     if isinstance(model.task, MaskedLM):
         raise InputError(
             f"{args.model} is a pretrained encoder and knows no labels; fine-tune it, or use fill-mask"

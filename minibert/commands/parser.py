@@ -49,9 +49,12 @@ def add_budget(parser: Parser) -> None:
 
 
 def add_model(parser: Parser, what: str) -> None:
-    """Add --model and --device, for commands that only ask a model."""
+    """Add --model, --device and --precision, for commands that only ask a model."""
     parser.add_argument("--model", required=True, metavar="DIR", help=what)
     parser.add_argument("--device", default="auto", metavar="NAME", help=HELP["train.device"])
+    parser.add_argument(
+        "--precision", choices=("auto", "fp32", "bf16"), default="auto", help=HELP["train.precision"]
+    )
 
 
 def add_columns(parser: Parser) -> None:

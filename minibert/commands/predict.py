@@ -1,16 +1,20 @@
-"""Predict labels or tags."""
+"""Predict labels or tags, some thousand texts at a time: in memory are the texts and one such chunk."""
 
 import argparse
 import json
+import sys
+from collections import Counter
 from typing import Any
 
-from minibert.commands.inputs import load_for_labels, texts_and_examples
+from tqdm import tqdm
+
+from minibert.commands.inputs import open_for_labels, texts_and_examples
 from minibert.commands.parser import add_columns, add_command, add_model
-from minibert.finetune import tell_long
+from minibert.finetune import long_ones, tell_long
 from minibert.tasks.classification import Classification
 from minibert.tasks.model import Model
 
-CHUNK = 1024
+CHUNK = 8192  # texts that are sorted by length together
 
 
 def add(commands: Any) -> None:
@@ -34,15 +38,19 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print one JSON object for each text."""
-    model = load_for_labels(args)
+    model = open_for_labels(args)
     examples = texts_and_examples(type(model.task), args)
-    windows = model.encode(examples)
-    tell_long(windows, model.task.max_length)
-    for start in range(0, len(examples), CHUNK):
-        chunk = examples[start : start + CHUNK]
-        answers = model.predict(chunk, windows=windows[start : start + CHUNK])
-        for example, answer in zip(chunk, answers, strict=True):
-            print(json.dumps(shown(example, answer, model), ensure_ascii=False))
+    long: Counter[str] = Counter()
+    hidden = len(examples) <= CHUNK or not sys.stderr.isatty()
+    with tqdm(total=len(examples), desc="predict", unit="text", disable=hidden) as bar:
+        for start in range(0, len(examples), CHUNK):
+            chunk = examples[start : start + CHUNK]
+            windows = model.encode(chunk)
+            long += long_ones(windows, model.task.max_length)
+            for example, answer in zip(chunk, model.predict(chunk, windows=windows), strict=True):
+                print(json.dumps(shown(example, answer, model), ensure_ascii=False))
+            bar.update(len(chunk))
+    tell_long(long, model.task.max_length)
 
 
 def shown(example: Any, answer: Any, model: Model) -> dict[str, Any]:
