@@ -52,7 +52,7 @@ HELP = {
     "train.device": "where to compute; auto takes the GPU if torch sees one, else the CPU",
     "train.precision": "numbers to compute in; auto takes bf16 where this machine is faster in it",
     "train.attention": "implementation of attention; auto takes the fastest that fits",
-    "train.torch_compile": "compile the model before the first step",
+    "train.torch_compile": "compile what lies between attention layers; for GPUs, on a CPU it is slower",
     "train.seed": "decides weights, order, masks and dropout",
     "train.logging_steps": "steps between two lines of log.jsonl",
     "train.eval_steps": "steps between two validations (default: eight in pretraining, one an epoch else)",
