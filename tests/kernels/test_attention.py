@@ -1,5 +1,6 @@
 """Every implementation of attention against loops in float64: values, gradients, dropout, borders."""
 
+import importlib
 import math
 
 import numpy as np
@@ -116,6 +117,57 @@ def results_of_one(function, x: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
     (slope,) = torch.autograd.grad(output, leaf, grad)
     assert torch.equal(leaf, x)
     return output.detach(), slope
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Let rectangles of 11 places be wide ones, of which a block holds a few heads or a few queries."""
+    module = importlib.import_module("minibert.kernels.attention.cpu")
+    for name, value in {"WHOLE": 10, "SCORES": 1000, "BAND": 4}.items():
+        monkeypatch.setattr(module, name, value)
+    return module
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(("window", "causal"), SEEN)
+def test_wide_rectangles_go_block_by_block_to_the_same_result(small_blocks, window, causal, dtype):
+    assert len(small_blocks.Rules(window, causal, 0.0).blocks(9, 23)) > 1
+    inputs = draw(LENGTHS)
+    wanted = expected(*inputs, lengths=LENGTHS, window=window, causal=causal)
+    layout = Layout.of(LENGTHS)
+    found = results(
+        lambda q, k, v: attend(q, k, v, layout, window=window, causal=causal, backend="cpu"),
+        *(x.to(dtype) for x in inputs),
+    )
+    for mine, truth in zip(found, wanted, strict=True):
+        torch.testing.assert_close(mine, truth, rtol=0, atol=1e-13 if dtype == torch.float64 else 2e-5)
+
+
+@pytest.mark.parametrize("window", [None, 1])
+def test_the_gradient_of_blocks_under_dropout_is_the_slope_of_the_same_draw(small_blocks, window):
+    layout = Layout.of([13, 12, 5])
+
+    def same_draw(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        torch.manual_seed(5)
+        return attend(q, k, v, layout, window=window, dropout=0.5, backend="cpu")
+
+    leaves = [x.requires_grad_() for x in draw([13, 12, 5])[:3]]
+    assert torch.autograd.gradcheck(same_draw, leaves, fast_mode=True)
+
+
+@pytest.mark.parametrize(
+    ("width", "window", "causal"), [(23, None, False), (23, 3, False), (23, 3, True), (9, 2, False)]
+)
+def test_blocks_cover_every_pair_that_may_be_seen_once(small_blocks, width, window, causal):
+    seen = np.zeros((5, width, width), int)
+    for block in small_blocks.Rules(window, causal, 0.0).blocks(5, width):
+        seen[block.heads, block.queries, block.keys] += 1
+    apart = np.arange(width) - np.arange(width)[:, None]
+    wanted = (np.abs(apart) <= (width if window is None else window)) & ((apart <= 0) | (not causal))
+    assert (seen[:, wanted] == 1).all()
+    assert seen.max() == 1
+    if window is not None and width > 4 * window:
+        assert seen.mean() < 0.8
 
 
 @pytest.mark.parametrize("lengths", [[], [0], [0, 0]])

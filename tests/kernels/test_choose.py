@@ -22,7 +22,7 @@ def test_the_cpu_takes_its_own_implementation_and_nothing_was_passed_over():
         (SHORT, GPU, "cuda"),
         (SHORT, Machine("mps"), "mps"),
         (Request(torch.float16, 64, 128), CPU, "float16"),
-        (Request(torch.float32, 64, 1025), CPU, "1025"),
+        (Request(torch.float32, 64, 1025, dropout=0.1), CPU, "1025"),
         (Request(torch.float32, 64, 128, cross=True), CPU, "different lengths"),
     ],
 )
@@ -48,7 +48,7 @@ def test_an_implementation_is_taken_by_name():
 
 def test_a_named_implementation_that_refuses_is_an_error_with_its_reason():
     with pytest.raises(InputError, match=r"'cpu'.*2048"):
-        choose(Request(torch.float32, 64, 2048), CPU, backend="cpu")
+        choose(Request(torch.float32, 64, 2048, dropout=0.1), CPU, backend="cpu")
     with pytest.raises(InputError, match=r"'cpu'.*cuda"):
         choose(SHORT, GPU, backend="cpu")
 
@@ -97,7 +97,6 @@ def test_attend_passes_the_name_on_and_refuses_likewise():
         attend(q, q, q, layout, layout, backend="cpu")
 
 
-def test_attend_over_more_than_1024_tokens_takes_the_path_without_stored_weights():
-    layout = Layout.of([1031])
-    q = torch.randn(1031, 1, 2)
-    torch.testing.assert_close(attend(q, q, q, layout), attend(q, q, q, layout, backend="reference"))
+def test_long_texts_without_dropout_stay_with_the_cpu_and_with_it_go_to_sdpa():
+    assert choose(Request(torch.float32, 64, 4099), CPU).name == "cpu"
+    assert choose(Request(torch.float32, 64, 4099, dropout=0.1), CPU).name == "sdpa"

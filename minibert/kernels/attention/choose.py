@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from minibert.errors import InputError
-from minibert.kernels.attention.cpu import cpu_attention, cpu_packed_attention
+from minibert.kernels.attention.cpu import WHOLE, cpu_attention, cpu_packed_attention
 from minibert.kernels.attention.reference import reference_attention
 from minibert.kernels.attention.sdpa import sdpa_attention
 from minibert.kernels.attention.triton import DTYPES, LARGEST_HEAD, triton_attention
@@ -110,8 +110,8 @@ def _cpu_refuses(request: Request, machine: Machine) -> str | None:
         return "queries and keys of different lengths are not supported"
     if request.dtype == torch.float16:
         return "float16 is slow on a CPU; use bfloat16 or float32"
-    if request.max_seqlen > 1024:
-        return f"it stores the weights, too many at {request.max_seqlen} tokens"
+    if request.max_seqlen > WHOLE and request.dropout:
+        return f"it stores the weights for the sake of dropout, too many at {request.max_seqlen} tokens"
     return None
 
 

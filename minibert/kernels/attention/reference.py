@@ -23,15 +23,19 @@ from torch import Tensor
 from minibert.packed import Layout
 
 
-def visible(queries: int, keys: int, *, window: int | None, causal: bool, device: torch.device) -> Tensor:
-    """(queries, keys) bool: may query i look at key j?"""
-    distance = torch.arange(keys, device=device) - torch.arange(queries, device=device)[:, None]
+def visible(queries: range, keys: range, *, window: int | None, causal: bool, device: torch.device) -> Tensor:
+    """(queries, keys) bool: may a query at this place look at a key at that place? Both are ranges."""
+    distance = _places(keys, device) - _places(queries, device)[:, None]
     seen = torch.ones_like(distance, dtype=torch.bool)
     if window is not None:
         seen &= distance.abs() <= window
     if causal:
         seen &= distance <= 0
     return seen
+
+
+def _places(places: range, device: torch.device) -> Tensor:
+    return torch.arange(places.start, places.stop, device=device)
 
 
 def attention_weights(
@@ -47,7 +51,7 @@ def attention_weights(
     weights = []
     for q, k in zip(layout.split(q_THK), (memory or layout).split(k_UHK), strict=True):
         scores = torch.einsum("qhk,shk->hqs", q, k) / math.sqrt(q.shape[-1])
-        hidden = ~visible(len(q), len(k), window=window, causal=causal, device=q.device)
+        hidden = ~visible(range(len(q)), range(len(k)), window=window, causal=causal, device=q.device)
         weights.append(scores.masked_fill(hidden, -math.inf).softmax(-1))
     return weights
 

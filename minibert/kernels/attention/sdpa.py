@@ -43,6 +43,7 @@ def _mask(layout: Layout, memory: Layout, window: int | None, causal: bool) -> T
     mask = inside_NS[:, None, None, :]
     if narrow or causal:
         # A padded query may see no true key at all; the first key keeps its softmax finite.
-        seen = visible(layout.max_seqlen, memory.max_seqlen, window=window, causal=causal, device=device)
+        places = range(layout.max_seqlen), range(memory.max_seqlen)
+        seen = visible(*places, window=window, causal=causal, device=device)
         mask = (mask & seen) | (~mask & ~(mask & seen).any(-1, keepdim=True))
     return mask
