@@ -25,7 +25,8 @@ import sentencepiece
 
 from minibert.errors import InputError
 from minibert.text.alignment import IDEOGRAPH, MARK, locate_pieces, without_surrogates
-from minibert.text.encoded import Encoded, concatenate
+from minibert.text.boundaries import cut_at
+from minibert.text.encoded import Encoded
 from minibert.text.sentencepiece_training import (
     learn_model,
     normalize_lines,
@@ -116,7 +117,7 @@ class SentencePieceTokenizer(Tokenizer):
         text = without_surrogates(text)
         encoded = self._align(text, self._processor)
         if len(boundaries):
-            encoded = self._cut(text, encoded, boundaries)
+            encoded = cut_at(text, encoded, boundaries, self._part)
         return encoded[self._idle_marks(encoded.ids[:2].tolist()) :]
 
     def encode_ids(self, texts: Sequence[str]) -> list[np.ndarray]:
@@ -156,38 +157,10 @@ class SentencePieceTokenizer(Tokenizer):
         )
         return Encoded(ids, offsets, words, np.zeros(len(ids), np.int8))
 
-    def _cut(self, text: str, whole: Encoded, boundaries: Sequence[int]) -> Encoded:
-        """Encode again, piece by piece, only what crosses a boundary."""
-        borders = np.unique(np.asarray(boundaries, np.int64))
-        if borders[0] < 0 or borders[-1] > len(text):
-            outside = borders[0] if borders[0] < 0 else borders[-1]
-            raise InputError(f"boundary {outside} lies outside the text, which has {len(text)} characters")
-        starts, ends = whole.offsets.T
-        crosses = np.searchsorted(borders, starts, "right") < np.searchsorted(borders, ends, "left")
-        parts, done = [], 0
-        for token in np.flatnonzero(crosses):
-            if token < done:
-                continue
-            first, stop = int(token), int(token) + 1
-            while first > done and ends[first - 1] > starts[first]:  # pieces of one character stay together
-                first -= 1
-            while stop < len(whole) and starts[stop] < ends[stop - 1]:
-                stop += 1
-            parts += [whole[done:first], self._encode_between(text, whole[first:stop], borders)]
-            done = stop
-        return concatenate([*parts, whole[done:]])
-
-    def _encode_between(self, text: str, run: Encoded, borders: np.ndarray) -> Encoded:
-        start, end = int(run.offsets[0, 0]), int(run.offsets[-1, 1])
-        cuts = [start, *borders[(borders > start) & (borders < end)].tolist(), end]
-        processor = self._processor if self._pieces[run.ids[0]].startswith(MARK) else self._inside
-        parts = []
-        for a, b in zip(cuts, cuts[1:], strict=False):
-            part = self._align(text[a:b], processor)
-            words = np.full(len(part), run.words[0], np.int32)
-            parts.append(Encoded(part.ids, part.offsets + np.int32(a), words, part.segments))
-            processor = self._inside
-        return concatenate(parts)
+    def _part(self, text: str, first: int | None) -> Encoded:
+        """Encode a part of a text, with the mark before it only where the token that it begins has one."""
+        begins_word = first is not None and self._pieces[first].startswith(MARK)
+        return self._align(text, self._processor if begins_word else self._inside)
 
 
 def train_sentencepiece(
