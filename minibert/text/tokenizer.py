@@ -69,6 +69,14 @@ class Tokenizer(ABC):
         """The ids of the control tokens, sorted."""
         return np.unique([self.pad_id, self.unknown_id, self.cls_id, self.sep_id, self.mask_id])
 
+    def special_count(self, *, pair: bool = False) -> int:
+        """Return how many control tokens `build` adds to one text, or to a pair."""
+        return 3 if pair else 2
+
+    def around(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ids that `build` puts before and after one text."""
+        return np.array([self.cls_id], np.int32), np.array([self.sep_id], np.int32)
+
     def encode_with_masks(self, text: str, boundaries: Sequence[int] = ()) -> Encoded:
         """Encode a text in which each "[MASK]" stands for the mask token.
 
@@ -100,10 +108,10 @@ class Tokenizer(ABC):
         >>> tokenizer.tokens(tokenizer.build(tokenizer.encode("A list."), tokenizer.encode("An object.")).ids)
         ['[CLS]', '▁A', '▁list', '.', '[SEP]', '▁An', '▁object', '.', '[SEP]']
         """
-        parts = [_control(self.cls_id, 0), _in_segment(first, 0, 0), _control(self.sep_id, 0)]
+        parts = [_control(self.cls_id, 0), first.moved(0, 0), _control(self.sep_id, 0)]
         if second is not None:
             words_before = int(first.words.max(initial=-1)) + 1
-            parts += [_in_segment(second, 1, words_before), _control(self.sep_id, 1)]
+            parts += [second.moved(words_before, 1), _control(self.sep_id, 1)]
         return concatenate(parts)
 
 
@@ -114,8 +122,3 @@ def _control(token: int, segment: int) -> Encoded:
         np.full(1, -1, np.int32),
         np.full(1, segment, np.int8),
     )
-
-
-def _in_segment(text: Encoded, segment: int, words_before: int) -> Encoded:
-    words = np.where(text.words < 0, text.words, text.words + words_before).astype(np.int32)
-    return Encoded(text.ids, text.offsets, words, np.full(len(text), segment, np.int8))
