@@ -72,7 +72,7 @@ class Classification(Task):
         *,
         weights: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(tokenizer, options.max_length or config.max_position_embeddings)
+        super().__init__(tokenizer, options.max_length or config.longest_text)
         self.labels = tuple(labels)
         self.options = options
         self.numbers = {label: number for number, label in enumerate(self.labels)}

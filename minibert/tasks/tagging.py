@@ -83,7 +83,7 @@ class Tagging(Task):
         *,
         scheme: str | None,
     ) -> None:
-        super().__init__(tokenizer, options.max_length or config.max_position_embeddings)
+        super().__init__(tokenizer, options.max_length or config.longest_text)
         self.labels, self.options, self.scheme = tuple(labels), options, scheme
         self.numbers = {label: number for number, label in enumerate(self.labels)}
         self.dropout = Dropout(options.classifier_dropout)
@@ -140,7 +140,7 @@ class Tagging(Task):
         first_M = np.searchsorted(tokens.offsets[:, 1], starts_M, side="right").clip(
             max=max(0, len(tokens) - 1)
         )
-        room = self.max_length - 2
+        room = self.max_length - self.tokenizer.special_count()
         if len(tokens) > room and self.options.on_long == "error":
             raise InputError(
                 f"a text has {len(tokens)} tokens and the model takes {room}: {example.text[:60]!r}...; "
@@ -150,11 +150,12 @@ class Tagging(Task):
         if self.options.on_long == "truncate":
             runs = runs[:1]
         owner_M = _owners(first_M, runs)
+        before = len(self.tokenizer.around()[0])
         windows = []
         for number, (start, end) in enumerate(runs):
             mine = np.flatnonzero(owner_M == number)
             window = self.tokenizer.build(tokens[start:end])
-            rows = (first_M[mine] - start + 1).clip(max=len(window) - 1)
+            rows = (first_M[mine] - start + before).clip(max=len(window) - 1)
             windows.append(Window(window, rows=rows, labels=labels_M[mine].astype(np.int64), units=mine))
         return windows
 

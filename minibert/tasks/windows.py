@@ -27,7 +27,7 @@ def fit_text(
     """
     first = tokenizer.encode(text)
     second = None if pair is None else tokenizer.encode(pair)
-    room = max_length - (2 if second is None else 3)
+    room = max_length - tokenizer.special_count(pair=second is not None)
     length = len(first) + (0 if second is None else len(second))
     if length <= room:
         return [tokenizer.build(first, second)]

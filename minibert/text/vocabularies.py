@@ -44,7 +44,11 @@ def open_engine(folder: Path, settings: dict[str, Any]) -> tuple[Any, dict[str, 
     named = {key: _text(value) for key, value in {**names, **settings}.items() if key.endswith("_token")}
     found = {**settings, **{key: value for key, value in named.items() if value is not None}}
     path = next(
-        (folder / name for name in ("tokenizer.json", "vocab.txt", "vocab.json") if (folder / name).is_file()),
+        (
+            folder / name
+            for name in ("tokenizer.json", "vocab.txt", "vocab.json")
+            if (folder / name).is_file()
+        ),
         None,
     )
     if path is None:
