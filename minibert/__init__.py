@@ -8,6 +8,7 @@ torch.Size([6, 128])
 
 from minibert.data.corpus import Corpus
 from minibert.data.examples import TaggedExample, TextExample
+from minibert.embedding.loading import load_encoder
 from minibert.errors import InputError
 from minibert.finetune import finetune
 from minibert.kernels.attention import attend
@@ -36,6 +37,7 @@ __all__ = [
     "attend",
     "finetune",
     "load",
+    "load_encoder",
     "load_tokenizer",
     "pretrain",
     "train",

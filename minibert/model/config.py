@@ -38,10 +38,13 @@ class EncoderConfig:
     """The shape of an encoder.
 
     local_attention is the whole width of a local layer's window, half of it on each side; every layer whose
-    number is a multiple of global_attn_every_n_layers sees the whole text. Three fields are for other people's
-    checkpoints: embedding_size is the width of the tables where a projection follows them (ELECTRA; 0 is
-    hidden_size), position_offset the row of a text's first place (RoBERTa), and tie_word_embeddings False gives
-    the language-model head a table of its own. Raises InputError where two values do not go together.
+    number is a multiple of global_attn_every_n_layers sees the whole text.
+
+    Three fields are for other people's checkpoints: embedding_size is the width of the tables where a
+    projection follows them (ELECTRA; 0 is hidden_size), position_offset the row of a text's first place
+    (RoBERTa), and tie_word_embeddings False gives the language-model head a table of its own.
+
+    Raises InputError where two values do not go together.
 
     >>> EncoderConfig.preset("mini", vocab_size=8192).hidden_size
     256

@@ -4,8 +4,9 @@ SentencePiece normalises before it cuts ("ﬁ" becomes "fi", "㍿" four ideograp
 one "é") and shows each space as the mark U+2581. Three scales meet here: the bytes of the normalised text,
 which pieces and byte pieces share out; its characters; and the characters of the original text.
 
-Ideographs are Han: unified and compatibility ideographs with their extensions, the iteration mark and zero.
-Kana and hangul are not: they are spelt, and pieces of several syllables are as sensible as in any alphabet.
+Ideographs are Han: unified and compatibility ideographs with their extensions, the iteration mark and
+zero. Kana and hangul are not: they are spelt, and pieces of several syllables are as sensible as in any
+alphabet.
 """
 
 import re

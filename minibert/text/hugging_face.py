@@ -1,11 +1,14 @@
-"""The tokenizers of other people's checkpoints: WordPiece, byte-level BPE and Unigram, by the `tokenizers` library.
+"""The tokenizers of other people's checkpoints: WordPiece, byte-level BPE and Unigram, by the `tokenizers`
+library.
 
-WordPiece: Schuster and Nakajima, 2012 (BERT). BPE: Sennrich, Haddow and Birch, 2016 (RoBERTa, ModernBERT). Unigram: Kudo,
-2018 (XLM-RoBERTa). A folder's `tokenizer.json` says all of it; `vocab.txt`, or `vocab.json` with `merges.txt`, is enough.
+WordPiece: Schuster and Nakajima, 2012 (BERT). BPE: Sennrich, Haddow and Birch, 2016 (RoBERTa,
+ModernBERT). Unigram: Kudo, 2018 (XLM-RoBERTa). A folder's `tokenizer.json` says all of it; `vocab.txt`,
+or `vocab.json` with `merges.txt`, is enough.
 
-The control tokens around a text, and the segments of a pair, are whatever the file's template puts there, found by trying
-it once. A text that spells a control token, "[SEP]" or "</s>", is ordinary characters here. Spans point into the original
-text and leave white space out; words are those of the tokenizer's own first cut, so punctuation stands alone.
+The control tokens around a text, and the segments of a pair, are whatever the file's template puts there,
+found by trying it once. A text that spells a control token, "[SEP]" or "</s>", is ordinary characters
+here. Spans point into the original text and leave white space out; words are those of the tokenizer's own
+first cut, so punctuation stands alone.
 
 Left out: the truncation and padding that a file may ask for. Texts are cut where they are packed.
 """
@@ -106,7 +109,7 @@ class HuggingFaceTokenizer(Tokenizer):
 
     @classmethod
     def open(cls, folder: Path, settings: dict[str, Any]) -> "HuggingFaceTokenizer":
-        """Open the files of a folder; settings are those of its tokenizer_config.json, {} where it has none."""
+        """Open the files of a folder; settings are its tokenizer_config.json, {} where it has none."""
         engine, found = open_engine(folder, settings)
         try:
             return cls(engine, found)

@@ -4,9 +4,10 @@ Kudo and Richardson, 2018: SentencePiece, a simple and language independent subw
 model is Kudo, 2018: Subword Regularization; byte-pair encoding is Sennrich, Haddow and Birch, 2016.
 
 SentencePiece normalises a text (NFKC, white space collapsed), puts the mark U+2581 for each space and one
-before the text, and cuts the result into pieces; what no piece covers is spelt in UTF-8 bytes. Offsets point
-into the original text. All bytes, or pieces, that one character became share the span of that character. The
-mark is not part of a span: a piece that is only the mark has the empty span at its word's start.
+before the text, and cuts the result into pieces; what no piece covers is spelt in UTF-8 bytes. Offsets
+point into the original text. All bytes, or pieces, that one character became share the span of that
+character. The mark is not part of a span: a piece that is only the mark has the empty span at its word's
+start.
 
 With `cjk_characters` every ideograph (Han; not kana, not hangul) is a token and a word by itself, as in
 BERT's Chinese models, so that tags on characters line up; the mark before a text that begins with one is

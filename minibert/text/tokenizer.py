@@ -1,11 +1,11 @@
 """What every tokenizer is: text in; ids, and where each of them came from, out.
 
-A tokenizer owns five control tokens: padding, unknown, [CLS], [SEP] and [MASK]. The text that a person gives
-never turns into one of them by accident: the nine letters and brackets of "[MASK]" are ordinary characters to
-`encode`, and the mask token only to `encode_with_masks`.
+A tokenizer owns five control tokens: padding, unknown, [CLS], [SEP] and [MASK]. The text that a person
+gives never turns into one of them by accident: the nine letters and brackets of "[MASK]" are ordinary
+characters to `encode`, and the mask token only to `encode_with_masks`.
 
-Words are numbered, so that tags and whole-word masking know which pieces belong together: a word begins after
-white space and, where the tokenizer keeps ideographs apart, at each ideograph and right after it.
+Words are numbered, so that tags and whole-word masking know which pieces belong together: a word begins
+after white space and, where the tokenizer keeps ideographs apart, at each ideograph and right after it.
 """
 
 import re

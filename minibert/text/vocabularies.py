@@ -1,8 +1,9 @@
 """The files of other people's tokenizers: which of them a folder has, and what its control tokens are called.
 
 A `tokenizer.json` is complete. Older folders have only a vocabulary, and what happens before it is BERT's
-(`vocab.txt`: clean, split at white space, punctuation and ideographs, WordPiece) or RoBERTa's (`vocab.json` and
-`merges.txt`: BPE over bytes). A SentencePiece model alone is refused with the line that converts it.
+(`vocab.txt`: clean, split at white space, punctuation and ideographs, WordPiece) or RoBERTa's
+(`vocab.json` and `merges.txt`: BPE over bytes). A SentencePiece model alone is refused with the line that
+converts it.
 """
 
 import json
@@ -53,7 +54,7 @@ def open_engine(folder: Path, settings: dict[str, Any]) -> tuple[Any, dict[str, 
     )
     if path is None:
         raise InputError(
-            f"{folder} has a SentencePiece model and no tokenizer.json; make one where transformers is installed: "
+            f"{folder} has a SentencePiece model and no tokenizer.json; make one with transformers: "
             f"AutoTokenizer.from_pretrained({str(folder)!r}).save_pretrained({str(folder)!r})"
         )
     try:
@@ -62,7 +63,7 @@ def open_engine(folder: Path, settings: dict[str, Any]) -> tuple[Any, dict[str, 
         if path.name == "vocab.txt":
             return _wordpiece(library, path, found), found
         return _byte_bpe(library, folder, found), found
-    except Exception as error:  # noqa: BLE001 - the library raises bare Exceptions for damaged files
+    except Exception as error:
         raise InputError(f"{path}: damaged or not a tokenizer: {error}") from error
 
 
