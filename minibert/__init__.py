@@ -11,12 +11,13 @@ from minibert.data.examples import TaggedExample, TextExample
 from minibert.embedding.loading import load_encoder
 from minibert.errors import InputError
 from minibert.finetune import finetune
+from minibert.interop.heads import load
 from minibert.kernels.attention import attend
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.packed import Layout, Packed
 from minibert.pretrain import pretrain
-from minibert.tasks.model import Model, load
+from minibert.tasks.model import Model
 from minibert.text.loading import load_tokenizer
 from minibert.text.sentencepiece import train_sentencepiece
 from minibert.training.config import TrainingConfig

@@ -24,12 +24,13 @@ from minibert.text.tokenizer import Tokenizer
 LISTED = 8  # names in one error
 
 
-def read_encoder(folder: Path) -> Encoder:
+def read_encoder(folder: Path, config: EncoderConfig | None = None) -> Encoder:
     """Open the encoder of a folder, ours or Hugging Face's, in float32 on the CPU.
 
+    config  that of the folder, or a changed one (other dropout, say) that its weights still fit
     Raises InputError for a folder that is not one, and for weights that do not fit its config.
     """
-    config = read_config(folder)
+    config = config or read_config(folder)
     if (folder / "task.json").is_file():
         encoder = Encoder(config)
         load_weights(encoder, folder, prefix="encoder.")
@@ -104,16 +105,20 @@ def refuse_extra(
     folder: Path,
     prefix: str,
 ) -> None:
-    """Raise InputError for weights that belong to the encoder and that its config does not ask for."""
+    """Raise InputError for weights that neither the encoder nor a head or buffer of its family has."""
     used = {name for names in wanted for name in names}
-    extra = [name for name in stored if name not in used and dictionary.owns(name.removeprefix(prefix))]
+    extra = [
+        name
+        for name in stored
+        if name not in used and not name.removeprefix(prefix).startswith(dictionary.others)
+    ]
     if extra:
         raise InputError(f"{folder}: {_listed(extra)} in the weights, and config.json does not ask for them")
 
 
 def fill(module: nn.Module, wanted: Mapping[str, Names], stored: Mapping[str, Stored]) -> None:
-    """Give a module its weights; those on the meta device are replaced."""
-    state: dict[str, Any] = {}
+    """Give a module its weights; what is not wanted stays as it is."""
+    state: dict[str, Any] = module.state_dict()
     for ours, names in wanted.items():
         parts = read_tensors(stored[name] for name in names)
         state[ours] = parts[0] if len(parts) == 1 else torch.cat(parts)

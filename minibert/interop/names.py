@@ -17,10 +17,12 @@ class Dictionary:
 
     prefix   what stands before the encoder's names in a checkpoint that has a head as well
     modules  our module -> their modules; # stands for the number of a layer
+    others   how the names of what an encoder does without begin: heads, a pooler, buffers
     """
 
     prefix: str
     modules: Mapping[str, Names]
+    others: Names
 
     def theirs(self, ours: Iterable[str]) -> dict[str, Names]:
         """Return their names for each of our weights, without the prefix."""
@@ -33,13 +35,8 @@ class Dictionary:
             found[name] = tuple(f"{theirs.replace('#', layer)}.{kind}" for theirs in names)
         return found
 
-    def owns(self, theirs: str) -> bool:
-        """Tell whether a weight of theirs, without the prefix, is one that an encoder may have."""
-        module, _, kind = re.sub(r"\d+", "#", theirs).rpartition(".")
-        return kind in ("weight", "bias") and any(module in names for names in self.modules.values())
 
-
-def _bert(prefix: str) -> Dictionary:
+def _bert(prefix: str, *heads: str) -> Dictionary:
     layer = "encoder.layer.#."
     return Dictionary(
         prefix,
@@ -58,9 +55,47 @@ def _bert(prefix: str) -> Dictionary:
             "blocks.#.feed_forward.output": (f"{layer}output.dense",),
             "blocks.#.feed_forward_norm": (f"{layer}output.LayerNorm",),
         },
+        (*heads, *BUFFERS, "pooler.", "classifier.", "qa_outputs."),
     )
 
 
+BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
+_DISTILBERT = Dictionary(
+    "distilbert.",
+    {
+        "embeddings.token": ("embeddings.word_embeddings",),
+        "embeddings.position": ("embeddings.position_embeddings",),
+        "embeddings.norm": ("embeddings.LayerNorm",),
+        "blocks.#.attention.qkv": tuple(f"transformer.layer.#.attention.{part}_lin" for part in "qkv"),
+        "blocks.#.attention.output": ("transformer.layer.#.attention.out_lin",),
+        "blocks.#.attention_norm": ("transformer.layer.#.sa_layer_norm",),
+        "blocks.#.feed_forward.input": ("transformer.layer.#.ffn.lin1",),
+        "blocks.#.feed_forward.output": ("transformer.layer.#.ffn.lin2",),
+        "blocks.#.feed_forward_norm": ("transformer.layer.#.output_layer_norm",),
+    },
+    ("vocab_", "pre_classifier.", "classifier.", "qa_outputs.", *BUFFERS),
+)
+_MODERNBERT = Dictionary(
+    "model.",
+    {
+        "embeddings.token": ("embeddings.tok_embeddings",),
+        "embeddings.norm": ("embeddings.norm",),
+        "blocks.#.attention.qkv": ("layers.#.attn.Wqkv",),
+        "blocks.#.attention.output": ("layers.#.attn.Wo",),
+        "blocks.#.attention_norm": ("layers.#.attn_norm",),
+        "blocks.#.feed_forward.input": ("layers.#.mlp.Wi",),
+        "blocks.#.feed_forward.output": ("layers.#.mlp.Wo",),
+        "blocks.#.feed_forward_norm": ("layers.#.mlp_norm",),
+        "norm": ("final_norm",),
+    },
+    ("head.", "decoder.", "classifier."),
+)
 DICTIONARIES = {
-    "bert": _bert("bert."),
+    "bert": _bert("bert.", "cls."),
+    "roberta": _bert("roberta.", "lm_head."),
+    "xlm-roberta": _bert("roberta.", "lm_head."),
+    "camembert": _bert("roberta.", "lm_head."),
+    "distilbert": _DISTILBERT,
+    "electra": _bert("electra.", "generator_", "discriminator_"),
+    "modernbert": _MODERNBERT,
 }

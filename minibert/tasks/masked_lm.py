@@ -121,7 +121,7 @@ class MaskedLM(Task):
         """Return, for each mask, the five likeliest pieces and their probabilities."""
         answers = []
         for row in predictions[0]:
-            row = np.where(self.masker.special_V, 0.0, row)
+            row = np.where(self.masker.special_V, 0.0, row[: len(self.masker.special_V)])
             best = np.argsort(-row)[:5]
             answers.append(
                 [(piece, float(row[i])) for piece, i in zip(self.tokenizer.tokens(best), best, strict=True)]

@@ -31,6 +31,7 @@ from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Packed
 from minibert.tasks.crf import LinearChainCRF
 from minibert.tasks.metrics import classification_report, confusion_matrix
+from minibert.tasks.pooling import Activation, project, projection_of
 from minibert.tasks.spans import detect_scheme, span_scores, spans_of, to_bio
 from minibert.tasks.task import Loss, Targets, Task, Window, rows_of
 from minibert.tasks.windows import spread
@@ -48,6 +49,8 @@ class TaggingOptions:
     classifier_dropout: float = 0.1
     label_smoothing: float = 0.0
     crf: bool = False
+    projection: Activation = "auto"
+    projection_norm: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,8 @@ class Tagging(Task):
         super().__init__(tokenizer, options.max_length or config.longest_text)
         self.labels, self.options, self.scheme = tuple(labels), options, scheme
         self.numbers = {label: number for number, label in enumerate(self.labels)}
+        self.act = options.projection.replace("auto", "none")
+        self.dense, self.norm = projection_of(config, self.act, options.projection_norm)
         self.dropout = Dropout(options.classifier_dropout)
         self.classifier = Linear(config.hidden_size, len(self.labels))
         initialize(self, config.initializer_range)
@@ -166,7 +171,8 @@ class Tagging(Task):
 
     def emissions(self, encoder: Encoder, batch: Packed, positions_M: Tensor) -> Tensor:
         """Return the scores (M, C) of the words whose first tokens are at `positions`, in float32."""
-        emissions_MC: Tensor = self.classifier(self.dropout(encoder(batch)[positions_M])).float()
+        hidden_MD = project(self.act, self.dense, encoder(batch)[positions_M])
+        emissions_MC: Tensor = self.classifier(self.dropout(self.norm(hidden_MD))).float()
         return emissions_MC
 
     def loss(self, encoder: Encoder, batch: Packed, targets: Targets) -> Loss:
