@@ -22,7 +22,7 @@ from typing import Any, final
 import numpy as np
 
 from minibert.errors import InputError
-from minibert.text.alignment import MARK, without_surrogates
+from minibert.text.alignment import MARK, with_marks, without_surrogates
 from minibert.text.boundaries import cut_at
 from minibert.text.encoded import Encoded, concatenate
 from minibert.text.tokenizer import SETTINGS_FILE, Tokenizer
@@ -92,6 +92,9 @@ class HuggingFaceTokenizer(Tokenizer):
         self.pad_id, self.unknown_id, self.cls_id, self.sep_id, self.mask_id = (
             vocabulary[names[kind]] for kind in ("pad", "unk", "cls", "sep", "mask")
         )
+        # The pieces of a Unigram model are matched in the text whatever they stand for.
+        self._spellable = self.special_ids[self.special_ids != self.unknown_id]
+        self._spellable = self._spellable if type(engine.model).__name__ == "Unigram" else self._spellable[:0]
         self.single, self.pair = Template.of(engine, 1), Template.of(engine, 2)
         self._space = next((space for space in (BYTE_SPACE, MARK) if self._shows(space)), None)
         continues = getattr(engine.model, "continuing_subword_prefix", None) or "##"
@@ -125,15 +128,19 @@ class HuggingFaceTokenizer(Tokenizer):
 
     def encode(self, text: str, boundaries: Sequence[int] = ()) -> Encoded:
         text = without_surrogates(text)
-        encoded = self._align(text)
+        encoded = self._whole(text)
         return cut_at(text, encoded, boundaries, self._part) if len(boundaries) else encoded
 
     def encode_ids(self, texts: Sequence[str]) -> list[np.ndarray]:
         clean = [without_surrogates(text) for text in texts]
-        return [
-            np.array(encoding.ids, np.int32)
-            for encoding in self._engine.encode_batch_fast(clean, add_special_tokens=False)
-        ]
+        encodings = self._engine.encode_batch_fast(clean, add_special_tokens=False)
+        rows = [np.array(encoding.ids, np.int32) for encoding in encodings]
+        if len(self._spellable):
+            return [
+                self.encode(text).ids if np.isin(row, self._spellable).any() else row
+                for text, row in zip(clean, rows, strict=True)
+            ]
+        return rows
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         self.tokens(ids)
@@ -165,9 +172,18 @@ class HuggingFaceTokenizer(Tokenizer):
     def around(self) -> tuple[np.ndarray, np.ndarray]:
         return self.single.runs[0][0], self.single.runs[1][0]
 
+    def _whole(self, text: str) -> Encoded:
+        """Encode a text; where it spells a control token, cut the spelling after its first letter."""
+        encoded = self._align(text)
+        spelt = np.isin(encoded.ids, self._spellable)
+        if not spelt.any():
+            return encoded
+        return cut_at(text, encoded, encoded.offsets[spelt, 0] + 1, self._part)
+
     def _align(self, text: str) -> Encoded:
         encoding = self._engine.encode(text, add_special_tokens=False)
         spans = [_without_space(text, start, end) for start, end in encoding.offsets]
+        spans = spans if text.isascii() else with_marks(text, spans)
         return Encoded(
             np.array(encoding.ids, np.int32),
             np.array(spans, np.int32).reshape(-1, 2),

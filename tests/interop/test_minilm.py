@@ -1,11 +1,14 @@
 """Real weights: all-MiniLM-L6-v2, which a package ships, gives the numbers of sentence-transformers."""
 
+import json
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import minibert as mb
+from minibert.text.loading import load_tokenizer
 
 ODD = [
     "",
@@ -46,3 +49,26 @@ def test_hidden_states_are_those_of_transformers(folder):
         with torch.no_grad():
             wanted = model(**batch).last_hidden_state[0].numpy()
         np.testing.assert_allclose(found.hidden_nD, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name", ["sst2/test.jsonl", "tatoeba_en_zh/test.jsonl", "thucnews_titles/test.jsonl"]
+)
+def test_ids_of_real_lines_are_those_of_transformers(folder, shared_data, name):
+    library = pytest.importorskip("transformers", reason="transformers is not installed")
+    auto = library.AutoTokenizer.from_pretrained(folder)
+    tokenizer = load_tokenizer(folder)
+    rows = [json.loads(line) for line in (shared_data / name).read_text("utf-8").splitlines()]
+    lines = [value for row in rows for value in row.values() if isinstance(value, str)]
+    wanted = auto(lines, add_special_tokens=False)["input_ids"]
+    assert len(lines) > 1000
+    assert [ids.tolist() for ids in tokenizer.encode_ids(lines)] == wanted
+    for line in lines[::50]:
+        encoded = tokenizer.encode(line)
+        for piece, (start, end) in zip(tokenizer.tokens(encoded.ids), encoded.offsets, strict=True):
+            assert piece == "[UNK]" or piece.removeprefix("##") in plain(line[start:end])
+
+
+def plain(text: str) -> str:
+    """Fold case and drop accents."""
+    return "".join(c for c in unicodedata.normalize("NFD", text.lower()) if not unicodedata.combining(c))
