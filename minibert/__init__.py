@@ -11,6 +11,7 @@ from minibert.data.examples import TaggedExample, TextExample
 from minibert.embedding.loading import load_encoder
 from minibert.errors import InputError
 from minibert.finetune import finetune
+from minibert.interop.export import save_pretrained
 from minibert.interop.heads import load
 from minibert.kernels.attention import attend
 from minibert.model.config import EncoderConfig
@@ -41,6 +42,7 @@ __all__ = [
     "load_encoder",
     "load_tokenizer",
     "pretrain",
+    "save_pretrained",
     "train",
     "train_sentencepiece",
 ]

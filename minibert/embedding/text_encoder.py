@@ -13,6 +13,7 @@ import copy
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, final
 
 import numpy as np
@@ -20,8 +21,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from minibert.checkpoint import published
 from minibert.embedding.chunks import Chunk, chunks
 from minibert.errors import InputError
+from minibert.interop.export import write_pretrained
+from minibert.interop.sentence_transformers import write_habits
 from minibert.model.encoder import Encoder
 from minibert.packed import Layout, Packed
 from minibert.tasks.pooling import pool
@@ -73,6 +77,16 @@ class TextEncoder:
         """Move the encoder to a device."""
         self.encoder.to(device)
         return self
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write a folder that `transformers` and `sentence_transformers` open, and `load_encoder` too.
+
+        The folder is whole or absent; an older one there is replaced. Raises InputError where no family of
+        theirs has the encoder's parts.
+        """
+        with published(folder) as beside:
+            write_pretrained(self.encoder, self.tokenizer, beside, max_length=self.max_length)
+            write_habits(beside, self.pooling, self.max_length, self.encoder.config.hidden_size)
 
     def embed(
         self,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minibert.checkpoint import read_json
+from minibert.checkpoint import read_json, write_json
 from minibert.errors import InputError
 
 POOLINGS = {"cls": "first", "mean": "mean"}
@@ -71,3 +71,23 @@ def _pooling(path: Path) -> str:
 def _read(path: Path) -> dict[str, Any]:
     values = read_json(path) if path.is_file() else {}
     return values if isinstance(values, dict) else {}
+
+
+def write_habits(folder: Path, pooling: str, max_length: int, size: int) -> None:
+    """Write the files that make a folder with an encoder one of sentence-transformers."""
+    kinds = ("Transformer", "Pooling", "Normalize")
+    steps = [
+        {
+            "idx": number,
+            "name": str(number),
+            "path": f"{number}_{kind}" if number else "",
+            "type": f"sentence_transformers.models.{kind}",
+        }
+        for number, kind in enumerate(kinds)
+    ]
+    write_json(folder / "modules.json", steps)
+    (folder / "1_Pooling").mkdir()
+    first = pooling == "first"
+    told = {"pooling_mode_cls_token": first, "pooling_mode_mean_tokens": not first}
+    write_json(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": size, **told})
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": max_length, "do_lower_case": False})

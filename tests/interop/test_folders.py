@@ -18,6 +18,7 @@ from foreign_models import make_model, odd_config, save_model, write_vocabulary
 import minibert as mb
 from minibert.errors import InputError, MissingExtra
 from minibert.interop import checkpoints
+from minibert.interop.sentence_transformers import Habits, read_habits
 from minibert.text import vocabularies
 
 TEXTS = ["w7 w9 w8", "", "w11"]
