@@ -5,6 +5,7 @@ parts. Weights keep their bits; queries, keys and values part again. What no fam
 the mean of a text without a projection) is refused with what would fit.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model
 from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Task
+from minibert.text.fast_sentencepiece import tokenizer_json
 from minibert.text.hugging_face import HuggingFaceTokenizer
+from minibert.text.sentencepiece import SentencePieceTokenizer
 from minibert.text.tokenizer import SETTINGS_FILE, Tokenizer
 
 CLASSES = {
@@ -58,18 +61,28 @@ def write_pretrained(
 
     Raises InputError where no family of Hugging Face's has these parts; nothing is written then.
     """
-    if not isinstance(tokenizer, HuggingFaceTokenizer):
-        raise InputError(
-            f"a tokenizer of kind {type(tokenizer).__name__} cannot be written for Hugging Face; "
-            "one of the tokenizers library can"
-        )
     family = fitting_family(encoder.config, task)
     write_json(folder / "config.json", settings_of(encoder.config, tokenizer, task, family))
-    tokenizer.save(folder)
-    told = {key: value for key, value in read_json(folder / SETTINGS_FILE).items() if key != "kind"}
-    usual = {"tokenizer_class": "PreTrainedTokenizerFast", **told, "model_max_length": max_length}
-    write_json(folder / SETTINGS_FILE, usual)
+    write_tokenizer(tokenizer, folder, max_length)
     save_tensors(folder / WEIGHTS, tensors_of(encoder, task, family))
+
+
+def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None:
+    """Write a tokenizer with a tokenizer.json; one of SentencePiece keeps its own files beside it."""
+    if not isinstance(tokenizer, HuggingFaceTokenizer | SentencePieceTokenizer):
+        raise InputError(f"a {type(tokenizer).__name__} cannot be written for Hugging Face")
+    tokenizer.save(folder)
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", **read_json(folder / SETTINGS_FILE)}
+    if isinstance(tokenizer, SentencePieceTokenizer):
+        text = json.dumps(tokenizer_json(tokenizer), ensure_ascii=False)
+        (folder / "tokenizer.json").write_text(text + "\n", encoding="utf-8")
+        kinds = ("pad", "unk", "cls", "sep", "mask")
+        ids = (tokenizer.pad_id, tokenizer.unknown_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id)
+        names = tokenizer.tokens(ids)
+        settings |= {f"{kind}_token": name for kind, name in zip(kinds, names, strict=True)}
+    else:
+        del settings["kind"]  # the files alone say all
+    write_json(folder / SETTINGS_FILE, {**settings, "model_max_length": max_length})
 
 
 def fitting_family(config: EncoderConfig, task: Task | None) -> str:

@@ -59,7 +59,7 @@ class SentencePieceTokenizer(Tokenizer):
             self._inside = sentencepiece.SentencePieceProcessor(model_proto=model + _NO_MARK_BEFORE_THE_TEXT)
         except (RuntimeError, TypeError, ValueError) as error:
             raise InputError(f"these {len(model)} bytes are not a SentencePiece model: {error}") from error
-        self._model = model
+        self.model = model
         self.cjk_characters = cjk_characters
         self.vocab_size = self._processor.get_piece_size()
         self._pieces = [self._processor.id_to_piece(i) for i in range(self.vocab_size)]
@@ -110,7 +110,7 @@ class SentencePieceTokenizer(Tokenizer):
     def save(self, folder: Path) -> None:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / _MODEL_FILE).write_bytes(self._model)
+        (folder / _MODEL_FILE).write_bytes(self.model)
         settings = {"kind": "sentencepiece", "cjk_characters": self.cjk_characters}
         (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
@@ -124,6 +124,21 @@ class SentencePieceTokenizer(Tokenizer):
     def encode_ids(self, texts: Sequence[str]) -> list[np.ndarray]:
         rows = self._processor.encode([without_surrogates(text) for text in texts], num_threads=-1)
         return [np.array(row[self._idle_marks(row) :], np.int32) for row in rows]
+
+    @property
+    def ideographs(self) -> list[str]:
+        """The ideographs that are pieces by themselves; none without `cjk_characters`."""
+        return [self._pieces[number] for number in self._ideograph_ids]
+
+    def is_ordinary(self, token: int) -> bool:
+        """Tell whether a piece stands for letters: no control token, not unknown, no single byte."""
+        processor = self._processor
+        return not (processor.is_control(token) or processor.is_unknown(token) or processor.is_byte(token))
+
+    def score(self, token: int) -> float:
+        """Return a piece's logarithm of its probability (Unigram), or minus its rank (BPE)."""
+        score: float = self._processor.get_score(token)
+        return score
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         return self._processor.decode(self._checked(ids))

@@ -81,8 +81,11 @@ def modern(tokenizer: Any) -> EncoderConfig:
     return replace(shape, **sizes, local_attention=6, max_position_embeddings=61)
 
 
-@pytest.fixture(scope="module", params=["wordpiece", "byte_bpe", "unigram"])
+@pytest.fixture(scope="module", params=["wordpiece", "byte_bpe", "unigram", "ours", "ours, bpe"])
 def tokenizer(request, tmp_path_factory):
+    if "ours" in request.param:
+        kind = "bpe" if "bpe" in request.param else "unigram"
+        return mb.train_sentencepiece(foreign_tokenizers.texts(), 1200, model_type=kind)
     return load_tokenizer(foreign_tokenizers.KINDS[request.param](tmp_path_factory.mktemp("kind") / "t"))
 
 
@@ -109,9 +112,9 @@ def test_our_own_text_encoder_opens_there(tokenizer, shape, tmp_path):
             np.testing.assert_allclose(hidden.hidden_nD, wanted_nD, atol=1e-5)
 
 
-@pytest.fixture
-def wordpiece(tmp_path):
-    return load_tokenizer(foreign_tokenizers.wordpiece(tmp_path / "wordpiece"))
+@pytest.fixture(scope="module")
+def wordpiece(tmp_path_factory):
+    return load_tokenizer(foreign_tokenizers.wordpiece(tmp_path_factory.mktemp("kind") / "wordpiece"))
 
 
 @pytest.mark.parametrize("shape", [small, modern])
