@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import numpy as np
 import torch
@@ -28,7 +28,6 @@ from minibert.interop.export import write_pretrained
 from minibert.interop.sentence_transformers import write_habits
 from minibert.model.encoder import Encoder
 from minibert.packed import Layout, Packed
-from minibert.tasks.pooling import pool
 from minibert.text.tokenizer import Tokenizer
 from minibert.training.precision import choose_dtype
 
@@ -72,6 +71,7 @@ class TextEncoder:
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.pooling = _checked(pooling)
+        self._narrow: tuple[Any, Encoder] | None = None
 
     def to(self, device: torch.device | str) -> "TextEncoder":
         """Move the encoder to a device."""
@@ -181,17 +181,24 @@ class TextEncoder:
         ]
 
     def _in(self, precision: str) -> Encoder:
-        """Return the encoder in a precision: itself in fp32, else a copy whose blocks are cast once."""
+        """Return the encoder in a precision: itself in fp32, else a copy whose blocks are cast.
+
+        The copy shares the tables, and is kept until the weights change.
+        """
         if precision not in ("fp32", "bf16", "auto"):
             raise InputError(f"dtype {precision!r} is unknown; use fp32, bf16 or auto")
         self.encoder.eval()
         dtype = choose_dtype(precision, next(self.encoder.parameters()).device)
         if dtype == torch.float32:
             return self.encoder
-        narrow = copy.deepcopy(self.encoder)
-        narrow.blocks.to(dtype)
-        narrow.dtype = dtype
-        return narrow
+        weights = [(id(weight), weight._version, weight.device) for weight in self.encoder.parameters()]
+        if self._narrow is None or self._narrow[0] != (dtype, weights):
+            shared = {id(self.encoder.embeddings): self.encoder.embeddings}
+            narrow = copy.deepcopy(self.encoder, shared)
+            narrow.blocks.to(dtype)
+            narrow.dtype = dtype
+            self._narrow = (dtype, weights), narrow
+        return self._narrow[1]
 
 
 @torch.inference_mode()
@@ -200,13 +207,18 @@ def _embed_chunk(encoder: Encoder, chunk: Chunk, how: str, *, normalize: bool, b
     device = next(encoder.parameters()).device
     whole = Layout.of(chunk.lengths_N.tolist()).to(device)
     ids_T = torch.from_numpy(chunk.ids_T).to(device)
-    rows_ND = torch.empty(len(chunk.order_N), encoder.config.hidden_size, device=device)
+    rows_ND = torch.zeros(len(chunk.order_N), encoder.config.hidden_size, device=device)
     for texts, tokens in chunk.batches(budget):
         borders = whole.cu_seqlens[texts.start : texts.stop + 1]
         lengths = whole.lengths[texts]
         layout = Layout(lengths, lengths[-1], borders - borders[0], whole.positions[tokens])
         hidden_TD = encoder(Packed(ids_T[tokens], None, layout))
-        rows_ND[texts] = pool(how, hidden_TD.float(), layout)
+        if how == "first":
+            rows_ND[texts] = hidden_TD[layout.starts].float()
+        else:  # the numbers of the texts are those of the whole chunk: nothing waits for the device
+            rows_ND.index_add_(0, whole.sequence_T[tokens], hidden_TD.float())
+    if how == "mean":
+        rows_ND /= whole.cu_seqlens.diff().clamp(min=1)[:, None]
     if normalize:
         rows_ND = torch.nn.functional.normalize(rows_ND, dim=1)
     ordered_ND = torch.empty_like(rows_ND)

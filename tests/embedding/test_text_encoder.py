@@ -84,6 +84,16 @@ def test_bf16_is_near_fp32_and_leaves_the_encoder_as_it_was(encoder):
     assert (encoder.embed(TEXTS) == before).all()
 
 
+def test_the_bf16_copy_follows_the_weights(encoder):
+    before = encoder.embed(TEXTS, dtype="bf16")
+    assert (encoder.embed(TEXTS, dtype="bf16") == before).all()
+    assert encoder._in("bf16").embeddings is encoder.encoder.embeddings
+    with torch.no_grad():
+        encoder.encoder.blocks[0].feed_forward.output.weight.mul_(-30)
+    after = encoder.embed(TEXTS, dtype="bf16")
+    assert abs(after - encoder.embed(TEXTS)).max() < 0.05 < abs(after - before).max()
+
+
 def test_hidden_states_come_with_the_characters_they_stand_for(encoder):
     for text, found in zip(TEXTS, encoder.hidden(TEXTS, batch_tokens=40), strict=True):
         assert found.hidden_nD.shape == (len(found.tokens), 32)
