@@ -112,16 +112,16 @@ class TextEncoder:
         (True, 1.0)
         """
         total = len(texts) if isinstance(texts, Sequence) else None
-        rows = list(
-            self.embed_chunks(
-                _with_bar(texts, total, progress),
-                pooling,
-                normalize=normalize,
-                dtype=dtype,
-                batch_tokens=batch_tokens,
-            )
-        )
-        return np.concatenate(rows) if rows else np.zeros((0, self.encoder.config.hidden_size), np.float32)
+        texts = _with_bar(texts, total, progress)
+        parts = self.embed_chunks(texts, pooling, normalize=normalize, dtype=dtype, batch_tokens=batch_tokens)
+        size = self.encoder.config.hidden_size
+        if total is None:
+            return np.concatenate([np.zeros((0, size), np.float32), *parts])
+        rows_ND, done = np.empty((total, size), np.float32), 0
+        for part in parts:
+            rows_ND[done : done + len(part)] = part
+            done += len(part)
+        return rows_ND
 
     def embed_chunks(
         self,
