@@ -6,7 +6,7 @@ import torch
 
 from minibert.embedding.text_encoder import TextEncoder
 from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
-from minibert.interop.sentence_transformers import read_habits
+from minibert.interop.sentence_transformers import encoder_folder, read_habits
 from minibert.text.loading import load_tokenizer
 
 
@@ -22,11 +22,12 @@ def load_encoder(folder: str | Path, device: torch.device | str = "cpu") -> Text
     (1, 128)
     """
     folder = Path(folder)
-    config = read_config(folder)
-    tokenizer = load_tokenizer(folder)
-    check_vocabulary(tokenizer, config, folder)
+    inner = encoder_folder(folder)
+    config = read_config(inner)
+    tokenizer = load_tokenizer(inner)
+    check_vocabulary(tokenizer, config, inner)
     habits = read_habits(folder, config.longest_text)
     encoder = TextEncoder(
-        read_encoder(folder), tokenizer, max_length=habits.max_length, pooling=habits.pooling
+        read_encoder(inner), tokenizer, max_length=habits.max_length, pooling=habits.pooling
     )
     return encoder.to(device)

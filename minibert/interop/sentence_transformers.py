@@ -24,20 +24,30 @@ class Habits:
     max_length: int
 
 
+def encoder_folder(folder: Path) -> Path:
+    """Return where the encoder lies: in older folders its files are one folder deeper."""
+    if (folder / "config.json").is_file() or not (folder / "modules.json").is_file():
+        return folder
+    steps = read_json(folder / "modules.json")
+    return next(
+        (folder / str(step["path"]) for step in steps if step.get("type", "").endswith("Transformer")), folder
+    )
+
+
 def read_habits(folder: Path, longest: int) -> Habits:
     """Read how a folder's vectors are made; `longest` is what its encoder allows.
 
     A folder that says nothing pools the mean of what its tokenizer's or its encoder's limit leaves. Raises
     InputError for a step or a pooling that is not implemented.
     """
-    limits = [longest]
-    told = _read(folder / "sentence_bert_config.json").get("max_seq_length")
-    usual = _read(folder / "tokenizer_config.json").get("model_max_length")
+    limits, inner = [longest], encoder_folder(folder)
+    told = _read(inner / "sentence_bert_config.json").get("max_seq_length")
+    usual = _read(inner / "tokenizer_config.json").get("model_max_length")
     limit = told if told is not None else usual
     if isinstance(limit, int | float) and 0 < limit < NO_LIMIT:
         limits.append(int(limit))
-    if _read(folder / "sentence_bert_config.json").get("do_lower_case"):
-        raise InputError(f"{folder / 'sentence_bert_config.json'}: do_lower_case true is not implemented")
+    if _read(inner / "sentence_bert_config.json").get("do_lower_case"):
+        raise InputError(f"{inner / 'sentence_bert_config.json'}: do_lower_case true is not implemented")
     if not (folder / "modules.json").is_file():
         return Habits("mean", min(limits))
     pooling = "mean"

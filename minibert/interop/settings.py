@@ -23,18 +23,24 @@ ACTIVATIONS = {
     "silu": "silu",
     "swish": "silu",
 }
-HARMLESS = frozenset(  # bookkeeping, generation, pruning and heads: nothing that an encoder computes
-    """_name_or_path architectures attn_implementation auto_map bos_token_id chunk_size_feed_forward
-    classifier_activation classifier_bias classifier_dropout classifier_pooling cls_token_id
-    cross_attention_hidden_size decoder_bias decoder_start_token_id deterministic_flash_attn directionality
-    dtype eos_token_id finetuning_task gradient_checkpointing id2label initializer_cutoff_factor
-    keys_to_ignore_at_inference label2id language max_length model_type num_labels output_attentions
-    output_hidden_states output_past pad_token pooler_dropout pooler_fc_size pooler_num_attention_heads
-    pooler_num_fc_layers pooler_size_per_head pooler_type problem_type qa_dropout reference_compile
-    repad_logits_with_grad return_dict sep_token_id seq_classif_dropout sinusoidal_pos_embds
-    sparse_pred_ignore_index sparse_prediction summary_activation summary_last_dropout summary_type
-    summary_use_proj task_specific_params tie_weights_ torch_dtype torchscript transformers_version
-    use_bfloat16 use_cache""".split()
+HARMLESS = frozenset(  # bookkeeping, generation and heads: nothing that an encoder computes
+    """_attn_implementation_autoset _name_or_path _num_labels architectures attn_implementation auto_map
+    bad_words_ids begin_suppress_tokens bos_token_id chunk_size_feed_forward classifier_activation
+    classifier_bias classifier_dropout classifier_pooling cls_token_id cross_attention_hidden_size
+    decoder_bias decoder_start_token_id deterministic_flash_attn directionality diversity_penalty
+    do_sample dtype early_stopping encoder_no_repeat_ngram_size eos_token_id
+    exponential_decay_length_penalty finetuning_task forced_bos_token_id forced_eos_token_id
+    gradient_checkpointing id2label initializer_cutoff_factor keys_to_ignore_at_inference label2id
+    language length_penalty max_length min_length model_type name no_repeat_ngram_size num_beam_groups
+    num_beams num_labels num_return_sequences output_attentions output_hidden_states output_past
+    output_scores pad_token pooler_dropout pooler_fc_size pooler_num_attention_heads
+    pooler_num_fc_layers pooler_size_per_head pooler_type prefix problem_type qa_dropout
+    reference_compile remove_invalid_values repad_logits_with_grad repetition_penalty return_dict
+    return_dict_in_generate sentence_transformers sep_token_id seq_classif_dropout
+    sinusoidal_pos_embds sparse_pred_ignore_index sparse_prediction summary_activation
+    summary_last_dropout summary_type summary_use_proj suppress_tokens task_specific_params
+    temperature tf_legacy_loss tie_weights_ tokenizer_class top_k top_p torch_dtype torchscript
+    transformers_version typical_p use_bfloat16 use_cache""".split()
 )
 ONE_VALUE: dict[str, Any] = {  # what an encoder of any family here must have, where it is said at all
     "add_cross_attention": False,

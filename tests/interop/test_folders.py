@@ -88,6 +88,24 @@ def test_prefixes_old_names_and_buffers_are_understood(whole, folder):
     assert (mb.load_encoder(folder).embed(TEXTS) == mb.load_encoder(whole).embed(TEXTS)).all()
 
 
+def test_an_encoder_one_folder_deeper_is_found(whole, folder, tmp_path):
+    outer = tmp_path / "outer"
+    outer.mkdir()
+    folder.rename(outer / "0_Transformer")
+    steps = [
+        {"type": "x.models.Transformer", "path": "0_Transformer"},
+        {"type": "x.Pooling", "path": "1_Pooling"},
+    ]
+    (outer / "modules.json").write_text(json.dumps(steps), "utf-8")
+    (outer / "1_Pooling").mkdir()
+    (outer / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_cls_token": True}), "utf-8")
+    (outer / "0_Transformer" / "sentence_bert_config.json").write_text('{"max_seq_length": 4}', "utf-8")
+    found = mb.load_encoder(outer)
+    assert (found.max_length, found.pooling) == (4, "first")
+    wanted = mb.load_encoder(whole).embed(TEXTS[1:], "first")
+    np.testing.assert_allclose(found.embed(TEXTS[1:]), wanted, atol=1e-6)
+
+
 def test_half_precision_is_widened(whole, folder):
     path = folder / "model.safetensors"
     save_file({name: tensor.half() for name, tensor in load_file(path).items()}, path)
