@@ -34,7 +34,7 @@ from minibert.text.tokenizer import Tokenizer
 
 KINDS = {
     "ForMaskedLM": "masked_lm",
-    "ForPreTraining": "masked_lm",
+    "BertForPreTraining": "masked_lm",  # that of ELECTRA tells replaced tokens
     "ForSequenceClassification": "classification",
     "ForTokenClassification": "tagging",
 }

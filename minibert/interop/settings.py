@@ -24,7 +24,7 @@ ACTIVATIONS = {
     "swish": "silu",
 }
 HARMLESS = frozenset(  # bookkeeping, generation and heads: nothing that an encoder computes
-    """_attn_implementation_autoset _name_or_path _num_labels architectures attn_implementation auto_map
+    """_attn_implementation_autoset _name_or_path _num_labels architectures attn_implementation
     bad_words_ids begin_suppress_tokens bos_token_id chunk_size_feed_forward classifier_activation
     classifier_bias classifier_dropout classifier_pooling cls_token_id cross_attention_hidden_size
     decoder_bias decoder_start_token_id deterministic_flash_attn directionality diversity_penalty
@@ -44,6 +44,7 @@ HARMLESS = frozenset(  # bookkeeping, generation and heads: nothing that an enco
 )
 ONE_VALUE: dict[str, Any] = {  # what an encoder of any family here must have, where it is said at all
     "add_cross_attention": False,
+    "auto_map": None,  # code of the checkpoint's own
     "is_decoder": False,
     "is_encoder_decoder": False,
     "position_embedding_type": "absolute",

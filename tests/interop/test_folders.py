@@ -125,6 +125,7 @@ def test_half_precision_is_widened(whole, folder):
             {"position_embedding_type": "relative_key"},
             "position_embedding_type 'relative_key' is not implemen",
         ),
+        ({"auto_map": {"AutoModel": "x.Y"}}, r"auto_map \{'AutoModel': 'x\.Y'\} is not implemented"),
         ({"hidden_act": "quick_gelu"}, "activation 'quick_gelu' is not implemented; known: gelu"),
         ({"scale_of_everything": 2}, "scale_of_everything 2 is not known for bert"),
         ({"num_attention_heads": 7}, "not a multiple of num_attention_heads 7"),
