@@ -17,6 +17,7 @@ import numpy as np
 from minibert.errors import InputError
 from minibert.text.tokenizer import Tokenizer
 
+FIRST_TEXTS = 2_048  # the device waits for the first chunk, so it is small; each is twice the one before
 MOST_TEXTS = 16_384
 MOST_CHARACTERS = 2**23
 
@@ -75,14 +76,14 @@ def chunks(texts: Iterable[str], tokenizer: Tokenizer, max_length: int) -> Itera
 def gather(texts: Iterable[str]) -> Iterator[list[str]]:
     """Gather texts into lists that are tokenized together."""
     group: list[str] = []
-    size = 0
+    size, limit = 0, min(FIRST_TEXTS, MOST_TEXTS)
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             raise InputError(f"text {number} is {text!r:.60}, a {type(text).__name__}; strings are wanted")
         group.append(text)
         size += len(text)
-        if len(group) == MOST_TEXTS or size > MOST_CHARACTERS:
+        if len(group) == limit or size > MOST_CHARACTERS:
             yield group
-            group, size = [], 0
+            group, size, limit = [], 0, min(2 * limit, MOST_TEXTS)
     if group:
         yield group

@@ -119,3 +119,11 @@ def test_bad_input_is_named(encoder):
         encoder.embed(["a"], "max")
     with pytest.raises(InputError, match="dtype 'fp8' is unknown"):
         encoder.embed(["a"], dtype="fp8")
+
+
+def test_the_first_chunks_are_small_so_that_the_device_starts_soon(monkeypatch):
+    monkeypatch.setattr(chunks, "FIRST_TEXTS", 2)
+    monkeypatch.setattr(chunks, "MOST_TEXTS", 8)
+    assert [len(group) for group in chunks.gather("a" for _ in range(29))] == [2, 4, 8, 8, 7]
+    monkeypatch.setattr(chunks, "MOST_CHARACTERS", 10)
+    assert [len(group) for group in chunks.gather(["a" * 6] * 3 + ["a" * 99])] == [2, 2]
