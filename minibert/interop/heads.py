@@ -114,8 +114,20 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
         del wanted["dense.bias"]  # no bias is a bias of zero
         nn.init.zeros_(task.get_parameter("dense.bias"))
     compare(wanted, task.state_dict(), stored, folder=folder)
+    refuse_unused(HEADS[kind][values["model_type"]], wanted, stored, folder=folder)
     fill(task, wanted, stored)
     return Model(read_encoder(folder), task).to(device).eval()
+
+
+def refuse_unused(
+    modules: Modules, wanted: Mapping[str, Names], stored: Mapping[str, Stored], *, folder: Path
+) -> None:
+    """Raise InputError for a weight of the head's layers that our task has no place for."""
+    used = {name for names in wanted.values() for name in names}
+    layers = [theirs for ours, theirs in modules.items() if ours not in ("", "own_table")]
+    unused = [name for name in stored if name.rpartition(".")[0] in layers and name not in used]
+    if unused:
+        raise InputError(f"{folder}: {', '.join(unused)} in the weights, and this head has no place for it")
 
 
 def make_task(

@@ -1,5 +1,4 @@
-"""The tokenizers of other people's checkpoints: WordPiece, byte-level BPE and Unigram, by the `tokenizers`
-library.
+"""Other people's tokenizers, by the `tokenizers` library: WordPiece, byte-level BPE and Unigram.
 
 WordPiece: Schuster and Nakajima, 2012 (BERT). BPE: Sennrich, Haddow and Birch, 2016 (RoBERTa,
 ModernBERT). Unigram: Kudo, 2018 (XLM-RoBERTa). A folder's `tokenizer.json` says all of it; `vocab.txt`,

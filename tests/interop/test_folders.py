@@ -294,3 +294,12 @@ def test_heads_that_have_no_task_here_are_named(tmp_path, kind, changes, message
     configure(folder, **changes)
     with pytest.raises(InputError, match=message):
         mb.load(folder)
+
+
+def test_a_bias_that_our_head_lacks_is_named(tmp_path):
+    biases = dict.fromkeys(("norm_bias", "attention_bias", "mlp_bias"), False)
+    config = odd_config("modernbert", 1, **biases, classifier_bias=True)
+    folder = write_vocabulary(save_model(make_model(config, "ForMaskedLM"), tmp_path))
+    with pytest.raises(InputError, match=r"head\.dense\.bias in the weights, and this head has no place"):
+        mb.load(folder)
+    assert mb.load_encoder(folder).embed(TEXTS).shape[0] == 3
