@@ -9,6 +9,7 @@ torch.Size([6, 128])
 from minibert.data.corpus import Corpus
 from minibert.data.examples import TaggedExample, TextExample
 from minibert.embedding.loading import load_encoder
+from minibert.embedding.text_encoder import TextEncoder
 from minibert.errors import InputError
 from minibert.finetune import finetune
 from minibert.interop.export import save_pretrained
@@ -34,6 +35,7 @@ __all__ = [
     "Packed",
     "Run",
     "TaggedExample",
+    "TextEncoder",
     "TextExample",
     "TrainingConfig",
     "attend",
