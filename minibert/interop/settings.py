@@ -6,7 +6,7 @@ ignored gives wrong numbers without a word.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from minibert.errors import InputError
@@ -114,7 +114,7 @@ def _electra(fields: Fields, values: Mapping[str, Any], where: str) -> Fields:
 ROBERTA = Dialect(defaults={**BASE, "pad_token_id": 1}, adapt=_roberta)
 DIALECTS = {
     "bert": Dialect(),
-    "roberta": ROBERTA,
+    "roberta": replace(ROBERTA, defaults={**ROBERTA.defaults, "vocab_size": 50265}),
     "xlm-roberta": ROBERTA,
     "camembert": ROBERTA,
     "distilbert": Dialect(

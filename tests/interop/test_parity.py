@@ -13,6 +13,7 @@ from torch import Tensor
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 from foreign_models import (  # noqa: E402 - it imports transformers
+    CLASSES,
     FAMILIES,
     make_model,
     odd_batch,
@@ -24,6 +25,7 @@ from foreign_models import (  # noqa: E402 - it imports transformers
 
 from minibert.interop.heads import head_names, load  # noqa: E402
 from minibert.interop.names import DICTIONARIES  # noqa: E402
+from minibert.interop.settings import encoder_config  # noqa: E402
 from minibert.interop.tensors import stored_tensors  # noqa: E402
 from minibert.kernels.rotary import rotary_angles  # noqa: E402
 from minibert.packed import Packed  # noqa: E402
@@ -155,3 +157,10 @@ def test_classifiers_of_texts_and_tokens_agree(family, seed, kind, tmp_path, ang
     ours(batch, targets).mean().backward()
     for name, found, grad in gradients(ours, theirs, tmp_path):
         close(found, grad, 1e-6, name)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_a_config_leaves_out_is_what_transformers_takes(family):
+    kind = getattr(transformers, CLASSES[family] + "Config")
+    whole = encoder_config(kind().to_dict(), "config.json")
+    assert encoder_config({"model_type": family}, "config.json") == whole
