@@ -29,6 +29,8 @@ HELP = {
     "task.classifier_dropout": "dropout before the new head",
     "task.label_smoothing": "share of the target that is spread over all labels",
     "task.class_weights": "classification: weigh each class alike, however rare",
+    "task.projection": "activation of a dense layer before the classes; auto is tanh after a first token",
+    "task.projection_norm": "norm what that dense layer gives",
     "task.crf": "tagging: score the tags of a text together, with a conditional random field",
     "train.learning_rate": "highest learning rate",
     "train.weight_decay": "decay of the matrices; vectors have none",
