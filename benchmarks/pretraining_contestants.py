@@ -61,6 +61,7 @@ class Ours:
         self.name, self.config = name, config
         self.dtype = model.encoder.dtype
         self.weights = sum(weight.numel() for weight in model.parameters())
+        self.optimizers = run.optimizers.parts
         self.steps: Iterator[Step] = iter(run)
         self.losses: list[float] = []
 
@@ -130,6 +131,7 @@ class Theirs:
             weight_decay=training.weight_decay,
             fused=recipe.fused or None,
         )
+        self.optimizers = [self.optimizer]
         self.batches = [padded(*batch) for batch in batches]
         self.losses: list[float] = []
 

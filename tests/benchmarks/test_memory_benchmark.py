@@ -1,0 +1,62 @@
+"""The memory benchmark sees memory that is used, counts it once, and runs."""
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+MEGA = 2**20
+pytestmark = pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs Linux's /proc")
+
+
+@pytest.fixture
+def residence(benchmark) -> ModuleType:
+    return benchmark("resident")
+
+
+def test_a_block_that_was_freed_long_ago_counts_in_its_own_peak_alone(residence):
+    with residence.Peak() as first:
+        block = bytearray(b"x" * 50 * MEGA)
+        del block
+    before = residence.resident()
+    with residence.Peak() as second:
+        pass
+    assert first.bytes > before + 40 * MEGA
+    assert (first.how, second.how) == ("kernel", "kernel") and second.bytes < first.bytes - 40 * MEGA
+
+
+def test_where_the_kernel_may_not_be_asked_a_thread_looks(residence, monkeypatch, tmp_path):
+    monkeypatch.setattr(residence, "CLEAR", tmp_path / "absent" / "clear_refs")
+    monkeypatch.setattr(residence, "EVERY", 0.0)
+    before = residence.resident()
+    with residence.Peak() as peak:
+        block = [bytearray(b"x" * MEGA) for _ in range(50)]
+        seen = residence.resident()
+        while not peak.bytes >= seen:  # the thread has not had its turn yet
+            assert block
+    assert peak.how == "sampled" and peak.bytes > before + 40 * MEGA
+
+
+def test_the_rest_is_what_is_not_accounted_for(benchmark):
+    memory = benchmark("memory")
+    ours, theirs = (
+        memory.Account(name, "2x3", "kernel", peak, 100, 20, 40, gradients=20)
+        for name, peak in (("ours", 260), ("theirs", 460))
+    )
+    assert [(row["rest"], row["ours_over_this"]) for row in memory.rows([ours, theirs])] == [
+        (100, 1.0),
+        (300, 1 / 3),
+    ]
+
+
+def test_a_dry_run_gives_everyone_an_account(dry_run, tmp_path):
+    record, tables = dry_run("memory", "--shape", "4x256", "--output", str(tmp_path / "memory.json"))
+    assert (tmp_path / "memory.json").is_file()
+    [result] = record["results"]
+    ours, shipped, best, torchs = result["rows"]
+    assert (ours["name"], torchs["name"]) == ("minibert bf16", "torch.nn.TransformerEncoder bf16")
+    assert ours["weights"] == shipped["weights"] == best["weights"] == torchs["weights"]
+    for row in result["rows"]:
+        assert row["name"] in tables
+        assert 2 * row["weights"] <= row["optimizer"] < 2.01 * row["weights"]
+        assert row["before"] > 100 * MEGA and row["rest"] > row["gradients"] > 0
