@@ -49,6 +49,14 @@ def need(*packages: str) -> None:
             raise Missing(f"{package} is not installed: {INSTALL}")
 
 
+def quiet() -> None:
+    """Let transformers keep its reports of loading to itself."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
 def minibert_contestants(folder: Path) -> list[Contestant]:
     """Return ours, in both precisions."""
     encoder = mb.load_encoder(folder)
@@ -72,6 +80,7 @@ def transformers_contestants(folder: Path) -> list[Contestant]:
     need("transformers")
     from transformers import AutoModel, AutoTokenizer
 
+    quiet()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     shipped = AutoModel.from_pretrained(folder).eval()
     exact: dict[str, Embed] = {}
@@ -101,11 +110,8 @@ def sentence_transformers_contestants(folder: Path) -> list[Contestant]:
     halved = SentenceTransformer(str(folder), device="cpu").bfloat16()
 
     def embed(model: Any, size: int) -> Embed:
-        return lambda texts: normed(
-            model.encode(
-                list(texts), batch_size=size, show_progress_bar=False, convert_to_tensor=True
-            ).float()
-        )
+        options = {"batch_size": size, "show_progress_bar": False, "convert_to_tensor": True}
+        return lambda texts: normed(model.encode(list(texts), **options).float())
 
     return [
         Contestant("sentence-transformers as shipped", {"batches of 32": embed(plain, 32)}, exact=True),
