@@ -27,7 +27,8 @@ def run():
 
     def start(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, f"benchmarks/{script}.py", *arguments]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        places = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 
     return start

