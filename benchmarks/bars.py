@@ -6,7 +6,7 @@ Colours and fonts are those of the other pictures in docs/images.
 from collections.abc import Sequence
 from html import escape
 
-WIDTH, LEFT, RIGHT, ROW, TOP = 760, 330, 70, 30, 64
+WIDTH, LEFT, RIGHT, ROW, TOP = 760, 350, 70, 30, 64
 FONT = "system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif"
 INK, QUIET, PAPER, EDGE = "#2b2f38", "#6b6f78", "#faf8f3", "#d9d3c5"
 AHEAD, BEHIND = "#3a6ea5", "#c06a1f"

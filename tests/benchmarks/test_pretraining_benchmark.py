@@ -74,6 +74,7 @@ def test_a_dry_run_measures_both_workloads_and_ends_in_one_json_line(dry_run, tm
             assert row["name"] in tables
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "workloads"), [("6x384", ["even", "ragged"]), ("12x768", ["even"])])
 def test_the_larger_shapes_leave_out_the_modern_recipe_and_the_other_allocator(dry_run, shape, workloads):
     results = dry_run("pretraining", "--shape", shape)[0]["results"]
