@@ -56,12 +56,6 @@ class Checked:
     cosine_mean: float
     right: np.ndarray | None  # for each test sentence, whether its label was told
 
-    def equal(self, reference: "Checked") -> bool:
-        """Tell whether its accuracy differs from the reference's by no more than chance explains."""
-        if self.right is None or reference.right is None:
-            return True
-        return equal(self.right, reference.right)
-
 
 def equal(right: np.ndarray, other: np.ndarray) -> bool:
     """Tell whether two lists of answers differ in accuracy by no more than two standard deviations.
@@ -109,7 +103,7 @@ def fastest(contestant: Contestant, texts: Sequence[str], tried: int) -> str:
 
 def check(contestant: Contestant, workload: Workload, plan: Plan, reference: np.ndarray | None) -> Checked:
     """Embed all texts once; raise RuntimeError where exact vectors were promised and did not come."""
-    way = fastest(contestant, workload.texts[: plan.probe], plan.ways)
+    way = fastest(contestant, workload.texts[: workload.probe], plan.ways)
     embed = contestant.ways[way]
     vectors = embed(workload.texts)
     cosines = (vectors * (vectors if reference is None else reference)).sum(1)
@@ -133,8 +127,14 @@ def answers(vectors: np.ndarray, workload: Workload) -> np.ndarray:
     return found
 
 
-def measure(workload: Workload, plan: Plan, contestants: Sequence[Contestant]) -> dict[str, Any]:
-    """Check and time everyone on one workload; others that fail the check are named and left out."""
+def measure(
+    workload: Workload, plan: Plan, contestants: Sequence[Contestant], unequal: set[str]
+) -> dict[str, Any]:
+    """Check and time everyone on one workload; others that fail the check are named and left out.
+
+    The names of those whose accuracy is not equal are added to `unequal`, and stay there for workloads
+    without labels.
+    """
     say(f"{workload.name}: {len(workload.texts):,} texts, {workload.timed:,} of them timed")
     shipped = next(contestant for contestant in contestants if contestant.name == REFERENCE)
     reference = next(iter(shipped.ways.values()))(workload.texts)
@@ -147,6 +147,10 @@ def measure(workload: Workload, plan: Plan, contestants: Sequence[Contestant]) -
                 raise
             failed[contestant.name] = str(error)
             say(f"  {error}; not timed")
+    right = {entry.contestant.name: entry.right for entry in checked}
+    unequal |= {
+        name for name, told in right.items() if told is not None and not equal(told, right[REFERENCE])
+    }
     texts = workload.texts[: workload.timed]
     timings = alternate([lambda c=c: c.embed(texts) for c in checked], rounds=plan.rounds, steps=1)
     return {
@@ -154,33 +158,38 @@ def measure(workload: Workload, plan: Plan, contestants: Sequence[Contestant]) -
         "texts": len(texts),
         "characters": sum(map(len, texts)),
         "not_timed": failed,
-        "rows": rows(checked, timings, len(texts)),
+        "rows": rows(checked, timings, len(texts), unequal),
     }
 
 
 def rows(
-    checked: Sequence[Checked], timings: Sequence[Sequence[Sequence[float]]], texts: int
+    checked: Sequence[Checked],
+    timings: Sequence[Sequence[Sequence[float]]],
+    texts: int,
+    unequal: set[str],
 ) -> list[dict[str, Any]]:
     """Sum up what each contestant did."""
-    places = {entry.contestant.name: place for place, entry in enumerate(checked)}
-    reference = checked[places[REFERENCE]]
+    names = [entry.contestant.name for entry in checked]
+    shipped = timings[names.index(REFERENCE)]
     speeds = [Spread.of([texts / seconds for seconds in itertools.chain(*rounds)]) for rounds in timings]
     others = [
-        place for place, entry in enumerate(checked) if not entry.contestant.ours and entry.equal(reference)
+        place
+        for place, entry in enumerate(checked)
+        if not entry.contestant.ours and names[place] not in unequal
     ]
     best = max(others, key=lambda place: speeds[place].median)
     return [
         {
-            "name": entry.contestant.name,
+            "name": names[place],
             "ours": entry.contestant.ours,
             "way": entry.way,
             "cosine_min": entry.cosine_min,
             "cosine_mean": entry.cosine_mean,
             "accuracy": None if entry.right is None else float(entry.right.mean()),
-            "equal": entry.equal(reference),
+            "equal": names[place] not in unequal,
             "best_of_the_others": place == best,
             "texts_per_second": asdict(speeds[place]),
-            "over_shipped": asdict(ratios(timings[place], timings[places[REFERENCE]])),
+            "over_shipped": asdict(ratios(timings[place], shipped)),
             "over_best": asdict(ratios(timings[place], timings[best])),
             "seconds": timings[place],
         }
@@ -198,7 +207,8 @@ def table(result: dict[str, Any]) -> str:
     for row in result["rows"]:
         speed = row["texts_per_second"]
         between = f"({speed['low']:,.0f}-{speed['high']:,.0f})"
-        accuracy = "" if row["accuracy"] is None else f"{row['accuracy']:.1%}{'' if row['equal'] else ' !'}"
+        told = "" if row["accuracy"] is None else f"{row['accuracy']:.1%}"
+        accuracy = told if row["equal"] else f"{told} !"
         lines.append(
             f"  {row['name']:<33}{speed['median']:>9,.0f} {between:>17}{row['over_shipped']['median']:>11.2f}"
             f"{row['over_best']['median']:>8.2f}{row['cosine_min']:>9.5f}{accuracy:>10}"
@@ -219,11 +229,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if plan.threads:
         torch.set_num_threads(plan.threads)
     found = workloads(plan, None if options.dry_run else options.data)
-    results = []
+    results: list[dict[str, Any]] = []
+    unequal: set[str] = set()
     with tempfile.TemporaryDirectory() as scratch:
         contestants, missing = gather(minilm(), Path(scratch))
         for workload in found:
-            results.append(measure(workload, plan, contestants))
+            results.append(measure(workload, plan, contestants, unequal))
             print(table(results[-1]), flush=True)
     facts = {
         "plan": asdict(plan),

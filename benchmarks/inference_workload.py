@@ -13,7 +13,7 @@ class Plan:
     train, test    sentences that the regression learns from, and that it is asked
     timed          sentences of a timed pass
     reviews        of imdb, all timed
-    probe          texts on which the ways of one contestant are compared
+    probes         sentences, and reviews, on which the ways of one contestant are compared
     ways           of these, how many are tried; 0 is all
     threads        0 leaves them to torch
     """
@@ -22,13 +22,13 @@ class Plan:
     test: int = 872
     timed: int = 1000
     reviews: int = 100
-    probe: int = 128
+    probes: tuple[int, int] = (128, 32)
     ways: int = 0
     rounds: int = 3
     threads: int = 0
 
 
-DRY = Plan(train=60, test=40, timed=16, reviews=4, probe=4, ways=1, rounds=2, threads=1)
+DRY = Plan(train=60, test=40, timed=16, reviews=4, probes=(4, 2), ways=1, rounds=2, threads=1)
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Workload:
     train: Labelled
     test: Labelled
     timed: int
+    probe: int
 
     @property
     def texts(self) -> list[str]:
@@ -51,11 +52,11 @@ def workloads(plan: Plan, data: Path | None) -> list[Workload]:
         found, none = manual(), Labelled([], [])
         test = Labelled(found.texts[plan.train :], found.labels[plan.train :]).some(plan.test)
         joined = [" ".join(found.texts[start::40]) for start in range(plan.reviews)]
-        long = Workload("imdb", Labelled(joined, [0] * len(joined)), none, plan.reviews)
-        return [Workload("sst2", found.some(plan.train), test, plan.timed), long]
+        long = Workload("imdb", Labelled(joined, [0] * len(joined)), none, plan.reviews, plan.probes[1])
+        return [Workload("sst2", found.some(plan.train), test, plan.timed, plan.probes[0]), long]
     train, test = read(data / "sst2/train.jsonl"), read(data / "sst2/dev.jsonl")
     reviews = read(data / "imdb/dev.jsonl.xz")
     return [
-        Workload("sst2", train.some(plan.train), test.some(plan.test), plan.timed),
-        Workload("imdb", reviews.some(plan.reviews), Labelled([], []), plan.reviews),
+        Workload("sst2", train.some(plan.train), test.some(plan.test), plan.timed, plan.probes[0]),
+        Workload("imdb", reviews.some(plan.reviews), Labelled([], []), plan.reviews, plan.probes[1]),
     ]

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import lzma
+from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -46,7 +47,9 @@ def contestants(benchmark) -> ModuleType:
 def workload(benchmark, *, timed: int = 3):
     labelled = benchmark("sentences").Labelled
     train = labelled(["a dull film", "a warm film", "dull", "warm warm"], [0, 1, 0, 1])
-    return benchmark("inference_workload").Workload("sst2", train, labelled(["a long dull film"], [0]), timed)
+    return benchmark("inference_workload").Workload(
+        "sst2", train, labelled(["a long dull film"], [0]), timed, 2
+    )
 
 
 def test_sorting_by_length_changes_the_order_of_work_and_nothing_else(contestants):
@@ -84,12 +87,12 @@ def test_a_library_that_claims_the_same_vectors_and_has_others_is_not_timed(
     odd = contestants.Contestant("odd", {"one": backwards}, exact=True)
     ours = contestants.Contestant("minibert fp32", {"one": good}, ours=True, exact=True)
     plan = inference.DRY
-    result = inference.measure(workload(benchmark), plan, [ours, shipped, odd])
+    result = inference.measure(workload(benchmark), plan, [ours, shipped, odd], set())
     assert [row["name"] for row in result["rows"]] == ["minibert fp32", inference.REFERENCE]
     assert "cosine 0." in result["not_timed"]["odd"] and "0.9999 is wanted" in result["not_timed"]["odd"]
     wrong = contestants.Contestant("minibert fp32", {"one": backwards}, ours=True, exact=True)
     with pytest.raises(RuntimeError, match="minibert fp32"):
-        inference.measure(workload(benchmark), plan, [wrong, shipped])
+        inference.measure(workload(benchmark), plan, [wrong, shipped], set())
 
 
 def test_the_best_of_the_others_is_the_fastest_whose_accuracy_is_equal(inference):
@@ -106,11 +109,28 @@ def test_the_best_of_the_others_is_the_fastest_whose_accuracy_is_equal(inference
         entry("bf16", right & (np.arange(20) != 3)),
     ]
     seconds = [[[2.0], [2.0]], [[12.0], [12.0]], [[1.0], [1.0]], [[3.0], [3.0]]]
-    ours, shipped, int8, bf16 = inference.rows(checked, seconds, 60)
+    ours, shipped, int8, bf16 = inference.rows(checked, seconds, 60, {"int8"})
     assert (int8["equal"], bf16["equal"], bf16["best_of_the_others"]) == (False, True, True)
     assert (ours["over_best"]["median"], ours["over_shipped"]["median"]) == (1.5, 6.0)
     assert shipped["over_best"]["median"] == 0.25 and ours["texts_per_second"]["median"] == 30.0
     assert int8["accuracy"] == 0.45
+
+
+def test_who_is_not_as_accurate_on_sentences_is_not_the_best_on_reviews_either(
+    inference, contestants, benchmark, monkeypatch
+):
+    good = contestants.by_length(WordTokenizer(), number_and_its_square, 2)
+    names = (inference.REFERENCE, "int8")
+    everyone = [contestants.Contestant(name, {"one": lambda texts: good(texts)}) for name in names]
+    told = iter([np.array([True] * 20), np.array([False] * 20)])
+    monkeypatch.setattr(inference, "answers", lambda vectors, workload: next(told))
+    unequal: set[str] = set()
+    inference.measure(workload(benchmark), inference.DRY, everyone, unequal)
+    assert unequal == {"int8"}
+    reviews = replace(workload(benchmark), test=benchmark("sentences").Labelled([], []))
+    result = inference.measure(reviews, inference.DRY, everyone, unequal)
+    assert [row["equal"] for row in result["rows"]] == [True, False]
+    assert "  !" in inference.table(result)
 
 
 def test_the_fastest_way_is_found_after_a_first_use_that_does_not_count(inference, contestants, monkeypatch):
