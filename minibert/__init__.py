@@ -8,14 +8,18 @@ torch.Size([6, 128])
 
 from minibert.data.corpus import Corpus
 from minibert.data.examples import TaggedExample, TextExample
+from minibert.embedding.loading import load_encoder
+from minibert.embedding.text_encoder import TextEncoder
 from minibert.errors import InputError
 from minibert.finetune import finetune
+from minibert.interop.export import save_pretrained
+from minibert.interop.heads import load
 from minibert.kernels.attention import attend
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.packed import Layout, Packed
 from minibert.pretrain import pretrain
-from minibert.tasks.model import Model, load
+from minibert.tasks.model import Model
 from minibert.text.loading import load_tokenizer
 from minibert.text.sentencepiece import train_sentencepiece
 from minibert.training.config import TrainingConfig
@@ -31,13 +35,16 @@ __all__ = [
     "Packed",
     "Run",
     "TaggedExample",
+    "TextEncoder",
     "TextExample",
     "TrainingConfig",
     "attend",
     "finetune",
     "load",
+    "load_encoder",
     "load_tokenizer",
     "pretrain",
+    "save_pretrained",
     "train",
     "train_sentencepiece",
 ]

@@ -13,14 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minibert.checkpoint import read_json, write_json
+from minibert.checkpoint import write_json
 from minibert.config import from_dict, group, parse_seconds, to_dict
 from minibert.data.batches import ExampleBatches
 from minibert.errors import InputError
+from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.output import claimed, publish_model
-from minibert.tasks.model import TASKS, Model, load_weights
+from minibert.tasks.model import TASKS, Model
 from minibert.tasks.task import Task, Window
 from minibert.text.loading import load_tokenizer
 from minibert.training.config import TrainingConfig
@@ -116,14 +117,11 @@ def read_examples(kind: type[Task], source: str | Path | Sequence[Any]) -> list[
 
 def open_for_task(folder: Path, kind: type[Task], examples: Sequence[Any], *, settings: Settings) -> Model:
     """Join the encoder in a folder with a new head."""
-    if not folder.is_dir():
-        raise InputError(f"model {folder}: no such folder")
-    shape = {**read_json(folder / "config.json"), **settings.model}
+    shape = {**read_config(folder).to_dict(), **settings.model}
     config = EncoderConfig.from_dict(shape, str(folder / "config.json"))
     tokenizer = load_tokenizer(folder)
-    encoder = Encoder(config)
-    if not settings.data.from_scratch:
-        load_weights(encoder, folder, prefix="encoder.")
+    check_vocabulary(tokenizer, config, folder)
+    encoder = Encoder(config) if settings.data.from_scratch else read_encoder(folder, config)
     return Model(encoder, kind.build(tokenizer, config, examples, settings.task))
 
 

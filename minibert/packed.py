@@ -66,6 +66,7 @@ class Layout:
     """Where each sequence of a packed batch begins and ends.
 
     lengths     tokens of each sequence, Python numbers, so that no one has to ask the GPU
+    max_seqlen  S, the longest of them; 0 in an empty batch
     cu_seqlens  (N+1,) int32, running sum of the lengths, on the batch's device
     positions   (T,) int64, place of each token in its own sequence
 
@@ -75,6 +76,7 @@ class Layout:
     """
 
     lengths: tuple[int, ...]
+    max_seqlen: int
     cu_seqlens: Tensor
     positions: Tensor
 
@@ -88,6 +90,7 @@ class Layout:
         positions = np.arange(borders[-1]) - np.repeat(borders[:-1], sizes)
         return Layout(
             tuple(int(size) for size in sizes),
+            int(sizes.max(initial=0)),
             torch.from_numpy(borders.astype(np.int32)).to(device),
             torch.from_numpy(positions).to(device),
         )
@@ -96,11 +99,6 @@ class Layout:
     def tokens(self) -> int:
         """T, the number of tokens."""
         return self.positions.shape[0]
-
-    @property
-    def max_seqlen(self) -> int:
-        """S, the longest sequence; 0 in an empty batch."""
-        return max(self.lengths, default=0)
 
     @property
     def starts(self) -> Tensor:

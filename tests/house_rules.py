@@ -13,7 +13,7 @@ from pathlib import Path
 HOUSE = {
     9: ("__main__", "cli", "commands", "demo"),
     8: ("pretrain", "finetune"),
-    7: ("report", "inspect", "doctor", "output"),
+    7: ("report", "inspect", "doctor", "output", "embedding"),
     6: ("training", "adapt", "interop"),
     5: ("tasks",),
     4: ("data", "checkpoint"),

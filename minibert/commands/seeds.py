@@ -9,9 +9,9 @@ from typing import Any
 from minibert.checkpoint import write_json
 from minibert.errors import InputError
 from minibert.finetune import Settings, finetune, open_for_task, task_class
+from minibert.interop.heads import load
 from minibert.output import claimed, publish_model
 from minibert.tasks.metrics import mean_and_spread
-from minibert.tasks.model import load
 
 
 def finetune_seeds(model: str | Path, seeds: int, given: dict[str, Any]) -> dict[str, Any]:

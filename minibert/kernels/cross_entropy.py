@@ -60,6 +60,7 @@ def _accumulator(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
+@torch.compiler.disable
 def linear_cross_entropy(hidden_MD: Tensor, weight_VD: Tensor, bias_V: Tensor, labels_M: Tensor) -> Tensor:
     """Return the summed cross-entropy of `hidden W' + b` against the labels, a scalar in float32 (or
     float64).

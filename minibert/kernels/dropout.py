@@ -38,7 +38,9 @@ def dropout(x: Tensor, p: float) -> Tensor:
     """
     if p == 0:
         return x
-    if x.device.type != "cpu" or round(p * LEVELS) == LEVELS:  # nothing is kept: nothing to divide by
+    if (
+        torch.compiler.is_compiling() or x.device.type != "cpu" or round(p * LEVELS) == LEVELS
+    ):  # nothing is kept: nothing to divide by
         return torch.nn.functional.dropout(x, p)
     dropped: Tensor = _Dropout.apply(x, p)
     return dropped

@@ -38,8 +38,13 @@ class EncoderConfig:
     """The shape of an encoder.
 
     local_attention is the whole width of a local layer's window, half of it on each side; every layer whose
-    number is a multiple of global_attn_every_n_layers sees the whole text. Raises InputError where two values
-    do not go together.
+    number is a multiple of global_attn_every_n_layers sees the whole text.
+
+    Three fields are for other people's checkpoints: embedding_size is the width of the tables where a
+    projection follows them (ELECTRA; 0 is hidden_size), position_offset the row of a text's first place
+    (RoBERTa), and tie_word_embeddings False gives the language-model head a table of its own.
+
+    Raises InputError where two values do not go together.
 
     >>> EncoderConfig.preset("mini", vocab_size=8192).hidden_size
     256
@@ -67,6 +72,9 @@ class EncoderConfig:
     layer_norm_eps: float = 1e-12
     initializer_range: float = 0.02
     pad_token_id: int = 0
+    embedding_size: int = 0
+    position_offset: int = 0
+    tie_word_embeddings: bool = True
 
     def __post_init__(self) -> None:
         heads, hidden = self.num_attention_heads, self.hidden_size
@@ -77,6 +85,12 @@ class EncoderConfig:
             raise InputError(
                 f"num_hidden_layers {self.num_hidden_layers} and type_vocab_size {self.type_vocab_size} "
                 "must not be negative"
+            )
+        if self.embedding_size < 0 or not 0 <= self.position_offset < self.max_position_embeddings:
+            raise InputError(
+                f"embedding_size {self.embedding_size} must not be negative, and position_offset "
+                f"{self.position_offset} must be a row below max_position_embeddings "
+                f"{self.max_position_embeddings}"
             )
         if hidden % heads:
             lower, upper = hidden // heads * heads, (hidden // heads + 1) * heads
@@ -100,6 +114,16 @@ class EncoderConfig:
     @property
     def head_size(self) -> int:
         return self.hidden_size // self.num_attention_heads
+
+    @property
+    def embedding_width(self) -> int:
+        """Channels of the embedding tables."""
+        return self.embedding_size or self.hidden_size
+
+    @property
+    def longest_text(self) -> int:
+        """Tokens that a text may have, control tokens included."""
+        return self.max_position_embeddings - self.position_offset
 
     def window(self, layer: int) -> int | None:
         """Places that a token of this layer sees on either side, or None for all."""

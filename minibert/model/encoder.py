@@ -16,7 +16,7 @@ from minibert.model.block import PostNormBlock, PreNormBlock
 from minibert.model.config import EncoderConfig
 from minibert.model.embeddings import Embeddings
 from minibert.model.feed_forward import MLP, GatedMLP
-from minibert.model.linear import initialize, make_norm
+from minibert.model.linear import Linear, initialize, make_norm
 from minibert.packed import Layout, Packed
 
 
@@ -36,20 +36,21 @@ class Encoder(nn.Module):
         self.dtype = torch.float32
         self.embeddings = Embeddings(
             config.vocab_size,
-            config.hidden_size,
+            config.embedding_width,
             positions=0 if config.modern else config.max_position_embeddings,
+            first_position=config.position_offset,
             segments=config.type_vocab_size,
-            norm=self._norm(),
+            norm=self._norm(config.embedding_width),
             dropout=config.hidden_dropout_prob,
+            project=Linear(config.embedding_size, config.hidden_size) if config.embedding_size else None,
         )
         self.blocks = nn.ModuleList(self._block(layer) for layer in range(config.num_hidden_layers))
         self.norm = self._norm() if config.modern else nn.Identity()
         initialize(self, config.initializer_range)
 
-    def _norm(self) -> nn.Module:
-        return make_norm(
-            self.config.norm, self.config.hidden_size, self.config.layer_norm_eps, self.config.bias
-        )
+    def _norm(self, size: int = 0) -> nn.Module:
+        config = self.config
+        return make_norm(config.norm, size or config.hidden_size, config.layer_norm_eps, config.bias)
 
     def _block(self, layer: int) -> nn.Module:
         config = self.config

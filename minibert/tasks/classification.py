@@ -5,6 +5,7 @@ The encoder's rows are pooled into one vector for each text, and a linear layer 
     p(class | text) = softmax(pool(hidden) W' + b)
 
 "first" pools the first token, [CLS], through a dense layer and tanh as BERT does; "mean" averages all tokens.
+Other people's classifiers have other projections between the pooling and the classes.
 A text longer than the model is truncated, or split into windows whose probabilities are averaged.
 
 Letters: T tokens, N windows, D hidden size, C classes.
@@ -28,7 +29,7 @@ from minibert.model.encoder import Encoder
 from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Packed
 from minibert.tasks.metrics import classification_report, confusion_matrix
-from minibert.tasks.pooling import pool
+from minibert.tasks.pooling import Activation, pool, project, projection_of
 from minibert.tasks.task import Loss, Targets, Task, Window
 from minibert.tasks.windows import fit_text
 from minibert.text.tokenizer import Tokenizer
@@ -39,7 +40,7 @@ class ClassificationOptions:
     """What a person may choose.
 
     max_length 0 means as long as the encoder allows. class_weights "balanced" weighs each class by one over
-    its frequency.
+    its frequency. projection "auto" is tanh after the first token and none after the mean.
     """
 
     pooling: Literal["first", "mean"] = "first"
@@ -48,6 +49,15 @@ class ClassificationOptions:
     classifier_dropout: float = 0.1
     label_smoothing: float = 0.0
     class_weights: Literal["none", "balanced"] = "none"
+    projection: Activation = "auto"
+    projection_norm: bool = False
+
+    @property
+    def activation(self) -> str:
+        """The activation of the dense layer after the pooling; "none" for no such layer."""
+        if self.projection != "auto":
+            return self.projection
+        return "tanh" if self.pooling == "first" else "none"
 
 
 @dataclass(frozen=True)
@@ -72,14 +82,14 @@ class Classification(Task):
         *,
         weights: Sequence[float] | None = None,
     ) -> None:
-        super().__init__(tokenizer, options.max_length or config.max_position_embeddings)
+        super().__init__(tokenizer, options.max_length or config.longest_text)
         self.labels = tuple(labels)
         self.options = options
         self.numbers = {label: number for number, label in enumerate(self.labels)}
         self.register_buffer("weights_C", torch.tensor(weights or [1.0] * len(self.labels)), persistent=False)
         self.weights_C: Tensor
         hidden = config.hidden_size
-        self.dense = Linear(hidden, hidden) if options.pooling == "first" else nn.Identity()
+        self.dense, self.norm = projection_of(config, options.activation, options.projection_norm)
         self.dropout = Dropout(options.classifier_dropout)
         self.classifier = Linear(hidden, len(self.labels))
         initialize(self, config.initializer_range)
@@ -146,8 +156,7 @@ class Classification(Task):
     def logits(self, encoder: Encoder, batch: Packed) -> Tensor:
         """Return the scores (N, C) in float32."""
         pooled_ND = pool(self.options.pooling, encoder(batch), batch.layout)
-        if self.options.pooling == "first":
-            pooled_ND = torch.tanh(self.dense(pooled_ND))
+        pooled_ND = self.norm(project(self.options.activation, self.dense, pooled_ND))
         logits: Tensor = self.classifier(self.dropout(pooled_ND)).float()
         return logits
 

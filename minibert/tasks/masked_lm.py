@@ -5,6 +5,7 @@ through a small head and the embedding table itself (Press and Wolf, 2017)::
 
     logits = norm(act(hidden W + b)) Table' + c
 
+A config with tie_word_embeddings False gives the head a table of its own.
 Nothing of the size (tokens x vocabulary) ever exists: see `kernels/cross_entropy`.
 
 Letters: T tokens, M masked tokens, D hidden size, V vocabulary.
@@ -40,12 +41,14 @@ class MaskedLM(Task):
     def __init__(
         self, tokenizer: Tokenizer, config: EncoderConfig, *, masking: Masking | None = None
     ) -> None:
-        super().__init__(tokenizer, config.max_position_embeddings)
+        super().__init__(tokenizer, config.longest_text)
         self.masking = masking or Masking()
         self.masker = Masker(tokenizer, self.masking)
         self.act = config.hidden_act
-        self.dense = Linear(config.hidden_size, config.hidden_size, bias=config.bias)
-        self.norm = make_norm(config.norm, config.hidden_size, config.layer_norm_eps, config.bias)
+        width, tied = config.embedding_width, config.tie_word_embeddings
+        self.dense = Linear(config.hidden_size, width, bias=config.bias)
+        self.norm = make_norm(config.norm, width, config.layer_norm_eps, config.bias)
+        self.own_table = None if tied else nn.Embedding(config.vocab_size, width)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
         initialize(self, config.initializer_range)
 
@@ -69,7 +72,7 @@ class MaskedLM(Task):
     def encode(self, example: Any) -> list[Window]:
         """Return one window; a literal [MASK] in the text becomes the mask token."""
         text = example.text if isinstance(example, TextExample) else example
-        tokens = self.tokenizer.encode_with_masks(text)[: self.max_length - 2]
+        tokens = self.tokenizer.encode_with_masks(text)[: self.max_length - self.tokenizer.special_count()]
         window = self.tokenizer.build(tokens)
         return [Window(window, rows=np.flatnonzero(window.ids == self.tokenizer.mask_id))]
 
@@ -93,16 +96,20 @@ class MaskedLM(Task):
         output: Tensor = self.norm(activation(self.act, self.dense(hidden_MD)))
         return output
 
+    def table(self, encoder: Encoder) -> Tensor:
+        """Return the vectors (V, D) of the vocabulary that the head compares with."""
+        return (encoder.embeddings.token if self.own_table is None else self.own_table).weight
+
     def loss(self, encoder: Encoder, batch: Packed, targets: Targets) -> Loss:
         hidden_MD = self.head(encoder(batch)[targets.positions])
-        total = linear_cross_entropy(hidden_MD, encoder.embeddings.token.weight, self.bias, targets.labels)
+        total = linear_cross_entropy(hidden_MD, self.table(encoder), self.bias, targets.labels)
         return Loss({"loss": total}, targets.counts)
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:
         """Return the probabilities (m, V) of every piece at each window's masks."""
         starts = np.cumsum([0, *map(len, windows)])
         hidden_TD = encoder(batch)
-        table_VD = encoder.embeddings.token.weight
+        table_VD = self.table(encoder)
         predictions = []
         for start, window in zip(starts, windows, strict=False):
             rows = torch.from_numpy(start + window.rows).to(hidden_TD.device)
@@ -114,7 +121,7 @@ class MaskedLM(Task):
         """Return, for each mask, the five likeliest pieces and their probabilities."""
         answers = []
         for row in predictions[0]:
-            row = np.where(self.masker.special_V, 0.0, row)
+            row = np.where(self.masker.special_V, 0.0, row[: len(self.masker.special_V)])
             best = np.argsort(-row)[:5]
             answers.append(
                 [(piece, float(row[i])) for piece, i in zip(self.tokenizer.tokens(best), best, strict=True)]

@@ -1,12 +1,18 @@
-"""From the rows of a text to one vector: its first token, or the mean of all of them.
+"""From the rows of a text to one vector: its first token, or the mean of all of them; and what may follow.
 
 Letters: T tokens, N sequences, D hidden size.
 """
 
-import torch
-from torch import Tensor
+from typing import Literal
 
+import torch
+from torch import Tensor, nn
+
+from minibert.model.config import EncoderConfig
+from minibert.model.linear import Linear, activation, make_norm
 from minibert.packed import Layout
+
+Activation = Literal["auto", "none", "tanh", "relu", "gelu", "gelu_tanh", "silu"]
 
 
 def pool(how: str, hidden_TD: Tensor, layout: Layout) -> Tensor:
@@ -24,3 +30,19 @@ def pool(how: str, hidden_TD: Tensor, layout: Layout) -> Tensor:
         sums_ND.index_add(0, layout.sequence_T, wide_TD) / layout.cu_seqlens.diff().clamp(min=1)[:, None]
     )
     return means_ND.to(hidden_TD.dtype)
+
+
+def projection_of(config: EncoderConfig, act: str, norm: bool) -> tuple[nn.Module, nn.Module]:
+    """Return the dense layer and the norm between a pooled vector and its scores; identities for none."""
+    size = config.hidden_size
+    dense = nn.Identity() if act == "none" else Linear(size, size)
+    normed = make_norm(config.norm, size, config.layer_norm_eps, config.bias) if norm else nn.Identity()
+    return dense, normed
+
+
+def project(act: str, dense: nn.Module, vectors_ND: Tensor) -> Tensor:
+    """Apply a dense layer and its activation, "none" for neither."""
+    if act == "none":
+        return vectors_ND
+    inner_ND: Tensor = dense(vectors_ND)
+    return torch.tanh(inner_ND) if act == "tanh" else activation(act, inner_ND)

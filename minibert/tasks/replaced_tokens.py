@@ -64,7 +64,7 @@ class ReplacedTokens(Task):
         generator_layers: int = 1,
         detection_weight: float = 50.0,
     ) -> None:
-        super().__init__(tokenizer, config.max_position_embeddings)
+        super().__init__(tokenizer, config.longest_text)
         self.generator_layers, self.detection_weight = generator_layers, detection_weight
         self.masked_lm = MaskedLM(tokenizer, config, masking=masking)
         self.generator = Encoder(replace(config, num_hidden_layers=generator_layers))
@@ -107,7 +107,9 @@ class ReplacedTokens(Task):
     def encode(self, example: Any) -> list[Window]:
         """Return one window; every token of it is judged."""
         text = example.text if isinstance(example, TextExample) else example
-        window = self.tokenizer.build(self.tokenizer.encode(text)[: self.max_length - 2])
+        window = self.tokenizer.build(
+            self.tokenizer.encode(text)[: self.max_length - self.tokenizer.special_count()]
+        )
         return [Window(window)]
 
     def collate_ids(
@@ -136,7 +138,7 @@ class ReplacedTokens(Task):
         """Return a sampled token for every mask, and the generator's own loss."""
         hidden_TD = self.generator.contextualize(encoder.embeddings(batch, encoder.dtype), batch.layout)
         hidden_MD = self.masked_lm.head(hidden_TD[masked.positions])
-        table_VD, bias_V = encoder.embeddings.token.weight, self.masked_lm.bias
+        table_VD, bias_V = self.masked_lm.table(encoder), self.masked_lm.bias
         with torch.no_grad():
             logits_MV = (hidden_MD @ table_VD.to(hidden_MD.dtype).T).float() + bias_V
             noise_MV = torch.empty_like(logits_MV).exponential_().log_()

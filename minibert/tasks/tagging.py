@@ -31,6 +31,7 @@ from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Packed
 from minibert.tasks.crf import LinearChainCRF
 from minibert.tasks.metrics import classification_report, confusion_matrix
+from minibert.tasks.pooling import Activation, project, projection_of
 from minibert.tasks.spans import detect_scheme, span_scores, spans_of, to_bio
 from minibert.tasks.task import Loss, Targets, Task, Window, rows_of
 from minibert.tasks.windows import spread
@@ -48,6 +49,8 @@ class TaggingOptions:
     classifier_dropout: float = 0.1
     label_smoothing: float = 0.0
     crf: bool = False
+    projection: Activation = "auto"
+    projection_norm: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,11 @@ class Tagging(Task):
         *,
         scheme: str | None,
     ) -> None:
-        super().__init__(tokenizer, options.max_length or config.max_position_embeddings)
+        super().__init__(tokenizer, options.max_length or config.longest_text)
         self.labels, self.options, self.scheme = tuple(labels), options, scheme
         self.numbers = {label: number for number, label in enumerate(self.labels)}
+        self.act = options.projection.replace("auto", "none")
+        self.dense, self.norm = projection_of(config, self.act, options.projection_norm)
         self.dropout = Dropout(options.classifier_dropout)
         self.classifier = Linear(config.hidden_size, len(self.labels))
         initialize(self, config.initializer_range)
@@ -140,7 +145,7 @@ class Tagging(Task):
         first_M = np.searchsorted(tokens.offsets[:, 1], starts_M, side="right").clip(
             max=max(0, len(tokens) - 1)
         )
-        room = self.max_length - 2
+        room = self.max_length - self.tokenizer.special_count()
         if len(tokens) > room and self.options.on_long == "error":
             raise InputError(
                 f"a text has {len(tokens)} tokens and the model takes {room}: {example.text[:60]!r}...; "
@@ -150,11 +155,12 @@ class Tagging(Task):
         if self.options.on_long == "truncate":
             runs = runs[:1]
         owner_M = _owners(first_M, runs)
+        before = len(self.tokenizer.around()[0])
         windows = []
         for number, (start, end) in enumerate(runs):
             mine = np.flatnonzero(owner_M == number)
             window = self.tokenizer.build(tokens[start:end])
-            rows = (first_M[mine] - start + 1).clip(max=len(window) - 1)
+            rows = (first_M[mine] - start + before).clip(max=len(window) - 1)
             windows.append(Window(window, rows=rows, labels=labels_M[mine].astype(np.int64), units=mine))
         return windows
 
@@ -165,7 +171,8 @@ class Tagging(Task):
 
     def emissions(self, encoder: Encoder, batch: Packed, positions_M: Tensor) -> Tensor:
         """Return the scores (M, C) of the words whose first tokens are at `positions`, in float32."""
-        emissions_MC: Tensor = self.classifier(self.dropout(encoder(batch)[positions_M])).float()
+        hidden_MD = project(self.act, self.dense, encoder(batch)[positions_M])
+        emissions_MC: Tensor = self.classifier(self.dropout(self.norm(hidden_MD))).float()
         return emissions_MC
 
     def loss(self, encoder: Encoder, batch: Packed, targets: Targets) -> Loss:

@@ -27,7 +27,7 @@ def fit_text(
     """
     first = tokenizer.encode(text)
     second = None if pair is None else tokenizer.encode(pair)
-    room = max_length - (2 if second is None else 3)
+    room = max_length - tokenizer.special_count(pair=second is not None)
     length = len(first) + (0 if second is None else len(second))
     if length <= room:
         return [tokenizer.build(first, second)]
@@ -46,9 +46,12 @@ def fit_text(
 
 
 def _shares(first: int, second: int, room: int) -> tuple[int, int]:
-    """Share the room between two texts: the shorter is kept whole if it needs at most half."""
-    if second <= room // 2:
-        return room - second, second
-    if first <= room - room // 2:
-        return first, room - first
-    return room - room // 2, room // 2
+    """Share the room between two texts: the longer is cut, and both to one half where the shorter is longer.
+
+    An odd token is the longer's, the second's where they are equal: what Hugging Face calls "longest first".
+    """
+    shorter, longer = sorted((first, second))
+    longer = max(shorter, room - shorter)
+    if shorter + longer > room:
+        shorter, longer = room // 2, room - room // 2
+    return (longer, shorter) if first > second else (shorter, longer)

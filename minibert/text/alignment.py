@@ -4,11 +4,13 @@ SentencePiece normalises before it cuts ("ﬁ" becomes "fi", "㍿" four ideograp
 one "é") and shows each space as the mark U+2581. Three scales meet here: the bytes of the normalised text,
 which pieces and byte pieces share out; its characters; and the characters of the original text.
 
-Ideographs are Han: unified and compatibility ideographs with their extensions, the iteration mark and zero.
-Kana and hangul are not: they are spelt, and pieces of several syllables are as sensible as in any alphabet.
+Ideographs are Han: unified and compatibility ideographs with their extensions, the iteration mark and
+zero. Kana and hangul are not: they are spelt, and pieces of several syllables are as sensible as in any
+alphabet.
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,6 +27,32 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def without_surrogates(text: str) -> str:
     """Replace half characters, which UTF-8 cannot say, by U+FFFD; positions stay the same."""
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+def with_marks(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Widen spans by the combining characters behind them that no span holds.
+
+    Normalising composes them with the letter before ("e" and an accent), or drops them; they belong to it.
+
+    >>> with_marks("ne\u0301e", [(0, 2), (3, 4)])
+    [(0, 3), (3, 4)]
+    """
+    limit, widened = len(text), list(spans)
+    for number in range(len(spans) - 1, -1, -1):
+        start, end = spans[number]
+        if number + 1 < len(spans) and spans[number + 1] == (start, end):
+            widened[number] = widened[number + 1]
+            continue
+        while start < end < limit and _belongs(text[end - 1], text[end]):
+            end += 1
+        widened[number] = (start, end)
+        limit = min(limit, start)
+    return widened
+
+
+def _belongs(before: str, character: str) -> bool:
+    composed = unicodedata.normalize("NFC", before + character)
+    return unicodedata.combining(character) > 0 or len(composed) == 1
 
 
 def locate_pieces(

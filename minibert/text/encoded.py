@@ -27,6 +27,11 @@ class Encoded:
         """Cut out a run of tokens; offsets keep pointing into the whole text."""
         return Encoded(self.ids[part], self.offsets[part], self.words[part], self.segments[part])
 
+    def moved(self, words_before: int, segment: int) -> "Encoded":
+        """Return the same tokens in a segment, their words counted from `words_before` on."""
+        words = np.where(self.words < 0, self.words, self.words + words_before).astype(np.int32)
+        return Encoded(self.ids, self.offsets, words, np.full(len(self), segment, np.int8))
+
 
 def concatenate(parts: list[Encoded]) -> Encoded:
     """Lay encoded texts end to end."""

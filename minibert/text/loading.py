@@ -4,14 +4,16 @@ import json
 from pathlib import Path
 
 from minibert.errors import InputError
+from minibert.text.hugging_face import HuggingFaceTokenizer
 from minibert.text.sentencepiece import SentencePieceTokenizer
 from minibert.text.tokenizer import SETTINGS_FILE, Tokenizer
+from minibert.text.vocabularies import has_tokenizer
 
-_OPENERS = {"sentencepiece": SentencePieceTokenizer.open}
+_OPENERS = {"sentencepiece": SentencePieceTokenizer.open, "tokenizers": HuggingFaceTokenizer.open}
 
 
 def load_tokenizer(folder: str | Path) -> Tokenizer:
-    """Open the tokenizer that `save` wrote into a folder.
+    """Open the tokenizer that `save` wrote into a folder, or that of somebody else's checkpoint.
 
     Raises InputError if a file is missing or damaged, or the kind is unknown.
 
@@ -20,6 +22,9 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     'The cat sat.'
     """
     path = Path(folder) / SETTINGS_FILE
+    foreign = has_tokenizer(Path(folder))
+    if foreign and not path.exists():
+        return HuggingFaceTokenizer.open(Path(folder), {})
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -30,7 +35,7 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
         raise InputError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(settings, dict):
         raise InputError(f"{path} holds {settings!r}; a JSON object with the key 'kind' is wanted")
-    kind = settings.get("kind")
+    kind = settings.pop("kind", "tokenizers" if foreign else None)
     if not isinstance(kind, str) or kind not in _OPENERS:
         raise InputError(f"{path}: kind {kind!r} is unknown; known kinds: {', '.join(_OPENERS)}")
     return _OPENERS[kind](Path(folder), settings)

@@ -4,9 +4,10 @@ Kudo and Richardson, 2018: SentencePiece, a simple and language independent subw
 model is Kudo, 2018: Subword Regularization; byte-pair encoding is Sennrich, Haddow and Birch, 2016.
 
 SentencePiece normalises a text (NFKC, white space collapsed), puts the mark U+2581 for each space and one
-before the text, and cuts the result into pieces; what no piece covers is spelt in UTF-8 bytes. Offsets point
-into the original text. All bytes, or pieces, that one character became share the span of that character. The
-mark is not part of a span: a piece that is only the mark has the empty span at its word's start.
+before the text, and cuts the result into pieces; what no piece covers is spelt in UTF-8 bytes. Offsets
+point into the original text. All bytes, or pieces, that one character became share the span of that
+character. The mark is not part of a span: a piece that is only the mark has the empty span at its word's
+start.
 
 With `cjk_characters` every ideograph (Han; not kana, not hangul) is a token and a word by itself, as in
 BERT's Chinese models, so that tags on characters line up; the mark before a text that begins with one is
@@ -25,7 +26,8 @@ import sentencepiece
 
 from minibert.errors import InputError
 from minibert.text.alignment import IDEOGRAPH, MARK, locate_pieces, without_surrogates
-from minibert.text.encoded import Encoded, concatenate
+from minibert.text.boundaries import cut_at
+from minibert.text.encoded import Encoded
 from minibert.text.sentencepiece_training import (
     learn_model,
     normalize_lines,
@@ -57,7 +59,7 @@ class SentencePieceTokenizer(Tokenizer):
             self._inside = sentencepiece.SentencePieceProcessor(model_proto=model + _NO_MARK_BEFORE_THE_TEXT)
         except (RuntimeError, TypeError, ValueError) as error:
             raise InputError(f"these {len(model)} bytes are not a SentencePiece model: {error}") from error
-        self._model = model
+        self.model = model
         self.cjk_characters = cjk_characters
         self.vocab_size = self._processor.get_piece_size()
         self._pieces = [self._processor.id_to_piece(i) for i in range(self.vocab_size)]
@@ -108,7 +110,7 @@ class SentencePieceTokenizer(Tokenizer):
     def save(self, folder: Path) -> None:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / _MODEL_FILE).write_bytes(self._model)
+        (folder / _MODEL_FILE).write_bytes(self.model)
         settings = {"kind": "sentencepiece", "cjk_characters": self.cjk_characters}
         (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
@@ -116,12 +118,27 @@ class SentencePieceTokenizer(Tokenizer):
         text = without_surrogates(text)
         encoded = self._align(text, self._processor)
         if len(boundaries):
-            encoded = self._cut(text, encoded, boundaries)
+            encoded = cut_at(text, encoded, boundaries, self._part)
         return encoded[self._idle_marks(encoded.ids[:2].tolist()) :]
 
     def encode_ids(self, texts: Sequence[str]) -> list[np.ndarray]:
         rows = self._processor.encode([without_surrogates(text) for text in texts], num_threads=-1)
         return [np.array(row[self._idle_marks(row) :], np.int32) for row in rows]
+
+    @property
+    def ideographs(self) -> list[str]:
+        """The ideographs that are pieces by themselves; none without `cjk_characters`."""
+        return [self._pieces[number] for number in self._ideograph_ids]
+
+    def is_ordinary(self, token: int) -> bool:
+        """Tell whether a piece stands for letters: no control token, not unknown, no single byte."""
+        processor = self._processor
+        return not (processor.is_control(token) or processor.is_unknown(token) or processor.is_byte(token))
+
+    def score(self, token: int) -> float:
+        """Return a piece's logarithm of its probability (Unigram), or minus its rank (BPE)."""
+        score: float = self._processor.get_score(token)
+        return score
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         return self._processor.decode(self._checked(ids))
@@ -156,38 +173,10 @@ class SentencePieceTokenizer(Tokenizer):
         )
         return Encoded(ids, offsets, words, np.zeros(len(ids), np.int8))
 
-    def _cut(self, text: str, whole: Encoded, boundaries: Sequence[int]) -> Encoded:
-        """Encode again, piece by piece, only what crosses a boundary."""
-        borders = np.unique(np.asarray(boundaries, np.int64))
-        if borders[0] < 0 or borders[-1] > len(text):
-            outside = borders[0] if borders[0] < 0 else borders[-1]
-            raise InputError(f"boundary {outside} lies outside the text, which has {len(text)} characters")
-        starts, ends = whole.offsets.T
-        crosses = np.searchsorted(borders, starts, "right") < np.searchsorted(borders, ends, "left")
-        parts, done = [], 0
-        for token in np.flatnonzero(crosses):
-            if token < done:
-                continue
-            first, stop = int(token), int(token) + 1
-            while first > done and ends[first - 1] > starts[first]:  # pieces of one character stay together
-                first -= 1
-            while stop < len(whole) and starts[stop] < ends[stop - 1]:
-                stop += 1
-            parts += [whole[done:first], self._encode_between(text, whole[first:stop], borders)]
-            done = stop
-        return concatenate([*parts, whole[done:]])
-
-    def _encode_between(self, text: str, run: Encoded, borders: np.ndarray) -> Encoded:
-        start, end = int(run.offsets[0, 0]), int(run.offsets[-1, 1])
-        cuts = [start, *borders[(borders > start) & (borders < end)].tolist(), end]
-        processor = self._processor if self._pieces[run.ids[0]].startswith(MARK) else self._inside
-        parts = []
-        for a, b in zip(cuts, cuts[1:], strict=False):
-            part = self._align(text[a:b], processor)
-            words = np.full(len(part), run.words[0], np.int32)
-            parts.append(Encoded(part.ids, part.offsets + np.int32(a), words, part.segments))
-            processor = self._inside
-        return concatenate(parts)
+    def _part(self, text: str, first: int | None) -> Encoded:
+        """Encode a part of a text, with the mark before it only where the token that it begins has one."""
+        begins_word = first is not None and self._pieces[first].startswith(MARK)
+        return self._align(text, self._processor if begins_word else self._inside)
 
 
 def train_sentencepiece(

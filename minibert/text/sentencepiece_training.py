@@ -1,10 +1,11 @@
 """How SentencePiece learns its pieces: from a sample that fits into memory, without the ideographs.
 
-Every line of the corpus draws a number, and the lines with the lowest numbers stay, as many as are allowed:
-an even sample from one pass over a corpus of any size.
+Every line of the corpus draws a number, and the lines with the lowest numbers stay, as many as are
+allowed: an even sample from one pass over a corpus of any size.
 
 Ideographs that are tokens by themselves need no learning, only counting: the commonest become pieces, and
-each run of them is replaced by a separator that no piece reaches across. Chinese trains several times faster.
+each run of them is replaced by a separator that no piece reaches across. Chinese trains several times
+faster.
 """
 
 import heapq

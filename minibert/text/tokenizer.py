@@ -1,11 +1,11 @@
 """What every tokenizer is: text in; ids, and where each of them came from, out.
 
-A tokenizer owns five control tokens: padding, unknown, [CLS], [SEP] and [MASK]. The text that a person gives
-never turns into one of them by accident: the nine letters and brackets of "[MASK]" are ordinary characters to
-`encode`, and the mask token only to `encode_with_masks`.
+A tokenizer owns five control tokens: padding, unknown, [CLS], [SEP] and [MASK]. The text that a person
+gives never turns into one of them by accident: the nine letters and brackets of "[MASK]" are ordinary
+characters to `encode`, and the mask token only to `encode_with_masks`.
 
-Words are numbered, so that tags and whole-word masking know which pieces belong together: a word begins after
-white space and, where the tokenizer keeps ideographs apart, at each ideograph and right after it.
+Words are numbered, so that tags and whole-word masking know which pieces belong together: a word begins
+after white space and, where the tokenizer keeps ideographs apart, at each ideograph and right after it.
 """
 
 import re
@@ -69,6 +69,14 @@ class Tokenizer(ABC):
         """The ids of the control tokens, sorted."""
         return np.unique([self.pad_id, self.unknown_id, self.cls_id, self.sep_id, self.mask_id])
 
+    def special_count(self, *, pair: bool = False) -> int:
+        """Return how many control tokens `build` adds to one text, or to a pair."""
+        return 3 if pair else 2
+
+    def around(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ids that `build` puts before and after one text."""
+        return np.array([self.cls_id], np.int32), np.array([self.sep_id], np.int32)
+
     def encode_with_masks(self, text: str, boundaries: Sequence[int] = ()) -> Encoded:
         """Encode a text in which each "[MASK]" stands for the mask token.
 
@@ -100,10 +108,10 @@ class Tokenizer(ABC):
         >>> tokenizer.tokens(tokenizer.build(tokenizer.encode("A list."), tokenizer.encode("An object.")).ids)
         ['[CLS]', '▁A', '▁list', '.', '[SEP]', '▁An', '▁object', '.', '[SEP]']
         """
-        parts = [_control(self.cls_id, 0), _in_segment(first, 0, 0), _control(self.sep_id, 0)]
+        parts = [_control(self.cls_id, 0), first.moved(0, 0), _control(self.sep_id, 0)]
         if second is not None:
             words_before = int(first.words.max(initial=-1)) + 1
-            parts += [_in_segment(second, 1, words_before), _control(self.sep_id, 1)]
+            parts += [second.moved(words_before, 1), _control(self.sep_id, 1)]
         return concatenate(parts)
 
 
@@ -114,8 +122,3 @@ def _control(token: int, segment: int) -> Encoded:
         np.full(1, -1, np.int32),
         np.full(1, segment, np.int8),
     )
-
-
-def _in_segment(text: Encoded, segment: int, words_before: int) -> Encoded:
-    words = np.where(text.words < 0, text.words, text.words + words_before).astype(np.int32)
-    return Encoded(text.ids, text.offsets, words, np.full(len(text), segment, np.int8))

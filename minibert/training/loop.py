@@ -86,7 +86,7 @@ class Run:
         self.plan = plan or Plan(((0, self._planned_steps()),))
         self.done = 0
         self.stopped = False
-        self.forward: nn.Module | Any = torch.compile(model) if config.torch_compile else model
+        self.forward: nn.Module | Any = torch.compile(model, dynamic=True) if config.torch_compile else model
 
     def _planned_steps(self) -> int:
         if self.config.max_steps > 0:

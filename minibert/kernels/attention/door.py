@@ -6,6 +6,7 @@ apart. Both ask `choose` who does the work.
 Letters: T tokens, U tokens of the memory, H heads, K head size.
 """
 
+import torch
 from torch import Tensor
 
 from minibert.kernels.attention.choose import Machine, Request, choose
@@ -13,6 +14,7 @@ from minibert.kernels.rotary import Angles, take_apart
 from minibert.packed import Layout
 
 
+@torch.compiler.disable
 def attend(
     q_THK: Tensor,
     k_UHK: Tensor,
@@ -51,6 +53,7 @@ def attend(
     return function(q_THK, k_UHK, v_UHK, layout, *extra, window=window, causal=causal, dropout=dropout)
 
 
+@torch.compiler.disable
 def attend_packed(
     qkv_T3HK: Tensor,
     layout: Layout,

@@ -1,0 +1,33 @@
+"""The door for encoders: a folder in, ours or Hugging Face's, a text encoder out."""
+
+from pathlib import Path
+
+import torch
+
+from minibert.embedding.text_encoder import TextEncoder
+from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
+from minibert.interop.sentence_transformers import encoder_folder, read_habits
+from minibert.text.loading import load_tokenizer
+
+
+def load_encoder(folder: str | Path, device: torch.device | str = "cpu") -> TextEncoder:
+    """Open the encoder of a folder and its tokenizer.
+
+    folder  a model that minibert saved, whatever its task, or a checkpoint in Hugging Face's layout:
+            config.json, model.safetensors (or several and their index), tokenizer files. Where
+            sentence-transformers left its files beside them, they say how texts become vectors.
+    Raises InputError for a folder that cannot be opened, MissingExtra where its tokenizer needs a package.
+
+    >>> load_encoder("runs/clf").embed(["a wonderful film"]).shape
+    (1, 128)
+    """
+    folder = Path(folder)
+    inner = encoder_folder(folder)
+    config = read_config(inner)
+    tokenizer = load_tokenizer(inner)
+    check_vocabulary(tokenizer, config, inner)
+    habits = read_habits(folder, config.longest_text)
+    encoder = TextEncoder(
+        read_encoder(inner), tokenizer, max_length=habits.max_length, pooling=habits.pooling
+    )
+    return encoder.to(device)

@@ -1,0 +1,248 @@
+"""A tokenizer and an encoder together: texts in, vectors out. What a person loads who has no task.
+
+    embed    one vector for each text: its first token's, or the mean of all (Reimers and Gurevych, 2019)
+    hidden   one vector for each token, and the characters that the token stands for
+
+Vectors are float32 whatever the encoder computes in. Texts longer than the checkpoint allows are cut, and
+how many is said on stderr.
+
+Letters: N texts, T tokens, n tokens of one text, D hidden size.
+"""
+
+import copy
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, final
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from minibert.checkpoint import published
+from minibert.embedding.chunks import Chunk, chunks
+from minibert.errors import InputError
+from minibert.interop.export import write_pretrained
+from minibert.interop.sentence_transformers import write_habits
+from minibert.model.encoder import Encoder
+from minibert.packed import Layout, Packed
+from minibert.text.tokenizer import Tokenizer
+from minibert.training.precision import choose_dtype
+
+Pooling = Literal["mean", "first"]
+Precision = Literal["fp32", "bf16", "auto"]
+BATCH_TOKENS = {"cpu": 8192, "cuda": 65_536}
+SECONDS_BEFORE_THE_BAR = 3
+
+
+@dataclass(frozen=True)
+class HiddenText:
+    """The tokens of one text.
+
+    tokens     the n pieces, control tokens included
+    spans      (n, 2) int32, [start, end) in characters of the text; (0, 0) for a control token
+    hidden_nD  (n, D) float32
+    """
+
+    tokens: list[str]
+    spans: np.ndarray
+    hidden_nD: np.ndarray
+
+
+@final
+class TextEncoder:
+    """An encoder that takes texts.
+
+    max_length  tokens at which a text is cut, control tokens included
+    pooling     how `embed` makes one vector where it is not told: "mean" or "first"
+
+    >>> from minibert.embedding.loading import load_encoder
+    >>> encoder = load_encoder("runs/clf")
+    >>> encoder.embed(["a wonderful film", ""]).shape
+    (2, 128)
+    """
+
+    def __init__(
+        self, encoder: Encoder, tokenizer: Tokenizer, *, max_length: int, pooling: str = "mean"
+    ) -> None:
+        self.encoder = encoder.eval()
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self.pooling = _checked(pooling)
+        self._narrow: tuple[Any, Encoder] | None = None
+
+    def to(self, device: torch.device | str) -> "TextEncoder":
+        """Move the encoder to a device."""
+        self.encoder.to(device)
+        return self
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write a folder that `transformers` and `sentence_transformers` open, and `load_encoder` too.
+
+        The folder is whole or absent; an older one there is replaced. Raises InputError where no family of
+        theirs has the encoder's parts.
+        """
+        with published(folder) as beside:
+            write_pretrained(self.encoder, self.tokenizer, beside, max_length=self.max_length)
+            write_habits(beside, self.pooling, self.max_length, self.encoder.config.hidden_size)
+
+    def embed(
+        self,
+        texts: Iterable[str],
+        pooling: Pooling | None = None,
+        *,
+        normalize: bool = True,
+        dtype: Precision = "fp32",
+        batch_tokens: int = 0,
+        progress: bool = True,
+    ) -> np.ndarray:
+        """Return one float32 row for each text, (N, D), in the order in which the texts came.
+
+        texts         any iterable; only the rows are held, not the texts
+        normalize     make every row one long
+        dtype         "fp32"; "bf16"; "auto" is bf16 where it is faster
+        batch_tokens  tokens computed at once; 0 suits the device
+        Raises InputError for a text that is no string.
+
+        >>> from minibert.embedding.loading import load_encoder
+        >>> rows = load_encoder("runs/clf").embed(["a film", "a wonderful film", "a film"])
+        >>> bool((rows[0] == rows[2]).all()), float((rows[0] ** 2).sum().round(3))
+        (True, 1.0)
+        """
+        total = len(texts) if isinstance(texts, Sequence) else None
+        texts = _with_bar(texts, total, progress)
+        parts = self.embed_chunks(texts, pooling, normalize=normalize, dtype=dtype, batch_tokens=batch_tokens)
+        size = self.encoder.config.hidden_size
+        if total is None:
+            return np.concatenate([np.zeros((0, size), np.float32), *parts])
+        rows_ND, done = np.empty((total, size), np.float32), 0
+        for part in parts:
+            rows_ND[done : done + len(part)] = part
+            done += len(part)
+        return rows_ND
+
+    def embed_chunks(
+        self,
+        texts: Iterable[str],
+        pooling: Pooling | None = None,
+        *,
+        normalize: bool = True,
+        dtype: Precision = "fp32",
+        batch_tokens: int = 0,
+    ) -> Iterator[np.ndarray]:
+        """Yield the rows of `embed` some thousands at a time, for streams without an end."""
+        how = _checked(pooling or self.pooling)
+        if isinstance(texts, str):
+            raise InputError(f"texts is one string, {texts[:40]!r}; give a list or an iterator of strings")
+        encoder = self._in(dtype)
+        device = next(encoder.parameters()).device
+        budget = batch_tokens or BATCH_TOKENS.get(device.type, BATCH_TOKENS["cpu"])
+        cut = count = 0
+        for chunk in chunks(texts, self.tokenizer, self.max_length):
+            yield _embed_chunk(encoder, chunk, how, normalize=normalize, budget=budget)
+            cut, count = cut + chunk.cut, count + len(chunk.order_N)
+        if cut:
+            print(f"{cut:,} of {count:,} texts were cut at {self.max_length} tokens", file=sys.stderr)
+
+    @torch.inference_mode()
+    def hidden(
+        self, texts: Sequence[str], *, dtype: Precision = "fp32", batch_tokens: int = 0
+    ) -> list[HiddenText]:
+        """Return the tokens of each text with their vectors and spans.
+
+        >>> from minibert.embedding.loading import load_encoder
+        >>> [text] = load_encoder("runs/clf").hidden(["A list."])
+        >>> text.tokens, text.spans.tolist(), text.hidden_nD.shape
+        (['[CLS]', '▁A', '▁list', '.', '[SEP]'], [[0, 0], [0, 1], [2, 6], [6, 7], [0, 0]], (5, 128))
+        """
+        encoder, room = self._in(dtype), max(0, self.max_length - self.tokenizer.special_count())
+        device = next(encoder.parameters()).device
+        budget = batch_tokens or BATCH_TOKENS.get(device.type, BATCH_TOKENS["cpu"])
+        whole = [self.tokenizer.encode(text) for text in texts]
+        encoded = [self.tokenizer.build(tokens[:room]) for tokens in whole]
+        lengths = np.array([len(tokens) for tokens in encoded], np.int64)
+        order = np.argsort(lengths, kind="stable")
+        sorted_texts = Chunk(np.zeros(0, np.int64), lengths[order], order, 0)
+        found: list[np.ndarray] = [np.zeros(0)] * len(encoded)
+        for texts_of, _ in sorted_texts.batches(budget):
+            numbers = order[texts_of].tolist()
+            batch = Packed.of([encoded[number].ids for number in numbers]).to(device)
+            parts = batch.layout.split(encoder(batch).float().cpu())
+            for number, part in zip(numbers, parts, strict=True):
+                found[number] = part.numpy()
+        cut = sum(len(tokens) > room for tokens in whole)
+        if cut:
+            print(f"{cut:,} of {len(whole):,} texts were cut at {self.max_length} tokens", file=sys.stderr)
+        return [
+            HiddenText(self.tokenizer.tokens(tokens.ids), tokens.offsets, part)
+            for tokens, part in zip(encoded, found, strict=True)
+        ]
+
+    def _in(self, precision: str) -> Encoder:
+        """Return the encoder in a precision: itself in fp32, else a copy whose blocks are cast.
+
+        The copy shares the tables, and is kept until the weights change.
+        """
+        if precision not in ("fp32", "bf16", "auto"):
+            raise InputError(f"dtype {precision!r} is unknown; use fp32, bf16 or auto")
+        self.encoder.eval()
+        dtype = choose_dtype(precision, next(self.encoder.parameters()).device)
+        if dtype == torch.float32:
+            return self.encoder
+        weights = [(id(weight), weight._version, weight.device) for weight in self.encoder.parameters()]
+        if self._narrow is None or self._narrow[0] != (dtype, weights):
+            shared = {id(self.encoder.embeddings): self.encoder.embeddings}
+            narrow = copy.deepcopy(self.encoder, shared)
+            narrow.blocks.to(dtype)
+            narrow.dtype = dtype
+            self._narrow = (dtype, weights), narrow
+        return self._narrow[1]
+
+
+@torch.inference_mode()
+def _embed_chunk(encoder: Encoder, chunk: Chunk, how: str, *, normalize: bool, budget: int) -> np.ndarray:
+    """Return the rows of a chunk in the order of its texts; the device is asked once, at the end."""
+    device = next(encoder.parameters()).device
+    whole = Layout.of(chunk.lengths_N.tolist()).to(device)
+    ids_T = torch.from_numpy(chunk.ids_T).to(device)
+    rows_ND = torch.zeros(len(chunk.order_N), encoder.config.hidden_size, device=device)
+    for texts, tokens in chunk.batches(budget):
+        borders = whole.cu_seqlens[texts.start : texts.stop + 1]
+        lengths = whole.lengths[texts]
+        layout = Layout(lengths, lengths[-1], borders - borders[0], whole.positions[tokens])
+        hidden_TD = encoder(Packed(ids_T[tokens], None, layout))
+        if how == "first":
+            rows_ND[texts] = hidden_TD[layout.starts].float()
+        else:  # the numbers of the texts are those of the whole chunk: nothing waits for the device
+            rows_ND.index_add_(0, whole.sequence_T[tokens], hidden_TD.float())
+    if how == "mean":
+        rows_ND /= whole.cu_seqlens.diff().clamp(min=1)[:, None]
+    if normalize:
+        rows_ND = torch.nn.functional.normalize(rows_ND, dim=1)
+    ordered_ND = torch.empty_like(rows_ND)
+    ordered_ND[torch.from_numpy(chunk.order_N).to(device)] = rows_ND
+    found: Tensor = ordered_ND.cpu()
+    return found.numpy()
+
+
+def _with_bar(texts: Iterable[str], total: int | None, progress: bool) -> Iterable[str]:
+    """Show on stderr how many texts were taken, once it takes longer than a few seconds."""
+    if isinstance(texts, str):
+        return texts  # an error that `embed_chunks` explains
+    return tqdm(
+        texts,
+        "embed",
+        total,
+        unit="text",
+        delay=SECONDS_BEFORE_THE_BAR,
+        disable=not progress,
+        file=sys.stderr,
+    )
+
+
+def _checked(pooling: str) -> str:
+    if pooling not in ("mean", "first"):
+        raise InputError(f"pooling {pooling!r} is unknown; use mean or first")
+    return pooling

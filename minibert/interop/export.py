@@ -1,0 +1,206 @@
+"""Writing a model as Hugging Face's tools read it: config.json, model.safetensors, tokenizer files.
+
+A family of theirs is chosen by what the encoder and its head are made of, the first that has the same
+parts. Weights keep their bits; queries, keys and values part again. What no family has (RMS norms, a CRF,
+the mean of a text without a projection) is refused with what would fit.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from minibert.checkpoint import WEIGHTS, published, read_json, save_tensors, write_json
+from minibert.errors import InputError
+from minibert.interop.heads import ALWAYS_GELU, PROJECTIONS, head_names
+from minibert.interop.names import DICTIONARIES
+from minibert.interop.settings import DIALECTS
+from minibert.model.config import EncoderConfig
+from minibert.model.encoder import Encoder
+from minibert.tasks.classification import Classification
+from minibert.tasks.masked_lm import MaskedLM
+from minibert.tasks.model import Model
+from minibert.tasks.tagging import Tagging
+from minibert.tasks.task import Task
+from minibert.text.fast_sentencepiece import tokenizer_json
+from minibert.text.hugging_face import HuggingFaceTokenizer
+from minibert.text.sentencepiece import SentencePieceTokenizer
+from minibert.text.tokenizer import SETTINGS_FILE, Tokenizer
+
+CLASSES = {
+    "bert": "Bert",
+    "electra": "Electra",
+    "roberta": "Roberta",
+    "distilbert": "DistilBert",
+    "modernbert": "ModernBert",
+}
+SUFFIXES = {
+    "masked_lm": "ForMaskedLM",
+    "classification": "ForSequenceClassification",
+    "tagging": "ForTokenClassification",
+}
+ACTIVATIONS = {"gelu_tanh": "gelu_pytorch_tanh"}  # the others are called alike
+
+
+def save_pretrained(model: Model, folder: str | Path) -> None:
+    """Write a folder that `transformers` opens with its head; `load` and `load_encoder` open it too.
+
+    The folder is whole or absent; an older one there is replaced. Raises InputError where no family of theirs
+    has the model's parts. A text encoder has a method of the same name.
+    """
+    task = model.task
+    with published(folder) as beside:
+        write_pretrained(model.encoder, task.tokenizer, beside, task=task, max_length=task.max_length)
+
+
+def write_pretrained(
+    encoder: Encoder, tokenizer: Tokenizer, folder: Path, *, max_length: int, task: Task | None = None
+) -> None:
+    """Write an encoder, with the head of a task if there is one, into a folder that exists.
+
+    Raises InputError where no family of Hugging Face's has these parts; nothing is written then.
+    """
+    family = fitting_family(encoder.config, task)
+    write_json(folder / "config.json", settings_of(encoder.config, tokenizer, task, family))
+    write_tokenizer(tokenizer, folder, max_length)
+    save_tensors(folder / WEIGHTS, tensors_of(encoder, task, family))
+
+
+def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None:
+    """Write a tokenizer with a tokenizer.json; one of SentencePiece keeps its own files beside it."""
+    if not isinstance(tokenizer, HuggingFaceTokenizer | SentencePieceTokenizer):
+        raise InputError(f"a {type(tokenizer).__name__} cannot be written for Hugging Face")
+    tokenizer.save(folder)
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", **read_json(folder / SETTINGS_FILE)}
+    if isinstance(tokenizer, SentencePieceTokenizer):
+        text = json.dumps(tokenizer_json(tokenizer), ensure_ascii=False)
+        (folder / "tokenizer.json").write_text(text + "\n", encoding="utf-8")
+        kinds = ("pad", "unk", "cls", "sep", "mask")
+        ids = (tokenizer.pad_id, tokenizer.unknown_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id)
+        names = tokenizer.tokens(ids)
+        settings |= {f"{kind}_token": name for kind, name in zip(kinds, names, strict=True)}
+    else:
+        del settings["kind"]  # the files alone say all
+    write_json(folder / SETTINGS_FILE, {**settings, "model_max_length": max_length})
+
+
+def fitting_family(config: EncoderConfig, task: Task | None) -> str:
+    """Name the family that has an encoder's and a head's parts; raises InputError where none has."""
+    refusals = {}
+    for family in ("modernbert",) if config.modern else ("bert", "electra", "roberta", "distilbert"):
+        refusal = _encoder_refusal(family, config) or _head_refusal(family, config, task)
+        if refusal is None:
+            return family
+        refusals[family] = refusal
+    told = "; ".join(f"{family}: {refusal}" for family, refusal in refusals.items())
+    raise InputError(f"this model has no counterpart in transformers ({told})")
+
+
+def _encoder_refusal(family: str, config: EncoderConfig) -> str | None:
+    modern = family == "modernbert"
+    windows = any(config.window(layer) for layer in range(config.num_hidden_layers))
+    wants: dict[str, bool] = {
+        f"norm {config.norm!r} is not layernorm": config.norm == "layernorm",
+        "it has no qk_norm": not config.qk_norm,
+        f"gated_mlp is not {modern}": config.gated_mlp == modern,
+        "it has biases everywhere": config.bias or modern,
+        "it has no windows": modern or not windows,
+        "it has no narrow tables": family == "electra" or not config.embedding_size,
+        "it has no kinds of tokens": family not in ("modernbert", "distilbert") or not config.type_vocab_size,
+        "it has kinds of tokens": family in ("modernbert", "distilbert") or config.type_vocab_size > 0,
+        "places begin at 0": family == "roberta" or not config.position_offset,
+        "places begin after the padding token's number": family != "roberta"
+        or config.position_offset == config.pad_token_id + 1,
+        "layer_norm_eps is 1e-12": family != "distilbert" or config.layer_norm_eps == 1e-12,
+    }
+    return next((reason for reason, kept in wants.items() if not kept), None)
+
+
+def _head_refusal(family: str, config: EncoderConfig, task: Task | None) -> str | None:
+    if task is None:
+        return None
+    if isinstance(task, MaskedLM):
+        gelu = config.hidden_act == "gelu" or family not in ALWAYS_GELU
+        return None if gelu else "its language-model head has gelu"
+    modern = family == "modernbert"
+    if isinstance(task, Tagging):
+        if task.crf is not None:
+            return "it has no CRF"
+        found = ("first", task.act, task.options.projection_norm)
+        wanted = ("first", task.act if modern and task.act != "none" else "none", modern)
+    elif isinstance(task, Classification):
+        act = task.options.activation
+        found = (task.options.pooling, act, task.options.projection_norm)
+        one = ("first", PROJECTIONS.get(family, "tanh"), False)
+        wanted = (task.options.pooling, act if act != "none" else "gelu", True) if modern else one
+    else:
+        return f"it has no task {task.name}"
+    told = "pooling {}, projection {}, projection_norm {}"
+    return None if found == wanted else f"its head has {told.format(*wanted)}, not {told.format(*found)}"
+
+
+def settings_of(
+    config: EncoderConfig, tokenizer: Tokenizer, task: Task | None, family: str
+) -> dict[str, Any]:
+    """Return the config.json of a family."""
+    ours = config.to_dict()
+    values: dict[str, Any] = {
+        "architectures": [CLASSES[family] + ("Model" if task is None else SUFFIXES[task.name])],
+        "model_type": family,
+        "dtype": "float32",
+        **{theirs: ours[name] for theirs, name in DIALECTS[family].names.items()},
+    }
+    for key in ("hidden_act", "activation", "hidden_activation"):
+        if key in values:
+            values[key] = ACTIVATIONS.get(config.hidden_act, config.hidden_act)
+    if family == "electra":
+        values["embedding_size"] = config.embedding_width
+    if family != "roberta":
+        values["pad_token_id"] = tokenizer.pad_id
+    if family == "modernbert":
+        values |= dict.fromkeys(("norm_bias", "attention_bias", "mlp_bias"), config.bias)
+        values |= {"cls_token_id": tokenizer.cls_id, "sep_token_id": tokenizer.sep_id}
+        values |= {"classifier_bias": config.bias, "decoder_bias": True}
+        values |= {"classifier_activation": ACTIVATIONS.get(config.hidden_act, config.hidden_act)}
+        del values["type_vocab_size"], values["hidden_dropout_prob"], values["attention_probs_dropout_prob"]
+    return values | _head_settings(task, family)
+
+
+def _head_settings(task: Task | None, family: str) -> dict[str, Any]:
+    """Return what a config.json says of labels and of the way to them."""
+    if not isinstance(task, Classification | Tagging):
+        return {}
+    values: dict[str, Any] = {
+        "id2label": {str(number): label for number, label in enumerate(task.labels)},
+        "label2id": {label: number for number, label in enumerate(task.labels)},
+    }
+    distil = family == "distilbert" and isinstance(task, Classification)
+    values["seq_classif_dropout" if distil else "classifier_dropout"] = task.options.classifier_dropout
+    if isinstance(task, Classification):
+        values["problem_type"] = "single_label_classification"
+    if family == "modernbert":
+        act = task.options.activation if isinstance(task, Classification) else task.act
+        values |= {"classifier_activation": ACTIVATIONS.get(act, act), "classifier_bias": True}
+        if isinstance(task, Classification):
+            values["classifier_pooling"] = {"first": "cls"}.get(task.options.pooling, "mean")
+    return values
+
+
+def tensors_of(encoder: Encoder, task: Task | None, family: str) -> dict[str, Tensor]:
+    """Return every weight under its name in a family."""
+    dictionary = DICTIONARIES[family]
+    prefix = "" if task is None else dictionary.prefix
+    found: dict[str, Tensor] = {}
+    state = encoder.state_dict()
+    for ours, names in dictionary.theirs(state).items():
+        for name, part in zip(names, state[ours].chunk(len(names)), strict=True):
+            found[prefix + name] = part
+    if task is None:
+        return found
+    for ours, (name,) in head_names(task.name, family, task, {}).items():
+        found[name] = task.state_dict()[ours]
+    if isinstance(task, MaskedLM) and task.own_table is not None:  # theirs has two biases then, and uses this
+        table = head_names(task.name, family, task, {})["own_table.weight"][0]
+        found[table.removesuffix("weight") + "bias"] = task.bias.detach().clone()
+    return found

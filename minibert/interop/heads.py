@@ -1,0 +1,202 @@
+"""Other people's heads: a whole checkpoint, encoder and task, opened as a `Model`.
+
+The first of `architectures` in config.json says which task a checkpoint was made for: filling masks,
+classifying texts, or tagging tokens. Heads differ between families in the names of their layers and in
+one activation, which the tables below and the options of our tasks hold.
+
+Left out: question answering, regression, several labels for one text, and multiple choice, which have no
+task here.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from minibert.checkpoint import read_json
+from minibert.errors import InputError
+from minibert.interop.checkpoints import check_vocabulary, compare, fill, read_config, read_encoder
+from minibert.interop.names import DICTIONARIES, Names
+from minibert.interop.sentence_transformers import read_habits
+from minibert.interop.settings import ACTIVATIONS
+from minibert.interop.tensors import Stored, stored_tensors
+from minibert.model.config import EncoderConfig
+from minibert.tasks.classification import Classification
+from minibert.tasks.masked_lm import MaskedLM
+from minibert.tasks.model import Model
+from minibert.tasks.model import load as load_own
+from minibert.tasks.tagging import Tagging
+from minibert.tasks.task import Task
+from minibert.text.loading import load_tokenizer
+from minibert.text.tokenizer import Tokenizer
+
+KINDS = {
+    "ForMaskedLM": "masked_lm",
+    "BertForPreTraining": "masked_lm",  # that of ELECTRA tells replaced tokens
+    "ForSequenceClassification": "classification",
+    "ForTokenClassification": "tagging",
+}
+Modules = Mapping[str, str]  # a module of our task -> theirs
+
+_ROBERTA_LM: Modules = {
+    "dense": "lm_head.dense",
+    "norm": "lm_head.layer_norm",
+    "own_table": "lm_head.decoder",
+    "": "lm_head",
+}
+_DENSE_CLASSIFIER: Modules = {"dense": "classifier.dense", "classifier": "classifier.out_proj"}
+_MODERN_CLASSIFIER: Modules = {"dense": "head.dense", "norm": "head.norm", "classifier": "classifier"}
+MASKED_LM: Mapping[str, Modules] = {
+    "bert": {
+        "dense": "cls.predictions.transform.dense",
+        "norm": "cls.predictions.transform.LayerNorm",
+        "own_table": "cls.predictions.decoder",
+        "": "cls.predictions",
+    },
+    "roberta": _ROBERTA_LM,
+    "xlm-roberta": _ROBERTA_LM,
+    "camembert": _ROBERTA_LM,
+    "distilbert": {
+        "dense": "vocab_transform",
+        "norm": "vocab_layer_norm",
+        "own_table": "vocab_projector",
+        "": "vocab_projector",
+    },
+    "electra": {
+        "dense": "generator_predictions.dense",
+        "norm": "generator_predictions.LayerNorm",
+        "own_table": "generator_lm_head",
+        "": "generator_lm_head",
+    },
+    "modernbert": {"dense": "head.dense", "norm": "head.norm", "own_table": "decoder", "": "decoder"},
+}
+CLASSIFICATION: Mapping[str, Modules] = {
+    "bert": {"dense": "bert.pooler.dense", "classifier": "classifier"},
+    "roberta": _DENSE_CLASSIFIER,
+    "xlm-roberta": _DENSE_CLASSIFIER,
+    "camembert": _DENSE_CLASSIFIER,
+    "distilbert": {"dense": "pre_classifier", "classifier": "classifier"},
+    "electra": _DENSE_CLASSIFIER,
+    "modernbert": _MODERN_CLASSIFIER,
+}
+TAGGING: Mapping[str, Modules] = {
+    **{family: {"classifier": "classifier"} for family in DICTIONARIES},
+    "modernbert": _MODERN_CLASSIFIER,
+}
+HEADS = {"masked_lm": MASKED_LM, "classification": CLASSIFICATION, "tagging": TAGGING}
+PROJECTIONS = {"distilbert": "relu", "electra": "gelu"}  # of classifiers; the others' is tanh
+ALWAYS_GELU = ("roberta", "xlm-roberta", "camembert", "electra")  # in the language-model head
+
+
+def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
+    """Open a model, ours or one in Hugging Face's layout; `load_encoder` opens what has no head.
+
+    Raises InputError where a file is missing, damaged or foreign, or the head is of a kind that is not here.
+
+    >>> load("runs/clf").predict(["a wonderful film"])[0].label
+    'positive'
+    """
+    folder = Path(folder)
+    if (folder / "task.json").is_file() or not (folder / "config.json").is_file():
+        return load_own(folder, device)
+    config, values = read_config(folder), read_json(folder / "config.json")
+    tokenizer = load_tokenizer(folder)
+    check_vocabulary(tokenizer, config, folder)
+    kind = _kind(values, folder)
+    task = make_task(
+        kind, tokenizer, config, values, max_length=read_habits(folder, config.longest_text).max_length
+    )
+    stored = stored_tensors(folder)
+    wanted = head_names(kind, values["model_type"], task, stored)
+    if "dense.bias" in wanted and wanted["dense.bias"][0] not in stored and kind != "masked_lm":
+        del wanted["dense.bias"]  # no bias is a bias of zero
+        nn.init.zeros_(task.get_parameter("dense.bias"))
+    compare(wanted, task.state_dict(), stored, folder=folder)
+    refuse_unused(HEADS[kind][values["model_type"]], wanted, stored, folder=folder)
+    fill(task, wanted, stored)
+    return Model(read_encoder(folder), task).to(device).eval()
+
+
+def refuse_unused(
+    modules: Modules, wanted: Mapping[str, Names], stored: Mapping[str, Stored], *, folder: Path
+) -> None:
+    """Raise InputError for a weight of the head's layers that our task has no place for."""
+    used = {name for names in wanted.values() for name in names}
+    layers = [theirs for ours, theirs in modules.items() if ours not in ("", "own_table")]
+    unused = [name for name in stored if name.rpartition(".")[0] in layers and name not in used]
+    if unused:
+        raise InputError(f"{folder}: {', '.join(unused)} in the weights, and this head has no place for it")
+
+
+def make_task(
+    kind: str, tokenizer: Tokenizer, config: EncoderConfig, values: Mapping[str, Any], *, max_length: int
+) -> Task:
+    """Make the task of a foreign config.json, its head not yet filled."""
+    family = values["model_type"]
+    if kind == "masked_lm":
+        act = "gelu" if family in ALWAYS_GELU else values.get("classifier_activation", "gelu")
+        inner = ACTIVATIONS.get(act) if family in (*ALWAYS_GELU, "modernbert") else config.hidden_act
+        if inner != config.hidden_act or values.get("decoder_bias") is False:
+            raise InputError(
+                f"config.json: a language-model head with activation {act!r} and decoder_bias "
+                f"{values.get('decoder_bias')!r} beside hidden_act {config.hidden_act!r} is not implemented"
+            )
+        return MaskedLM(tokenizer, config)
+    names = labels_of(values)
+    dropout = next(
+        (values[key] for key in ("classifier_dropout", "seq_classif_dropout") if values.get(key) is not None),
+        config.hidden_dropout_prob,
+    )
+    options: dict[str, Any] = {
+        "max_length": max_length,
+        "classifier_dropout": float(dropout),
+        "labels": names,
+    }
+    if family == "modernbert":
+        act = values.get("classifier_activation", "gelu")
+        options |= {"projection": ACTIVATIONS.get(act, act), "projection_norm": True}
+    if kind == "tagging":
+        bio = all(name == "O" or name[:2] in ("B-", "I-") for name in names)
+        return Tagging.reopen(tokenizer, config, {**options, "scheme": "BIO" if bio else None})
+    pooling = {"mean": "mean"}.get(values.get("classifier_pooling", "cls"), "first")
+    projection = options.get("projection", PROJECTIONS.get(family, "tanh"))
+    return Classification.reopen(tokenizer, config, {**options, "projection": projection, "pooling": pooling})
+
+
+def labels_of(values: Mapping[str, Any]) -> list[str]:
+    """Return the names of the classes in the order of their numbers; raises InputError for other problems."""
+    names = {int(number): str(name) for number, name in (values.get("id2label") or {}).items()}
+    names = names or {number: f"LABEL_{number}" for number in range(int(values.get("num_labels", 2)))}
+    problem = values.get("problem_type")
+    if problem not in (None, "single_label_classification") or len(names) < 2:
+        raise InputError(
+            f"config.json: problem_type {problem!r} with {len(names)} labels is not implemented; "
+            "one label of at least two is"
+        )
+    return [names[number] for number in sorted(names)]
+
+
+def head_names(kind: str, family: str, task: Task, stored: Mapping[str, Stored]) -> dict[str, Names]:
+    """Return their name of each weight of our head."""
+    modules = HEADS[kind][family]
+    found: dict[str, Names] = {}
+    for ours in task.state_dict():
+        module, _, name = ours.rpartition(".")
+        found[ours] = (f"{modules[module]}.{name}",)
+    if kind == "masked_lm":  # the bias of the decoder, where it is written, is the one in use
+        other = f"{modules['own_table']}.bias"
+        found["bias"] = (other,) if other in stored else found["bias"]
+    return found
+
+
+def _kind(values: Mapping[str, Any], folder: Path) -> str:
+    names = values.get("architectures") or [""]
+    kind = next((kind for suffix, kind in KINDS.items() if names[0].endswith(suffix)), None)
+    if kind is None:
+        raise InputError(
+            f"{folder}: architecture {names[0]!r} has no task here; load_encoder opens its encoder, and the "
+            f"tasks are those of {', '.join(KINDS)}"
+        )
+    return kind

@@ -1,0 +1,192 @@
+"""What is written for Hugging Face is opened by it, agrees with ours, and comes back bit for bit."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+import foreign_tokenizers  # noqa: E402
+from foreign_models import (  # noqa: E402
+    CLASSES,
+    FAMILIES,
+    make_model,
+    odd_batch,
+    odd_config,
+    padded_inputs,
+    save_model,
+    write_vocabulary,
+)
+
+import minibert as mb  # noqa: E402
+from minibert.embedding.text_encoder import TextEncoder  # noqa: E402
+from minibert.errors import InputError  # noqa: E402
+from minibert.model.config import EncoderConfig  # noqa: E402
+from minibert.model.encoder import Encoder  # noqa: E402
+from minibert.packed import Packed  # noqa: E402
+from minibert.tasks.classification import Classification  # noqa: E402
+from minibert.tasks.masked_lm import MaskedLM  # noqa: E402
+from minibert.tasks.model import Model  # noqa: E402
+from minibert.tasks.tagging import Tagging  # noqa: E402
+from minibert.text.loading import load_tokenizer  # noqa: E402
+
+TEXTS = ["The list of lists.", "", "a19 and caf\u00e9, \u4e2d\u6587", "def f(x): return x" * 4]
+SAME_PARTS = (("xlm-roberta", "roberta"), ("electra", "bert"))  # one family serves for both
+KINDS = ("ForMaskedLM", "ForSequenceClassification", "ForTokenClassification")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", [0, 1, 3])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_in_and_out_again_every_weight_keeps_its_bits(family, seed, kind, tmp_path):
+    config = odd_config(family, seed, id2label={0: "O", 1: "B-cat", 2: "I-cat"})
+    theirs = make_model(config, kind, seed)
+    first = write_vocabulary(save_model(theirs, tmp_path / "first"))
+    mb.load(first).save(tmp_path / "own")
+    mb.save_pretrained(mb.load(tmp_path / "own"), tmp_path / "second")
+    before, after = (load_file(tmp_path / name / "model.safetensors") for name in ("first", "second"))
+    unused = {"head.dense.bias"} if "head.dense.bias" not in before else set()
+    unused |= {"cls.predictions.bias", "lm_head.bias"} if not config.tie_word_embeddings else set()
+    written = json.loads((tmp_path / "second" / "config.json").read_text("utf-8"))["model_type"]
+    assert written == family or (family, written) in SAME_PARTS
+    if (family, written) != ("electra", "bert"):  # of the same parts under other names
+        assert before.keys() - unused == after.keys() - unused
+        for name in before.keys() - unused:
+            assert torch.equal(before[name], after[name]), name
+
+    again = getattr(transformers, "AutoModel" + kind).from_pretrained(tmp_path / "second").eval()
+    ids, segments = odd_batch(config, seed)
+    inputs = padded_inputs(config, ids, segments)
+    layout = Packed.of(ids).layout
+    with torch.no_grad():
+        wanted, found = theirs(**inputs).logits, again(**inputs).logits
+    if kind != "ForSequenceClassification":
+        wanted, found = layout.unpad(wanted), layout.unpad(found)
+    torch.testing.assert_close(found, wanted, atol=1e-6, rtol=0)
+
+
+def small(tokenizer: Any, **changes: Any) -> EncoderConfig:
+    """Return a small config of ours with odd sizes."""
+    shape = EncoderConfig(tokenizer.vocab_size, 42, 3, 3, 59, max_position_embeddings=61)
+    return replace(shape, **changes)
+
+
+def modern(tokenizer: Any) -> EncoderConfig:
+    """Return a small modern config of ours."""
+    shape = EncoderConfig.preset("modern-tiny", tokenizer.vocab_size)
+    sizes = {"hidden_size": 36, "num_attention_heads": 3, "num_hidden_layers": 4, "intermediate_size": 41}
+    return replace(shape, **sizes, local_attention=6, max_position_embeddings=61)
+
+
+@pytest.fixture(scope="module", params=["wordpiece", "byte_bpe", "unigram", "ours", "ours, bpe"])
+def tokenizer(request, tmp_path_factory):
+    if "ours" in request.param:
+        kind = "bpe" if "bpe" in request.param else "unigram"
+        return mb.train_sentencepiece(foreign_tokenizers.texts(), 1200, model_type=kind)
+    return load_tokenizer(foreign_tokenizers.KINDS[request.param](tmp_path_factory.mktemp("kind") / "t"))
+
+
+@pytest.mark.parametrize("shape", [small, modern])
+def test_our_own_text_encoder_opens_there(tokenizer, shape, tmp_path):
+    library = pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
+    config = shape(tokenizer)
+    for pooling in ("mean", "first"):
+        ours = TextEncoder(Encoder(config), tokenizer, max_length=23, pooling=pooling)
+        ours.save_pretrained(tmp_path / pooling)
+        wanted = ours.embed(TEXTS)
+        theirs = library.SentenceTransformer(str(tmp_path / pooling), device="cpu")
+        np.testing.assert_allclose(theirs.encode(TEXTS), wanted, atol=1e-5)
+        again = mb.load_encoder(tmp_path / pooling)
+        assert (again.max_length, again.pooling) == (23, pooling)
+        assert (again.embed(TEXTS) == wanted).all()
+        model = transformers.AutoModel.from_pretrained(tmp_path / pooling).eval()
+        auto = transformers.AutoTokenizer.from_pretrained(tmp_path / pooling)
+        for text, hidden in zip(TEXTS, ours.hidden(TEXTS), strict=True):
+            inputs = auto(text, return_tensors="pt", truncation=True, max_length=23)
+            inputs = {key: inputs[key] for key in ("input_ids", "attention_mask")}
+            with torch.no_grad():
+                wanted_nD = model(**inputs).last_hidden_state[0].numpy()
+            np.testing.assert_allclose(hidden.hidden_nD, wanted_nD, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def wordpiece(tmp_path_factory):
+    return load_tokenizer(foreign_tokenizers.wordpiece(tmp_path_factory.mktemp("kind") / "wordpiece"))
+
+
+@pytest.mark.parametrize("shape", [small, modern])
+def test_pipelines_give_our_answers(wordpiece, shape, tmp_path):
+    config = shape(wordpiece)
+    masked = Model(Encoder(config), MaskedLM(wordpiece, config))
+    mb.save_pretrained(masked, tmp_path / "masked")
+    fill = transformers.pipeline("fill-mask", str(tmp_path / "masked"), device="cpu")
+    [guesses] = masked.predict(["the [MASK] of lists"])[0]
+    for theirs, (piece, probability) in zip(fill("the [MASK] of lists", top_k=3), guesses[:3], strict=True):
+        assert theirs["token"] == wordpiece.tokens(range(wordpiece.vocab_size)).index(piece)
+        assert abs(theirs["score"] - probability) < 1e-5
+
+    options = {"labels": ["no", "yes", "well"]}
+    options |= {"projection": "gelu", "projection_norm": True} if config.modern else {}
+    texts = Model(Encoder(config), Classification.reopen(wordpiece, config, options))
+    mb.save_pretrained(texts, tmp_path / "texts")
+    classify = transformers.pipeline("text-classification", str(tmp_path / "texts"), device="cpu", top_k=3)
+    for text, ours in zip(TEXTS, texts.predict(TEXTS), strict=True):
+        [theirs] = classify([text], truncation=True)
+        for answer in theirs:
+            assert abs(answer["score"] - ours.probabilities[answer["label"]]) < 1e-5
+
+    options |= {"labels": ["O", "B-x", "I-x"], "scheme": "BIO"}
+    words = Model(Encoder(config), Tagging.reopen(wordpiece, config, options))
+    mb.save_pretrained(words, tmp_path / "words")
+    tag = transformers.pipeline(
+        "token-classification", str(tmp_path / "words"), device="cpu", ignore_labels=[]
+    )
+    for text in ("The list of lists.", "\u4e2d\u6587 and caf\u00e9"):
+        [ours] = words.predict([text])
+        firsts = {answer["start"]: answer["entity"] for answer in tag(text)}
+        assert [firsts[start] for start, _ in ours.spans] == list(ours.tags)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"norm": "rmsnorm"}, "norm 'rmsnorm' is not layernorm"),
+        ({"qk_norm": True}, "bert: it has no qk_norm"),
+        ({"gated_mlp": True}, "gated_mlp is not False"),
+        ({"global_attn_every_n_layers": 2}, "it has no windows"),
+        ({"bias": False}, "it has biases everywhere"),
+    ],
+)
+def test_parts_that_no_family_has_are_refused(wordpiece, tmp_path, changes, message):
+    encoder = Encoder(small(wordpiece, **changes))
+    with pytest.raises(InputError, match=message):
+        TextEncoder(encoder, wordpiece, max_length=9).save_pretrained(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "message"),
+    [
+        (small, {"pooling": "mean"}, "bert: its head has pooling first, projection tanh"),
+        (
+            modern,
+            {"pooling": "first"},
+            "modernbert: its head has pooling first, projection tanh, projection_norm True",
+        ),
+    ],
+)
+def test_heads_that_no_family_has_are_refused_with_what_would_fit(
+    wordpiece, tmp_path, shape, options, message
+):
+    config = shape(wordpiece)
+    task = Classification.reopen(wordpiece, config, {"labels": ["a", "b"], **options})
+    with pytest.raises(InputError, match=message):
+        mb.save_pretrained(Model(Encoder(config), task), tmp_path / "out")
+
+
+def test_every_family_of_the_tests_has_a_class():
+    assert set(CLASSES) == set(FAMILIES)
