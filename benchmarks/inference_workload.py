@@ -1,8 +1,10 @@
-"""What the inference benchmark works on: how much, and which texts."""
+"""What the inference benchmark works on, how much, which texts, and what vectors of these are worth."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from sentences import Labelled, manual, read
 
 
@@ -60,3 +62,25 @@ def workloads(plan: Plan, data: Path | None) -> list[Workload]:
         Workload("sst2", train.some(plan.train), test.some(plan.test), plan.timed, plan.probes[0]),
         Workload("imdb", reviews.some(plan.reviews), Labelled([], []), plan.reviews, plan.probes[1]),
     ]
+
+
+def answers(vectors: np.ndarray, workload: Workload) -> np.ndarray:
+    """Return for each test sentence whether a regression on the vectors tells its label."""
+    from sklearn.linear_model import LogisticRegression
+
+    count = len(workload.train.texts)
+    model = LogisticRegression(max_iter=1000).fit(vectors[:count], workload.train.labels)
+    found: np.ndarray = model.predict(vectors[count:]) == np.array(workload.test.labels)
+    return found
+
+
+def equal(right: np.ndarray, other: np.ndarray) -> bool:
+    """Tell whether two lists of answers differ in accuracy by no more than two standard deviations.
+
+    >>> equal(np.array([True] * 9), np.array([True] * 6 + [False] * 3))
+    True
+    >>> equal(np.array([True] * 9), np.array([True] * 2 + [False] * 7))
+    False
+    """
+    more, less = int((right & ~other).sum()), int((other & ~right).sum())
+    return abs(more - less) <= 2 * math.sqrt(more + less)

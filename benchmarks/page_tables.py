@@ -42,7 +42,7 @@ def inference(record: Record) -> list[str]:
                     f"{row['texts_per_second']['median']:,.0f}",
                     *(times(row[key]) for key in ("over_shipped", "over_best")),
                     f"{row['cosine_min']:.5f}, {row['cosine_mean']:.5f}",
-                    accuracy if row["equal"] else f"{accuracy}, not equal",
+                    accuracy if row["equal"] else f"{accuracy} (not as good)",
                 ]
             )
         absent = {**record["not_measured"], **result["not_timed"]}

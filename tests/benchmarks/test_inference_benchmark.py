@@ -114,6 +114,24 @@ def test_the_best_of_the_others_is_the_fastest_whose_accuracy_is_equal(inference
     assert (ours["over_best"]["median"], ours["over_shipped"]["median"]) == (1.5, 6.0)
     assert shipped["over_best"]["median"] == 0.25 and ours["texts_per_second"]["median"] == 30.0
     assert int8["accuracy"] == 0.45
+    assert [row["ours_over_this"]["median"] for row in (ours, int8, bf16)] == [1.0, 0.5, 1.5]
+
+
+def test_vectors_that_point_elsewhere_are_not_as_good_whatever_they_tell(
+    inference, contestants, benchmark, monkeypatch
+):
+    good = contestants.by_length(WordTokenizer(), number_and_its_square, 2)
+    turned = np.array([[0.9982, 0.06], [-0.06, 0.9982]], np.float32)  # by 3.4 degrees
+    barely = np.array([[0.9999, 0.0141], [-0.0141, 0.9999]], np.float32)
+    everyone = [
+        contestants.Contestant(inference.REFERENCE, {"one": good}),
+        contestants.Contestant("turned", {"one": lambda texts: good(texts) @ turned}),
+        contestants.Contestant("barely", {"one": lambda texts: good(texts) @ barely}),
+    ]
+    monkeypatch.setattr(inference, "answers", lambda vectors, workload: np.array([True] * 20))
+    unequal: set[str] = set()
+    inference.measure(workload(benchmark), inference.DRY, everyone, unequal)
+    assert unequal == {"turned"}
 
 
 def test_who_is_not_as_accurate_on_sentences_is_not_the_best_on_reviews_either(
