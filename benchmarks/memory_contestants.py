@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from inference_contestants import Embed, as_they_come, by_length, hidden_of, quiet
-from pretraining_contestants import TORCH_RECIPES, TRAINING, Ours, Recipe, Theirs
+from pretraining_contestants import TRAINING, Ours, Recipe, Theirs, torch_recipe
 from pretraining_workload import FULL, Micro, Numbers, Plan, masked_batches
 from resident import Peak, resident
 from torch import nn
@@ -26,7 +26,7 @@ STEPS = 2
 OURS = "minibert bf16"
 RECIPES = {
     recipe.name: recipe
-    for recipe in (Recipe(), Recipe(attention="eager", bf16=True, fused=True), TORCH_RECIPES[0])
+    for recipe in (Recipe(), Recipe(attention="eager", bf16=True, fused=True), torch_recipe(bf16=True))
 }
 
 

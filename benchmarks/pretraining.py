@@ -8,7 +8,7 @@ paragraphs do, and the others pad. Two allocators, each in a process of its own:
 the next step, *system* does what glibc does by itself; whichever it is, all contestants live in that process.
 
 The checks come first: as many weights as theirs, a first loss of guessing, in the end a lower one. Then the
-fastest way to run the others is looked for, and all take turns (see `measure`). A ratio compares medians of
+fastest way to run transformers is looked for, and all take turns (see `measure`). A ratio compares medians of
 one round. "ceiling" is the share of the machine's rate of matrix products that the step cannot do without.
 
 Left out: loading and masking data (the same for all, done before); gradient accumulation; GPUs.
@@ -28,7 +28,7 @@ from typing import Any
 
 import torch
 from measure import Spread, alternate, finish, product, ratios, say, timed
-from pretraining_contestants import TORCH_RECIPES, TRAINING, Ours, Recipe, Theirs, best_recipes
+from pretraining_contestants import TRAINING, Ours, Recipe, Theirs, best_recipes, torch_recipe
 from pretraining_workload import FULL, Numbers, Plan, masked_batches, small, useful_flops
 
 from minibert.allocator import keep_freed_memory
@@ -100,17 +100,16 @@ def measure(workload: str, plan: Plan, recipes: Sequence[Recipe], *, first: bool
         return Theirs(recipe, classic, batches, training)
 
     best, ways = find_best(make, plan, recipes, compile_too=first and plan.compile_too)
-    torchs, torch_ways = find_best(make, plan, TORCH_RECIPES, compile_too=False)
     ours = [Ours(f"minibert {plan.shape}", classic, batches, training)]
     if plan.modern:
         modern = EncoderConfig.preset(plan.modern, plan.vocab_size)
         ours.append(Ours(f"minibert {plan.modern}", modern, batches, training))
-    shipped = make(Recipe())
+    torchs, shipped = make(torch_recipe(bf16=best.recipe.bf16)), make(Recipe())
     weights = {contestant.name: contestant.weights for contestant in (ours[0], torchs, best)}
     if len(set(weights.values())) > 1:
         raise RuntimeError(f"the numbers of weights differ, {weights}: not the same shape")
     contestants: list[Ours | Theirs] = [*ours, torchs, shipped, best]
-    for contestant in (*ours, shipped):
+    for contestant in (*ours, torchs, shipped):
         warm_up(contestant, plan)
     products = [product(dtype, plan.product_size) for dtype in PRODUCTS.values()]
     actions = [*(contestant.step for contestant in contestants), *products]
@@ -127,7 +126,6 @@ def measure(workload: str, plan: Plan, recipes: Sequence[Recipe], *, first: bool
         "padding": 1 - sum(lengths) / (len(lengths) * max(lengths)),
         "products_per_second": rates,
         "ways_to_run_transformers": ways,
-        "ways_to_run_torch": torch_ways,
         "rows": rows(contestants, timings, lengths, masked=masked, rates=rates),
     }
 

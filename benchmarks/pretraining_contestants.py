@@ -102,7 +102,9 @@ def best_recipes(*, compiled: bool) -> list[Recipe]:
     ]
 
 
-TORCH_RECIPES = [Recipe(library=TORCH, bf16=bf16, fused=True) for bf16 in (True, False)]
+def torch_recipe(*, bf16: bool) -> Recipe:
+    """Return the way of running what is built around torch.nn.TransformerEncoder."""
+    return Recipe(library=TORCH, bf16=bf16, fused=True)
 
 
 class Theirs:

@@ -50,6 +50,20 @@ def test_the_rest_is_what_is_not_accounted_for(benchmark):
     ]
 
 
+def test_a_pretraining_account_has_two_moments_for_each_weight(benchmark):
+    contestants, workload = benchmark("memory_contestants"), benchmark("pretraining_workload")
+    plan = workload.small(workload.FULL["4x256"])
+    found = contestants.pretraining_account(contestants.OURS, plan)
+    config = plan.classic
+    head = config.hidden_size * (config.hidden_size + 3) + config.vocab_size
+    tables = config.hidden_size * (config.vocab_size + config.max_position_embeddings + 4)
+    layer = 12 * config.hidden_size**2 + 13 * config.hidden_size
+    assert found.weights == found.gradients == 4 * (tables + 2 * layer + head)
+    assert 2 * found.weights < found.optimizer < 2.01 * found.weights
+    assert found.peak >= found.before > 100 * MEGA
+
+
+@pytest.mark.slow
 def test_a_dry_run_gives_everyone_an_account(dry_run, tmp_path):
     record, tables = dry_run("memory", "--work", "4x256", "--output", str(tmp_path / "memory.json"))
     assert (tmp_path / "memory.json").is_file()
