@@ -7,10 +7,12 @@ one round, never between two.
 The ceiling is measured in the same rounds: large square matrix products, in float32 and bfloat16.
 """
 
+import json
 import os
 import platform
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -89,6 +91,20 @@ def machine() -> dict[str, Any]:
         **{package: _version(package) for package in ("torch", "transformers", "numpy")},
         "commit": _commit(),
     }
+
+
+def say(message: str) -> None:
+    """Tell a person, on stderr, how far things are."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def finish(benchmark: str, facts: dict[str, Any], output: Path | None) -> None:
+    """Print the record of a benchmark as one line, and write it where one asks for it."""
+    record = {"benchmark": benchmark, "machine": machine(), **facts}
+    if output:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(record))
 
 
 def _cpuinfo(key: str) -> str:

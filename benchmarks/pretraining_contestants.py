@@ -1,8 +1,9 @@
 """Who takes part in the pretraining benchmark.
 
 All of them see the same masked batches in the same order, made beforehand, and do a whole training step on
-each: forward, loss, backward, clipping, AdamW. Ours goes through `Run`, as `minibert pretrain` does; theirs
-is transformers' BertForMaskedLM, asked for the same loss by labels of -100 wherever nothing was masked.
+each: forward, loss, backward, clipping, AdamW. Ours goes through `Run`, as `minibert pretrain` does. Theirs
+are transformers' BertForMaskedLM and what one builds around torch.nn.TransformerEncoder, both asked for the
+same loss by labels of -100 wherever nothing was masked.
 
 Letters: T tokens, N texts, S longest text.
 """
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from pretraining_workload import Micro, Numbers
 from torch import Tensor, nn
+from torch_encoder import TorchMaskedLM
 
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
@@ -26,6 +28,7 @@ from minibert.training.loop import Run, Step
 TRAINING = TrainingConfig(
     learning_rate=5e-4, max_steps=1_000_000, warmup_ratio=0.0, lr_scheduler_type="constant"
 )
+TORCH = "torch.nn.TransformerEncoder"
 
 
 class Prepared:
@@ -45,13 +48,20 @@ class Prepared:
 class Ours:
     """minibert's own path: Run, Model, MaskedLM, packed batches, the precision that `auto` picks."""
 
-    def __init__(self, name: str, config: EncoderConfig, batches: Sequence[Micro]) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: EncoderConfig,
+        batches: Sequence[Micro],
+        training: TrainingConfig = TRAINING,
+    ) -> None:
         torch.manual_seed(0)
         model = Model(Encoder(config), MaskedLM(Numbers(config.vocab_size), config))
-        run = Run(model, Prepared(batches), TRAINING)
+        run = Run(model, Prepared(batches), training)
         self.name, self.config = name, config
         self.dtype = model.encoder.dtype
         self.weights = sum(weight.numel() for weight in model.parameters())
+        self.optimizers = run.optimizers.parts
         self.steps: Iterator[Step] = iter(run)
         self.losses: list[float] = []
 
@@ -62,8 +72,9 @@ class Ours:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How transformers' model is run; attention None and fused False are what one gets without asking."""
+    """How somebody else's model is run; attention None and fused False are what one gets without asking."""
 
+    library: str = "transformers"
     attention: str | None = None
     bf16: bool = False
     compiled: bool = False
@@ -74,11 +85,12 @@ class Recipe:
         if self == Recipe():
             return "transformers as shipped"
         parts = [
-            str(self.attention),
+            self.library,
+            *([self.attention] if self.attention else []),
             "bf16" if self.bf16 else "fp32",
             *(["compiled"] if self.compiled else []),
         ]
-        return f"transformers {' '.join(parts)}"
+        return " ".join(parts)
 
 
 def best_recipes(*, compiled: bool) -> list[Recipe]:
@@ -90,25 +102,24 @@ def best_recipes(*, compiled: bool) -> list[Recipe]:
     ]
 
 
+def torch_recipe(*, bf16: bool) -> Recipe:
+    """Return the way of running what is built around torch.nn.TransformerEncoder."""
+    return Recipe(library=TORCH, bf16=bf16, fused=True)
+
+
 class Theirs:
-    """transformers' BertForMaskedLM of the same shape, on the same batches, padded where lengths differ."""
+    """Another library's model of the same shape, on the same batches, padded where lengths differ."""
 
-    def __init__(self, recipe: Recipe, config: EncoderConfig, batches: Sequence[Micro]) -> None:
-        from transformers import BertConfig, BertForMaskedLM
-
+    def __init__(
+        self,
+        recipe: Recipe,
+        config: EncoderConfig,
+        batches: Sequence[Micro],
+        training: TrainingConfig = TRAINING,
+    ) -> None:
         torch.manual_seed(0)
-        shape = BertConfig(
-            vocab_size=config.vocab_size,
-            hidden_size=config.hidden_size,
-            num_hidden_layers=config.num_hidden_layers,
-            num_attention_heads=config.num_attention_heads,
-            intermediate_size=config.intermediate_size,
-            max_position_embeddings=config.max_position_embeddings,
-            hidden_dropout_prob=config.hidden_dropout_prob,
-            attention_probs_dropout_prob=config.attention_probs_dropout_prob,
-            attn_implementation=recipe.attention,  # type: ignore[call-arg]
-        )
-        model = BertForMaskedLM(shape).train()
+        model = TorchMaskedLM(config) if recipe.library == TORCH else bert_for_masked_lm(recipe, config)
+        model.train()
         self.name, self.recipe, self.config = recipe.name, recipe, config
         self.dtype = torch.bfloat16 if recipe.bf16 else torch.float32
         self.weights = sum(weight.numel() for weight in model.parameters())
@@ -116,12 +127,13 @@ class Theirs:
         self.forward = torch.compile(model) if recipe.compiled else model
         self.optimizer = torch.optim.AdamW(
             self.parameters,
-            lr=TRAINING.learning_rate,
-            betas=(TRAINING.adam_beta1, TRAINING.adam_beta2),
-            eps=TRAINING.adam_epsilon,
-            weight_decay=TRAINING.weight_decay,
+            lr=training.learning_rate,
+            betas=(training.adam_beta1, training.adam_beta2),
+            eps=training.adam_epsilon,
+            weight_decay=training.weight_decay,
             fused=recipe.fused or None,
         )
+        self.optimizers = [self.optimizer]
         self.batches = [padded(*batch) for batch in batches]
         self.losses: list[float] = []
 
@@ -135,6 +147,24 @@ class Theirs:
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.losses.append(loss.item())
+
+
+def bert_for_masked_lm(recipe: Recipe, config: EncoderConfig) -> nn.Module:
+    """Return transformers' BertForMaskedLM in this shape."""
+    from transformers import BertConfig, BertForMaskedLM
+
+    shape = BertConfig(
+        vocab_size=config.vocab_size,
+        hidden_size=config.hidden_size,
+        num_hidden_layers=config.num_hidden_layers,
+        num_attention_heads=config.num_attention_heads,
+        intermediate_size=config.intermediate_size,
+        max_position_embeddings=config.max_position_embeddings,
+        hidden_dropout_prob=config.hidden_dropout_prob,
+        attention_probs_dropout_prob=config.attention_probs_dropout_prob,
+        attn_implementation=recipe.attention,  # type: ignore[call-arg]
+    )
+    return BertForMaskedLM(shape)
 
 
 def padded(batch: Packed, targets: Targets) -> tuple[Tensor, Tensor, Tensor | None]:

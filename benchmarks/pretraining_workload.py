@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,23 +21,46 @@ Micro = tuple[Packed, Targets]
 class Plan:
     """How much is measured.
 
+    shape           layers x hidden size; the inner layer is four times as wide
+    modern          the preset of the modern recipe that takes part, if any
+    keep, system    the workloads that are measured with each allocator
     tokens          of a step, in the ragged workload the first sum of lengths that reaches them
+    probes          steps in which the fastest way of running the others is looked for
     steps           that each contestant takes in a round; one fewer where only ratios are looked for
     product_size    rows of the matrices whose product is the ceiling
     threads         0 leaves them to torch
     """
 
-    size: str = "mini"
+    shape: str = "4x256"
+    heads: int = 4
+    modern: str = "modern-mini"
     vocab_size: int = 8192
     sequence: int = 128
     tokens: int = 8192
+    keep: tuple[str, ...] = ("even", "ragged")
+    system: tuple[str, ...] = ("even",)
     batches: int = 4
     warmup: int = 2
+    probes: int = 3
     rounds: int = 5
     steps: int = 3
+    learning_rate: float = 5e-4
     compile_too: bool = True
     product_size: int = 2048
     threads: int = 0
+
+    @property
+    def classic(self) -> EncoderConfig:
+        """BERT's recipe in this shape."""
+        layers, hidden = (int(number) for number in self.shape.split("x"))
+        return EncoderConfig(
+            vocab_size=self.vocab_size,
+            num_hidden_layers=layers,
+            hidden_size=hidden,
+            num_attention_heads=self.heads,
+            intermediate_size=4 * hidden,
+            max_position_embeddings=max(512, self.sequence),
+        )
 
     def lengths(self, workload: str) -> list[int]:
         """Return the lengths of a step's texts."""
@@ -53,20 +76,47 @@ class Plan:
         return lengths
 
 
-FULL = Plan()
-DRY = Plan(
-    size="tiny",
-    vocab_size=512,
-    sequence=32,
-    tokens=512,
-    batches=2,
-    warmup=2,
-    rounds=2,
-    steps=2,
-    compile_too=False,
-    product_size=256,
-    threads=1,
-)
+FULL = {
+    "4x256": Plan(),
+    "6x384": Plan(shape="6x384", heads=12, modern="", tokens=4096, system=()),
+    "12x768": Plan(
+        shape="12x768",
+        heads=12,
+        modern="",
+        sequence=512,
+        tokens=2048,
+        keep=("even",),
+        system=(),
+        warmup=1,
+        probes=1,
+        rounds=3,
+        steps=2,
+        learning_rate=1e-4,
+    ),
+}
+
+
+def small(plan: Plan) -> Plan:
+    """Return a plan that takes the same way in seconds."""
+    heads, hidden = {"4x256": (2, 128), "6x384": (4, 128), "12x768": (2, 192)}[plan.shape]
+    return replace(
+        plan,
+        shape=f"2x{hidden}",
+        heads=heads,
+        modern=plan.modern and "modern-tiny",
+        vocab_size=512,
+        sequence=plan.sequence // 4,
+        tokens=512,
+        batches=2,
+        warmup=2,
+        probes=2,
+        rounds=2,
+        steps=2,
+        learning_rate=5e-4,
+        compile_too=False,
+        product_size=256,
+        threads=1,
+    )
 
 
 class Numbers(Tokenizer):

@@ -1,0 +1,178 @@
+"""The page of the benchmarks says what the files say, and that is what is committed."""
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MACHINE = {"processor": "Abacus", "features": ["amx"], "cores": 3, "torch": "7.1", "commit": "0123456789+"}
+
+
+def spread(median: float) -> dict[str, float]:
+    return {"low": median, "median": median, "high": median}
+
+
+@pytest.fixture
+def page(benchmark) -> ModuleType:
+    return benchmark("page")
+
+
+def write(folder: Path, name: str, benchmark: str, **facts) -> None:
+    record = {"benchmark": benchmark, "machine": MACHINE, **facts}
+    (folder / name).write_text(json.dumps(record), "utf-8")
+
+
+def pretraining_row(name: str, best: float) -> dict[str, object]:
+    ratios = {key: spread(best) for key in ("over_torch", "over_shipped", "over_best")}
+    return {"name": name, "precision": "bf16", "tokens_per_second": spread(1234.5), "ceiling": 0.47, **ratios}
+
+
+def test_the_committed_page_is_what_the_committed_results_give(page):
+    text, picture = page.build(page.RESULTS)
+    hint = "run: python benchmarks/page.py"
+    assert page.PAGE.read_text("utf-8") == text, hint
+    assert page.PICTURE.read_text("utf-8") == picture, hint
+
+
+def test_every_committed_result_has_a_place_on_the_page(page):
+    known = {source.file for source in page.SOURCES}
+    assert {path.name for path in page.RESULTS.glob("*.json")} <= known
+    assert {aim.file for aim in page.AIMS} <= known
+
+
+def test_without_results_everything_is_not_measured(page, tmp_path):
+    text, picture = page.build(tmp_path)
+    assert text.count("| not measured |") == len(page.AIMS)
+    assert text.count(": not measured.") == len(page.SOURCES)
+    assert "met |" not in text and "missed |" not in text
+    assert "<desc></desc>" in picture
+
+
+def test_aims_are_held_against_texts_of_one_length_with_freed_memory_kept(page, tmp_path):
+    shape = {"texts": 2, "tokens": 256, "padding": 0.0}
+    results = [
+        {"workload": "ragged", "allocator": "keep", "rows": [pretraining_row("minibert", 9.0)], **shape},
+        {"workload": "even", "allocator": "system", "rows": [pretraining_row("minibert", 8.0)], **shape},
+        {
+            "workload": "even",
+            "allocator": "keep",
+            "rows": [pretraining_row("minibert", 1.25), pretraining_row("theirs", 7.0)],
+            **shape,
+        },
+    ]
+    write(tmp_path, "pretraining-12x768-cpu.json", "pretraining", results=results)
+    text, picture = page.build(tmp_path)
+    assert "| pretraining, 12x768 | transformers at its best | at least 1.50 x | 1.25 x | missed |" in text
+    assert "| pretraining, 12x768 | matrix products | at least 45% | 47% | met |" in text
+    assert "| minibert | bf16 | 1,234 | 9.00 | 9.00 | 9.00 | 47% |" in text
+    assert "Abacus (amx), 3 cores, torch 7.1, commit 0123456" in text
+    assert "pretraining, 12x768, transformers at its best: 1.25" in picture
+
+
+def test_embedding_counts_against_the_best_that_is_as_good_and_against_int8(page, tmp_path):
+    def row(name: str, speed: float, ratio: float, *, best: bool = False, equal: bool = True):
+        return {
+            "name": name,
+            "way": "one",
+            "ours": name == "a",
+            "equal": equal,
+            "best_of_the_others": best,
+            "accuracy": 0.875,
+            "cosine_min": 0.99,
+            "cosine_mean": 0.999,
+            "texts_per_second": spread(speed),
+            "ours_over_this": spread(ratio),
+            "over_shipped": spread(3.5),
+            "over_best": spread(4.5),
+        }
+
+    rows = [
+        row("a", 35, 1.0),
+        row("b", 20, 1.75, best=True),
+        row("ONNX Runtime int8", 40, 0.875, equal=False),
+    ]
+    result = {"workload": "sst2", "texts": 4, "characters": 100, "rows": rows, "not_timed": {"d": "broken"}}
+    write(tmp_path, "inference-cpu.json", "inference", results=[result], not_measured={"e": "absent"})
+    text, _ = page.build(tmp_path)
+    assert "| embedding, sst2 | the best that is as good | at least 1.50 x | 1.75 x | met |" in text
+    assert "| embedding, sst2 | ONNX Runtime int8 | at least 1.00 x | 0.88 x | missed |" in text
+    assert "| embedding, imdb | the best that is as good | at least 1.50 x | not measured |  |" in text
+    assert "| int8" not in text and "| 0.99000, 0.99900 | 87.5% (not as good) |" in text
+    assert "| d | broken | not measured |" in text and "| e | absent | not measured |" in text
+
+
+def test_memory_is_held_against_the_least_that_transformers_takes(page, tmp_path):
+    sizes = dict.fromkeys(("peak", "before", "weights", "optimizer", "rest"), 3 * 2**20)
+    rows = [
+        {"name": name, "ours_over_this": share, **sizes}
+        for name, share in (
+            ("minibert bf16", 1.0),
+            ("transformers a", 0.3),
+            ("transformers b", 0.6),
+            ("torch", 0.9),
+        )
+    ]
+    result = {"work": "4x256", "rows": rows, "not_measured": {}}
+    write(
+        tmp_path, "memory-cpu.json", "memory", results=[result], not_measured={"embedding": "no package here"}
+    )
+    text, picture = page.build(tmp_path)
+    assert "| memory, 4x256 | transformers | at most 50% | 60% | missed |" in text
+    assert "| transformers a | 3 | 3 | 3 | 3 | 3 | 0.30 |" in text
+    assert "*embedding*: not measured, no package here." in text
+    assert "memory" not in picture
+
+
+def test_fine_tuning_and_attention_find_their_numbers(page, tmp_path):
+    rows = [
+        {
+            "name": name,
+            "precision": "bf16",
+            "sentences_per_second": 100 / times,
+            "ours_over_this": times,
+            "first_quarter": 0.69,
+            "last_quarter": 0.5,
+        }
+        for name, times in (
+            ("minibert", 1.0),
+            ("transformers Trainer bf16", 4.0),
+            ("transformers Trainer bf16 grouped", 0.8),
+        )
+    ]
+    write(tmp_path, "finetuning-cpu.json", "finetuning", rows=rows)
+
+    def timing(seconds: float) -> dict[str, object]:
+        return {**spread(seconds), "ours_is_faster": spread(seconds / 0.002)}
+
+    shape = {"kind": "equal", "longest": 128, "heads": 4, "size": 64, "window": 3}
+    names = ("minibert", "sdpa", "minibert reference", "torch module")
+    results = [
+        {
+            "shape": shape,
+            "dtype": "bfloat16",
+            "rows": [{"name": n, "both": timing(t)} for n, t in zip(names, seconds, strict=True)],
+        }
+        for seconds in ((0.002, 0.003, 0.001, 0.001), (0.002, 0.0015, 0.009, 0.009))
+    ]
+    write(tmp_path, "attention-cpu.json", "attention", results=results, skipped=[shape])
+    text, _ = page.build(tmp_path)
+    assert "| fine-tuning | transformers Trainer bf16 | at least 3.00 x | 4.00 x | met |" in text
+    assert "| fine-tuning | the same, grouped by length | at least 1.00 x | 0.80 x | missed |" in text
+    assert "| attention on a CPU | shapes on which ours is fastest | at least 100% | 50% | missed |" in text
+    assert "| equal 128, window 3, 4 x 64, bfloat16 | both | 2 (1.00) | 3 (1.50) |" in text
+    assert "Not measured: 1 shapes, out of time." in text
+
+
+def test_bars_are_as_long_as_their_numbers_and_those_below_one_stand_out(benchmark):
+    module = benchmark("bars")
+    drawn = module.bars("speed", [("a & b", 2.0), ("c", 0.5)], "note")
+    root = ET.fromstring(drawn)
+    rects = [r for r in root.iter("{http://www.w3.org/2000/svg}rect") if r.get("rx") == "3"]
+    long, short = (float(r.get("width")) for r in rects)
+    assert long == pytest.approx(4 * short, abs=0.3)
+    assert [r.get("fill") for r in rects] == [module.AHEAD, module.BEHIND]
+    [line] = root.iter("{http://www.w3.org/2000/svg}line")
+    assert float(line.get("x1")) == pytest.approx(module.LEFT + long / 2, abs=0.1)
