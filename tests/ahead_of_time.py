@@ -34,7 +34,7 @@ from minibert.kernels.attention.fused.launch import blocks_for, one_stage
 
 KERNELS = (attention_forward, attention_backward_kv, attention_backward_q, attention_delta)
 FLOATS = {"LSE", "DELTA"}
-INTEGERS = {"Q_BORDERS", "K_BORDERS", "TILE_SEQUENCE", "TILE_BLOCK"}
+INTEGERS = {"Q_BORDERS", "K_BORDERS", "TILES"}
 TYPES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
 VARIANTS = [(-1, False, 0.0), (64, False, 0.0), (-1, True, 0.0), (-1, False, 0.1)]
 
@@ -60,9 +60,11 @@ def compile_kernel(
     window, causal, dropout = variant
     known = {
         "HEADS": 12, "SIZE": size, "WIDTH": max(16, triton.next_power_of_2(size)), "WINDOW": window,
-        "CAUSAL": causal, "DROP": threshold(dropout), "QUERIES": blocks.queries, "KEYS": blocks.keys,
-        "STAGES": blocks.stages, "ROWS": blocks.queries,
+        "CAUSAL": causal, "DROP": threshold(dropout), "QUERIES": blocks.rows, "KEYS": blocks.columns,
+        "STAGES": blocks.stages, "ROWS": blocks.rows,
     }  # fmt: skip
+    if kernel is attention_backward_kv:
+        known |= {"KEYS": blocks.rows, "QUERIES": blocks.columns}
     names = kernel.arg_names
     constants = {name: known[name] for name in names if name in known}
     signature = {name: "constexpr" if name in constants else type_of(name, TYPES[dtype]) for name in names}

@@ -12,8 +12,9 @@ import triton_interpreter
 
 from minibert.kernels.attention.fused import launch, operators
 from minibert.kernels.attention.fused.draws import kept_weights
-from minibert.kernels.attention.fused.launch import Blocks, Rules
-from minibert.kernels.attention.fused.tiles import tile_map
+from minibert.kernels.attention.fused.launch import Blocks, Rules, Side, blocks_for
+from minibert.kernels.attention.fused.tiles import cut, tile_map
+from minibert.packed import Layout
 
 triton_interpreter.repair()
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")  # numbers from beyond the end, mostly
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")  # numbers from
 LENGTHS = [5, 33, 0, 1, 70]
 MEMORY = [34, 3, 4, 0, 65]
 HEADS, SIZE = 2, 13
-SMALL = Blocks(queries=32, keys=16, warps=4, stages=1)
+SMALL = Blocks(rows=32, columns=16, warps=4, stages=1)
 TOLERANCE = {torch.float32: 2e-6, torch.float16: 2e-3, torch.bfloat16: 2e-2}
 SEEN = [(-1, False), (-1, True), (0, False), (8, False), (8, True), (40, False), (1000, True)]
 NO_SEED = torch.zeros(1, dtype=torch.int64)
@@ -31,10 +32,20 @@ def borders(lengths: list[int]) -> Tensor:
     return torch.tensor([0, *np.cumsum(lengths)], dtype=torch.int32)
 
 
+def side(lengths: list[int], rows: int) -> Side:
+    return Side(borders(lengths), cut(borders(lengths), rows, sum(lengths)))
+
+
 def draw(lengths: list[int], memory: list[int], dtype: torch.dtype, size: int = SIZE) -> list[Tensor]:
     generator = torch.Generator().manual_seed(11)
     counts = (sum(lengths), sum(memory), sum(memory), sum(lengths))
     return [torch.randn(n, HEADS, size, generator=generator, dtype=torch.float64).to(dtype) for n in counts]
+
+
+def places(*lengths: list[int]) -> list[Tensor]:
+    """Return what an operator has to know of both sides: their borders, then their tiles."""
+    sides = [side(counts, blocks_for(SIZE, torch.float32).rows) for counts in lengths]
+    return [*(one.borders for one in sides), *(one.tiles for one in sides)]
 
 
 def truth(inputs: list[Tensor], lengths: list[int], memory: list[int] | None, rules: Rules) -> list[Tensor]:
@@ -51,7 +62,7 @@ def truth(inputs: list[Tensor], lengths: list[int], memory: list[int] | None, ru
 def run(inputs: list[Tensor], lengths, memory, rules: Rules, blocks: Blocks = SMALL) -> list[Tensor]:
     """Return output, dq, dk, dv; every number that a kernel should write is NaN before."""
     q, k, v, grad = inputs
-    both = (borders(lengths), borders(memory))
+    both = (side(lengths, blocks.rows), side(memory, blocks.rows))
     output, lse = launch.forward(q, k, v, both, seed=NO_SEED, rules=rules, blocks=blocks)
     into = tuple(torch.full_like(x, torch.nan) for x in (q, k, v))
     launch.backward(grad, (q, k, v), (output, lse), both, seed=NO_SEED, into=into, rules=rules, blocks=blocks)
@@ -128,9 +139,8 @@ def test_scores_far_below_zero_overflow_nowhere():
 
 def test_lse_is_the_logarithm_of_the_sum_to_the_base_two():
     q, k, v, _ = draw([7], [7], torch.float32)
-    _, lse = launch.forward(
-        q, k, v, (borders([7]),) * 2, seed=NO_SEED, rules=Rules(-1, False, 0.0), blocks=SMALL
-    )
+    both = (side([7], SMALL.rows),) * 2
+    _, lse = launch.forward(q, k, v, both, seed=NO_SEED, rules=Rules(-1, False, 0.0), blocks=SMALL)
     scores = torch.einsum("qhk,shk->hqs", q.double(), k.double()) / SIZE**0.5
     torch.testing.assert_close(lse.double(), scores.logsumexp(-1) / np.log(2), rtol=1e-5, atol=1e-5)
 
@@ -147,7 +157,7 @@ def test_dropout_is_the_mask_that_torch_computes_forward_and_backward():
     wanted = torch.cat(outputs)
     wanted_gradients = torch.autograd.grad(wanted, (q, k, v), grad)
     leaves = [x.detach().float().requires_grad_() for x in (q, k, v)]
-    found, _ = operators.attention(*leaves, borders(lengths), borders(lengths), seed, -1, False, dropout)
+    found, _ = operators.attention(*leaves, *places(lengths, lengths), seed, -1, False, dropout)
     gradients = torch.autograd.grad(found, leaves, grad.detach().float())
     assert_near([found, *gradients], [wanted, *wanted_gradients], 3e-6)
 
@@ -171,7 +181,7 @@ def test_the_packed_operator_is_the_other_one_without_copies():
     lengths = [5, 33, 0, 1]
     q, k, v, grad = draw(lengths, lengths, torch.float32)
     qkv = torch.stack([q, k, v], 1).requires_grad_()
-    packed, _ = operators.packed_attention(qkv, borders(lengths), NO_SEED, -1, False, 0.0)
+    packed, _ = operators.packed_attention(qkv, *places(lengths), NO_SEED, -1, False, 0.0)
     (gradient,) = torch.autograd.grad(packed, qkv, grad)
     wanted = truth([q, k, v, grad], lengths, None, Rules(-1, False, 0.0))
     assert_near([packed, *gradient.unbind(1)], wanted, 3e-6)
@@ -180,18 +190,17 @@ def test_the_packed_operator_is_the_other_one_without_copies():
 @pytest.mark.parametrize("operator", ["packed_attention", "attention"])
 def test_torch_finds_the_operators_sound(operator):
     q, k, v, _ = draw([5, 33], [5, 33], torch.float32)
-    cu = borders([5, 33])
     if operator == "packed_attention":
-        inputs = (torch.stack([q, k, v], 1).requires_grad_(), cu)
+        inputs = (torch.stack([q, k, v], 1).requires_grad_(), *places([5, 33]))
     else:
-        inputs = (*(x.requires_grad_() for x in (q, k, v)), cu, cu)
+        inputs = (*(x.requires_grad_() for x in (q, k, v)), *places([5, 33], [5, 33]))
     torch.library.opcheck(getattr(operators, operator), (*inputs, NO_SEED, -1, False, 0.0))
 
 
 @pytest.mark.parametrize("lengths", [[3, 0, 5], [0], [], [1] * 9, [64, 65, 63]])
 def test_the_tile_map_covers_every_block_once(lengths):
     block, tokens = 8, sum(lengths)
-    sequence, place = tile_map(borders(lengths), block, tokens)
+    sequence, place = tile_map(Layout.of(lengths), block)
     assert sequence.shape[0] == -(-tokens // block) + len(lengths)
     wanted = [(i, b) for i, n in enumerate(lengths) for b in range(-(-n // block))]
     pairs = [pair for pair in zip(sequence.tolist(), place.tolist(), strict=True) if pair[0] >= 0]

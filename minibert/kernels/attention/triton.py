@@ -22,7 +22,9 @@ def triton_attention(
 ) -> Tensor:
     """Return softmax(Q K' / sqrt K) V for every sequence, (T, H, K)."""
     # Triton is no part of a plain install, and its kernels are made when they are imported.
+    from minibert.kernels.attention.fused.launch import blocks_for
     from minibert.kernels.attention.fused.operators import attention
+    from minibert.kernels.attention.fused.tiles import tile_map
 
     memory = memory or layout
     if not layout.tokens or not memory.tokens:
@@ -34,7 +36,8 @@ def triton_attention(
         else torch.zeros(1, dtype=torch.int64, device=device)
     )
     places = -1 if window is None else window
-    output_THK: Tensor = attention(
-        q_THK, k_UHK, v_UHK, layout.cu_seqlens, memory.cu_seqlens, seed, places, causal, dropout
-    )[0]
+    rows = blocks_for(q_THK.shape[2], q_THK.dtype).rows
+    borders = (layout.cu_seqlens, memory.cu_seqlens)
+    tiles = (layout.once(tile_map, rows), memory.once(tile_map, rows))
+    output_THK: Tensor = attention(q_THK, k_UHK, v_UHK, *borders, *tiles, seed, places, causal, dropout)[0]
     return output_THK

@@ -20,7 +20,16 @@ import triton
 import triton.language as tl
 
 from minibert.kernels.attention.fused.draws import kept, row_keys
-from minibert.kernels.attention.fused.forward import EXACT, LOG2E, keys_of, load_rows, seen, span, store_rows
+from minibert.kernels.attention.fused.forward import (
+    EXACT,
+    LOG2E,
+    keys_of,
+    load_rows,
+    seen,
+    span,
+    store_rows,
+    tile,
+)
 
 
 @triton.jit
@@ -60,17 +69,16 @@ def slopes(
 
 @triton.jit
 def attention_backward_kv(
-    Q, K, V, GRAD, LSE, DELTA, DK, DV, Q_BORDERS, K_BORDERS, TILE_SEQUENCE, TILE_BLOCK, SEED,
+    Q, K, V, GRAD, LSE, DELTA, DK, DV, Q_BORDERS, K_BORDERS, TILES, SEED,
     q_stride, k_stride, v_stride, grad_stride, dk_stride, dv_stride, tokens, scale, gain,
     HEADS: tl.constexpr, SIZE: tl.constexpr, WIDTH: tl.constexpr, WINDOW: tl.constexpr, CAUSAL: tl.constexpr,
     DROP: tl.constexpr, QUERIES: tl.constexpr, KEYS: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     """Write the gradients of a block of keys and values. Grid: (tiles of keys, heads)."""
-    sequence = tl.load(TILE_SEQUENCE + tl.program_id(0))
+    sequence, first = tile(TILES, KEYS)
     if sequence < 0:
         return
     head = tl.program_id(1)
-    first = tl.load(TILE_BLOCK + tl.program_id(0)) * KEYS
     q_start, q_count = span(Q_BORDERS, sequence)
     k_start, k_count = span(K_BORDERS, sequence)
     Q += q_start.to(tl.int64) * q_stride + head * SIZE
@@ -136,17 +144,16 @@ def walk_back(
 
 @triton.jit
 def attention_backward_q(
-    Q, K, V, GRAD, LSE, DELTA, DQ, Q_BORDERS, K_BORDERS, TILE_SEQUENCE, TILE_BLOCK, SEED,
+    Q, K, V, GRAD, LSE, DELTA, DQ, Q_BORDERS, K_BORDERS, TILES, SEED,
     q_stride, k_stride, v_stride, grad_stride, dq_stride, tokens, scale, gain,
     HEADS: tl.constexpr, SIZE: tl.constexpr, WIDTH: tl.constexpr, WINDOW: tl.constexpr, CAUSAL: tl.constexpr,
     DROP: tl.constexpr, QUERIES: tl.constexpr, KEYS: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     """Write the gradient of a block of queries. Grid: (tiles of queries, heads)."""
-    sequence = tl.load(TILE_SEQUENCE + tl.program_id(0))
+    sequence, first = tile(TILES, QUERIES)
     if sequence < 0:
         return
     head = tl.program_id(1)
-    first = tl.load(TILE_BLOCK + tl.program_id(0)) * QUERIES
     q_start, q_count = span(Q_BORDERS, sequence)
     k_start, k_count = span(K_BORDERS, sequence)
     K += k_start.to(tl.int64) * k_stride + head * SIZE

@@ -27,6 +27,13 @@ HIDDEN = tl.constexpr(-1.0e30)  # finite, so that a row whose first blocks are a
 
 
 @triton.jit
+def tile(TILES, ROWS: tl.constexpr):
+    """Return this program's sequence, -1 if there is none, and the place in it where its tile begins."""
+    number = tl.program_id(0)
+    return tl.load(TILES + number), tl.load(TILES + tl.num_programs(0) + number) * ROWS
+
+
+@triton.jit
 def span(BORDERS, sequence):
     """Return where a sequence starts in the packed batch, and how many tokens it has."""
     start = tl.load(BORDERS + sequence)
@@ -121,17 +128,16 @@ def walk(
 
 @triton.jit
 def attention_forward(
-    Q, K, V, OUTPUT, LSE, Q_BORDERS, K_BORDERS, TILE_SEQUENCE, TILE_BLOCK, SEED,
+    Q, K, V, OUTPUT, LSE, Q_BORDERS, K_BORDERS, TILES, SEED,
     q_stride, k_stride, v_stride, tokens, scale, gain,
     HEADS: tl.constexpr, SIZE: tl.constexpr, WIDTH: tl.constexpr, WINDOW: tl.constexpr, CAUSAL: tl.constexpr,
     DROP: tl.constexpr, QUERIES: tl.constexpr, KEYS: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     """Write OUTPUT (T, H, K) and LSE (H, T). Grid: (tiles, heads); `gain` is 1 / (1 - dropout)."""
-    sequence = tl.load(TILE_SEQUENCE + tl.program_id(0))
+    sequence, first = tile(TILES, QUERIES)
     if sequence < 0:
         return
     head = tl.program_id(1)
-    first = tl.load(TILE_BLOCK + tl.program_id(0)) * QUERIES
     q_start, q_count = span(Q_BORDERS, sequence)
     k_start, k_count = span(K_BORDERS, sequence)
     # Places in the whole batch may pass 2**31 numbers; places in a sequence may not.

@@ -17,17 +17,30 @@ from minibert.kernels.attention.fused.backward import (
 )
 from minibert.kernels.attention.fused.draws import threshold
 from minibert.kernels.attention.fused.forward import attention_forward
-from minibert.kernels.attention.fused.tiles import tile_map
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """How much one program does: queries and keys at a time, warps, and how many loads run ahead."""
+    """How much one program does.
 
-    queries: int
-    keys: int
+    rows     tokens that it answers for: queries, in the pass over keys keys
+    columns  tokens on the other side that it takes at a time
+    warps    how many groups of 32 threads share the work
+    stages   how many loads run ahead
+    """
+
+    rows: int
+    columns: int
     warps: int
     stages: int
+
+
+@dataclass(frozen=True)
+class Side:
+    """The queries or the keys: where each sequence begins, (N + 1,) int32, and the map of its tiles."""
+
+    borders: Tensor
+    tiles: Tensor
 
 
 @dataclass(frozen=True)
@@ -48,7 +61,7 @@ def forward(
     q_THK: Tensor,
     k_UHK: Tensor,
     v_UHK: Tensor,
-    borders: tuple[Tensor, Tensor],
+    sides: tuple[Side, Side],
     *,
     seed: Tensor,
     rules: Rules,
@@ -56,18 +69,18 @@ def forward(
 ) -> tuple[Tensor, Tensor]:
     """Return the output (T, H, K) and lse (H, T), which is to the base 2.
 
-    borders  cu_seqlens of the queries and of the keys, each (N + 1,) int32
-    seed     (1,) int64 on the device; decides what dropout drops
+    sides  of the queries and of the keys; the tiles have `blocks.rows` tokens
+    seed   (1,) int64 on the device; decides what dropout drops
     """
     tokens, heads, size = q_THK.shape
     chosen = blocks or blocks_for(size, q_THK.dtype)
     output_THK = torch.empty((tokens, heads, size), dtype=q_THK.dtype, device=q_THK.device)
     lse_HT = torch.empty((heads, tokens), dtype=torch.float32, device=q_THK.device)
-    sequence, block = tile_map(borders[0], chosen.queries, tokens)
-    attention_forward[(sequence.shape[0], heads)](
-        q_THK, k_UHK, v_UHK, output_THK, lse_HT, *borders, sequence, block, seed,
+    queries, keys = sides
+    attention_forward[(queries.tiles.shape[1], heads)](
+        q_THK, k_UHK, v_UHK, output_THK, lse_HT, queries.borders, keys.borders, queries.tiles, seed,
         q_THK.stride(0), k_UHK.stride(0), v_UHK.stride(0), tokens, size**-0.5, rules.gain,
-        **_constants(heads, size, rules, chosen),
+        QUERIES=chosen.rows, KEYS=chosen.columns, **_constants(heads, size, rules, chosen),
     )  # fmt: skip
     return output_THK, lse_HT
 
@@ -76,7 +89,7 @@ def backward(
     grad_THK: Tensor,
     inputs: tuple[Tensor, Tensor, Tensor],
     result: tuple[Tensor, Tensor],
-    borders: tuple[Tensor, Tensor],
+    sides: tuple[Side, Side],
     *,
     seed: Tensor,
     into: tuple[Tensor, Tensor, Tensor],
@@ -85,27 +98,28 @@ def backward(
 ) -> None:
     """Write the gradients of q, k and v, the three `inputs`, into `into`; `result` is what `forward` gave."""
     output_THK, lse_HT = result
-    (tokens, heads, size), memory = grad_THK.shape, inputs[1].shape[0]
+    tokens, heads, size = grad_THK.shape
     chosen = blocks or blocks_for(size, grad_THK.dtype)
     constants = _constants(heads, size, rules, chosen)
     delta_HT = torch.empty_like(lse_HT)
     strides = [x.stride(0) for x in (*inputs, grad_THK)]
     numbers = (tokens, size**-0.5, rules.gain)
-    attention_delta[(triton.cdiv(tokens, chosen.queries), heads)](
+    attention_delta[(triton.cdiv(tokens, chosen.rows), heads)](
         output_THK, grad_THK, delta_HT, strides[3], tokens,
-        HEADS=heads, SIZE=size, WIDTH=constants["WIDTH"], ROWS=chosen.queries, num_warps=chosen.warps,
+        HEADS=heads, SIZE=size, WIDTH=constants["WIDTH"], ROWS=chosen.rows, num_warps=chosen.warps,
     )  # fmt: skip
     dq, dk, dv = into
     shared = (*inputs, grad_THK, lse_HT, delta_HT)
-    sequence, block = tile_map(borders[1], chosen.keys, memory)
-    attention_backward_kv[(sequence.shape[0], heads)](
-        *shared, dk, dv, *borders, sequence, block, seed,
-        *strides, dk.stride(0), dv.stride(0), *numbers, **_constants(heads, size, rules, one_stage(chosen)),
+    queries, keys = sides
+    attention_backward_kv[(keys.tiles.shape[1], heads)](
+        *shared, dk, dv, queries.borders, keys.borders, keys.tiles, seed,
+        *strides, dk.stride(0), dv.stride(0), *numbers,
+        KEYS=chosen.rows, QUERIES=chosen.columns, **_constants(heads, size, rules, one_stage(chosen)),
     )  # fmt: skip
-    sequence, block = tile_map(borders[0], chosen.queries, tokens)
-    attention_backward_q[(sequence.shape[0], heads)](
-        *shared, dq, *borders, sequence, block, seed, *strides, dq.stride(0), *numbers, **constants
-    )
+    attention_backward_q[(queries.tiles.shape[1], heads)](
+        *shared, dq, queries.borders, keys.borders, queries.tiles, seed,
+        *strides, dq.stride(0), *numbers, QUERIES=chosen.rows, KEYS=chosen.columns, **constants,
+    )  # fmt: skip
 
 
 def blocks_for(head_size: int, dtype: torch.dtype) -> Blocks:
@@ -128,8 +142,6 @@ def _constants(heads: int, size: int, rules: Rules, blocks: Blocks) -> dict[str,
         "WINDOW": rules.window,
         "CAUSAL": rules.causal,
         "DROP": threshold(rules.dropout),
-        "QUERIES": blocks.queries,
-        "KEYS": blocks.keys,
         "STAGES": blocks.stages,
         "num_warps": blocks.warps,
     }

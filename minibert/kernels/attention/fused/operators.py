@@ -3,6 +3,8 @@
 `packed_attention` is self-attention on the (T, 3, H, K) that the projection leaves; its gradient is one
 tensor of that shape, written in place: nothing is copied or stacked. `attention` takes queries, keys and
 values apart, for cross-attention. The compiler sees both, and their backward passes, as one opaque step each.
+
+The caller holds the map of the batch's tiles (`tiles.py`), in tiles of `blocks_for(...).rows` tokens.
 """
 
 from typing import Any
@@ -11,22 +13,34 @@ import torch
 from torch import Tensor
 
 from minibert.kernels.attention.fused import launch
-from minibert.kernels.attention.fused.launch import Rules
+from minibert.kernels.attention.fused.launch import Rules, Side
 
 
 @torch.library.custom_op("minibert::packed_attention", mutates_args=())
 def packed_attention(
-    qkv_T3HK: Tensor, cu_seqlens: Tensor, seed: Tensor, window: int, causal: bool, dropout: float
+    qkv_T3HK: Tensor,
+    cu_seqlens: Tensor,
+    tiles: Tensor,
+    seed: Tensor,
+    window: int,
+    causal: bool,
+    dropout: float,
 ) -> tuple[Tensor, Tensor]:
     """Return the output (T, H, K) and lse (H, T)."""
     q_THK, k_THK, v_THK = qkv_T3HK.unbind(1)
     rules = Rules(window, causal, dropout)
-    return launch.forward(q_THK, k_THK, v_THK, (cu_seqlens, cu_seqlens), seed=seed, rules=rules)
+    return launch.forward(q_THK, k_THK, v_THK, (Side(cu_seqlens, tiles),) * 2, seed=seed, rules=rules)
 
 
 @packed_attention.register_fake
 def _(
-    qkv_T3HK: Tensor, cu_seqlens: Tensor, seed: Tensor, window: int, causal: bool, dropout: float
+    qkv_T3HK: Tensor,
+    cu_seqlens: Tensor,
+    tiles: Tensor,
+    seed: Tensor,
+    window: int,
+    causal: bool,
+    dropout: float,
 ) -> tuple[Tensor, Tensor]:
     tokens, _, heads, size = qkv_T3HK.shape
     return qkv_T3HK.new_empty(tokens, heads, size), qkv_T3HK.new_empty(heads, tokens, dtype=torch.float32)
@@ -39,6 +53,7 @@ def packed_attention_backward(
     output_THK: Tensor,
     lse_HT: Tensor,
     cu_seqlens: Tensor,
+    tiles: Tensor,
     seed: Tensor,
     window: int,
     causal: bool,
@@ -52,7 +67,7 @@ def packed_attention_backward(
         grad_THK.contiguous(),
         (q_THK, k_THK, v_THK),
         (output_THK, lse_HT),
-        (cu_seqlens, cu_seqlens),
+        (Side(cu_seqlens, tiles),) * 2,
         seed=seed,
         into=(dq_THK, dk_THK, dv_THK),
         rules=Rules(window, causal, dropout),
@@ -66,14 +81,14 @@ def _(grad_THK: Tensor, qkv_T3HK: Tensor, *rest: Any) -> Tensor:
 
 
 def _keep_packed(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    qkv_T3HK, cu_seqlens, seed, *rules = inputs
-    ctx.save_for_backward(qkv_T3HK, *output, cu_seqlens, seed)
+    qkv_T3HK, cu_seqlens, tiles, seed, *rules = inputs
+    ctx.save_for_backward(qkv_T3HK, *output, cu_seqlens, tiles, seed)
     ctx.mark_non_differentiable(output[1])
     ctx.rules = rules
 
 
 def _packed_gradient(ctx: Any, grad_THK: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-    return packed_attention_backward(grad_THK, *ctx.saved_tensors, *ctx.rules), *[None] * 5
+    return packed_attention_backward(grad_THK, *ctx.saved_tensors, *ctx.rules), *[None] * 6
 
 
 packed_attention.register_autograd(_packed_gradient, setup_context=_keep_packed)
@@ -86,6 +101,8 @@ def attention(
     v_UHK: Tensor,
     q_borders: Tensor,
     k_borders: Tensor,
+    q_tiles: Tensor,
+    k_tiles: Tensor,
     seed: Tensor,
     window: int,
     causal: bool,
@@ -93,7 +110,8 @@ def attention(
 ) -> tuple[Tensor, Tensor]:
     """Return the output (T, H, K) and lse (H, T)."""
     inputs = (_rows(q_THK), _rows(k_UHK), _rows(v_UHK))
-    return launch.forward(*inputs, (q_borders, k_borders), seed=seed, rules=Rules(window, causal, dropout))
+    sides = (Side(q_borders, q_tiles), Side(k_borders, k_tiles))
+    return launch.forward(*inputs, sides, seed=seed, rules=Rules(window, causal, dropout))
 
 
 @attention.register_fake
@@ -112,6 +130,8 @@ def attention_backward(
     lse_HT: Tensor,
     q_borders: Tensor,
     k_borders: Tensor,
+    q_tiles: Tensor,
+    k_tiles: Tensor,
     seed: Tensor,
     window: int,
     causal: bool,
@@ -124,7 +144,7 @@ def attention_backward(
         grad_THK.contiguous(),
         inputs,
         (output_THK, lse_HT),
-        (q_borders, k_borders),
+        (Side(q_borders, q_tiles), Side(k_borders, k_tiles)),
         seed=seed,
         into=(dq_THK, dk_UHK, dv_UHK),
         rules=Rules(window, causal, dropout),
@@ -138,14 +158,14 @@ def _(grad_THK: Tensor, q_THK: Tensor, k_UHK: Tensor, v_UHK: Tensor, *rest: Any)
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    q_THK, k_UHK, v_UHK, q_borders, k_borders, seed, *rules = inputs
-    ctx.save_for_backward(q_THK, k_UHK, v_UHK, *output, q_borders, k_borders, seed)
+    q_THK, k_UHK, v_UHK, *places, seed, window, causal, dropout = inputs
+    ctx.save_for_backward(q_THK, k_UHK, v_UHK, *output, *places, seed)
     ctx.mark_non_differentiable(output[1])
-    ctx.rules = rules
+    ctx.rules = (window, causal, dropout)
 
 
 def _gradient(ctx: Any, grad_THK: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-    return *attention_backward(grad_THK, *ctx.saved_tensors, *ctx.rules), *[None] * 6
+    return *attention_backward(grad_THK, *ctx.saved_tensors, *ctx.rules), *[None] * 8
 
 
 attention.register_autograd(_gradient, setup_context=_keep)
