@@ -45,14 +45,21 @@ class Spread:
 
 
 def alternate(
-    contestants: Sequence[Callable[[], object]], *, rounds: int, steps: int
+    contestants: Sequence[Callable[[], object]],
+    *,
+    rounds: int,
+    steps: int,
+    clock: Callable[[Callable[[], object]], float] | None = None,
 ) -> list[list[list[float]]]:
-    """Let contestants take turns and return the seconds of each step: [contestant][round][step]."""
+    """Let contestants take turns and return the seconds of each step: [contestant][round][step].
+
+    clock  gives the seconds of an action; the wall clock unless told otherwise
+    """
     seconds: list[list[list[float]]] = [[] for _ in contestants]
     for turn in range(rounds):
         for place in range(len(contestants)):
             number = (turn + place) % len(contestants)
-            seconds[number].append([timed(contestants[number]) for _ in range(steps)])
+            seconds[number].append([(clock or timed)(contestants[number]) for _ in range(steps)])
     return seconds
 
 
