@@ -13,8 +13,7 @@ import triton_interpreter
 from minibert.kernels.attention.fused import launch, operators
 from minibert.kernels.attention.fused.draws import kept_weights
 from minibert.kernels.attention.fused.launch import Blocks, Rules, Side, blocks_for
-from minibert.kernels.attention.fused.tiles import cut, tile_map
-from minibert.packed import Layout
+from minibert.kernels.attention.fused.tiles import cut
 
 triton_interpreter.repair()
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")  # numbers from beyond the end, mostly
@@ -195,13 +194,3 @@ def test_torch_finds_the_operators_sound(operator):
     else:
         inputs = (*(x.requires_grad_() for x in (q, k, v)), *places([5, 33], [5, 33]))
     torch.library.opcheck(getattr(operators, operator), (*inputs, NO_SEED, -1, False, 0.0))
-
-
-@pytest.mark.parametrize("lengths", [[3, 0, 5], [0], [], [1] * 9, [64, 65, 63]])
-def test_the_tile_map_covers_every_block_once(lengths):
-    block, tokens = 8, sum(lengths)
-    sequence, place = tile_map(Layout.of(lengths), block)
-    assert sequence.shape[0] == -(-tokens // block) + len(lengths)
-    wanted = [(i, b) for i, n in enumerate(lengths) for b in range(-(-n // block))]
-    pairs = [pair for pair in zip(sequence.tolist(), place.tolist(), strict=True) if pair[0] >= 0]
-    assert pairs == wanted

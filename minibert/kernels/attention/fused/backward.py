@@ -19,17 +19,9 @@ so there they are hidden.
 import triton
 import triton.language as tl
 
+from minibert.kernels.attention.fused.access import columns_of, load_rows, seen, span, store_rows, tile
 from minibert.kernels.attention.fused.draws import kept, row_keys
-from minibert.kernels.attention.fused.forward import (
-    EXACT,
-    LOG2E,
-    keys_of,
-    load_rows,
-    seen,
-    span,
-    store_rows,
-    tile,
-)
+from minibert.kernels.attention.fused.forward import EXACT, LOG2E
 
 
 @triton.jit
@@ -68,6 +60,36 @@ def slopes(
 
 
 @triton.jit
+def walk_down(
+    dk, dv, k, v, keys, Q, GRAD, LSE, DELTA, q_stride, grad_stride, start, stop, end, k_end, scale, gain,
+    SEED, head, q_start,
+    SIZE: tl.constexpr, WIDTH: tl.constexpr, WINDOW: tl.constexpr, CAUSAL: tl.constexpr, DROP: tl.constexpr,
+    QUERIES: tl.constexpr, STAGES: tl.constexpr, MASKED: tl.constexpr,
+):  # fmt: skip
+    """Add dS' Q and d' dO over the queries start .. stop."""
+    for first in tl.range(start, stop, QUERIES, num_stages=STAGES):
+        queries = first + tl.arange(0, QUERIES)
+        inside = queries < end
+        q = load_rows(Q, queries, q_stride, end, SIZE, WIDTH, MASKED)
+        grad = load_rows(GRAD, queries, grad_stride, end, SIZE, WIDTH, MASKED)
+        lse = tl.load(LSE + queries, mask=inside, other=float("inf"))
+        delta = tl.load(DELTA + queries, mask=inside, other=0.0)
+        draw = queries
+        if DROP > 0:
+            draw = row_keys(tl.load(SEED), head, q_start + queries)
+        allowed = inside
+        if WINDOW >= 0 or CAUSAL:
+            allowed = seen(queries, keys, k_end, WINDOW, CAUSAL)
+        dropped, slope = slopes(
+            q, k, v, grad, lse, delta, allowed, draw, keys, scale, gain,
+            MASKED and (WINDOW >= 0 or CAUSAL), DROP,
+        )  # fmt: skip
+        dv = tl.dot(tl.trans(dropped.to(grad.dtype)), grad, dv, input_precision=EXACT)
+        dk = tl.dot(tl.trans(slope.to(q.dtype)), q, dk, input_precision=EXACT)
+    return dk, dv
+
+
+@triton.jit
 def attention_backward_kv(
     Q, K, V, GRAD, LSE, DELTA, DK, DV, Q_BORDERS, K_BORDERS, TILES, SEED,
     q_stride, k_stride, v_stride, grad_stride, dk_stride, dv_stride, tokens, scale, gain,
@@ -93,31 +115,24 @@ def attention_backward_kv(
     )
     dk = tl.zeros([KEYS, WIDTH], tl.float32)
     dv = tl.zeros([KEYS, WIDTH], tl.float32)
-    start = 0
-    stop = q_count
-    if WINDOW >= 0:
-        start = tl.maximum(first - WINDOW, 0)
-        stop = tl.minimum(first + KEYS + WINDOW, q_count)
-    if CAUSAL:
-        start = first
-    for begin in tl.range(start, stop, QUERIES, num_stages=STAGES):
-        queries = begin + tl.arange(0, QUERIES)
-        inside = queries < q_count
-        q = load_rows(Q, queries, q_stride, q_count, SIZE, WIDTH, True)
-        grad = load_rows(GRAD, queries, grad_stride, q_count, SIZE, WIDTH, True)
-        lse = tl.load(LSE + row + queries, mask=inside, other=float("inf"))
-        delta = tl.load(DELTA + row + queries, mask=inside, other=0.0)
-        draw = queries
-        if DROP > 0:
-            draw = row_keys(tl.load(SEED), head, q_start + queries)
-        allowed = inside
-        if WINDOW >= 0 or CAUSAL:
-            allowed = seen(queries, keys, k_count, WINDOW, CAUSAL)
-        dropped, slope = slopes(
-            q, k, v, grad, lse, delta, allowed, draw, keys, scale * LOG2E, gain, WINDOW >= 0 or CAUSAL, DROP
-        )
-        dv = tl.dot(tl.trans(dropped.to(grad.dtype)), grad, dv, input_precision=EXACT)
-        dk = tl.dot(tl.trans(slope.to(q.dtype)), q, dk, input_precision=EXACT)
+    start, whole, rest, stop = columns_of(first, q_count, WINDOW, False, CAUSAL, KEYS, QUERIES)
+    if WINDOW >= 0 or CAUSAL:
+        dk, dv = walk_down(
+            dk, dv, k, v, keys, Q, GRAD, LSE + row, DELTA + row, q_stride, grad_stride, start, whole, q_count,
+            k_count, scale * LOG2E, gain, SEED, head, q_start,
+            SIZE, WIDTH, WINDOW, CAUSAL, DROP, QUERIES, STAGES, True,
+        )  # fmt: skip
+    dk, dv = walk_down(
+        dk, dv, k, v, keys, Q, GRAD, LSE + row, DELTA + row, q_stride, grad_stride, whole, rest, q_count,
+        k_count, scale * LOG2E, gain, SEED, head, q_start,
+        SIZE, WIDTH, WINDOW, CAUSAL, DROP, QUERIES, STAGES, False,
+    )  # fmt: skip
+    if rest < stop:
+        dk, dv = walk_down(
+            dk, dv, k, v, keys, Q, GRAD, LSE + row, DELTA + row, q_stride, grad_stride, rest, stop, q_count,
+            k_count, scale * LOG2E, gain, SEED, head, q_start,
+            SIZE, WIDTH, WINDOW, CAUSAL, DROP, QUERIES, STAGES, True,
+        )  # fmt: skip
     start64 = k_start.to(tl.int64)
     store_rows(DK + start64 * dk_stride + head * SIZE, keys, dk_stride, k_count, dk * scale, SIZE, WIDTH)
     store_rows(DV + start64 * dv_stride + head * SIZE, keys, dv_stride, k_count, dv, SIZE, WIDTH)
@@ -172,15 +187,19 @@ def attention_backward_q(
     if DROP > 0:
         draw = row_keys(tl.load(SEED), head, q_start + queries)
     dq = tl.zeros([QUERIES, WIDTH], tl.float32)
-    start, whole, stop = keys_of(first, k_count, WINDOW, CAUSAL, QUERIES, KEYS)
-    if WINDOW < 0:
+    start, whole, rest, stop = columns_of(first, k_count, WINDOW, CAUSAL, False, QUERIES, KEYS)
+    if WINDOW >= 0:
         dq = walk_back(
             dq, q, grad, lse, delta, draw, queries, K, V, k_stride, v_stride, start, whole, k_count,
-            scale * LOG2E, gain, SIZE, WIDTH, WINDOW, CAUSAL, DROP, KEYS, STAGES, False,
+            scale * LOG2E, gain, SIZE, WIDTH, WINDOW, CAUSAL, DROP, KEYS, STAGES, True,
         )  # fmt: skip
-    if whole < stop:
+    dq = walk_back(
+        dq, q, grad, lse, delta, draw, queries, K, V, k_stride, v_stride, whole, rest, k_count,
+        scale * LOG2E, gain, SIZE, WIDTH, WINDOW, CAUSAL, DROP, KEYS, STAGES, False,
+    )  # fmt: skip
+    if rest < stop:
         dq = walk_back(
-            dq, q, grad, lse, delta, draw, queries, K, V, k_stride, v_stride, whole, stop, k_count,
+            dq, q, grad, lse, delta, draw, queries, K, V, k_stride, v_stride, rest, stop, k_count,
             scale * LOG2E, gain, SIZE, WIDTH, WINDOW, CAUSAL, DROP, KEYS, STAGES, True,
         )  # fmt: skip
     store_rows(DQ + start64 * dq_stride + head * SIZE, queries, dq_stride, q_count, dq * scale, SIZE, WIDTH)

@@ -9,8 +9,8 @@ sum of values::
     l' = l shrink + sum(p)       output' = output shrink + p V
 
 and divides at the end. What the backward pass needs besides is one number a query, lse = m + log(l).
-Exponents are to the base 2, with log2(e) in the scale. Keys that all queries of the block see whole take the
-loop without a mask; what is left takes the loop with it.
+Exponents are to the base 2, with log2(e) in the scale. Keys that all queries of the block see take the loop
+without a mask; those before and after them take the loop with it.
 
 Letters: T tokens, U tokens of the memory, H heads, K head size. Q, K, V are pointers to rows of H * K
 numbers, `stride` numbers apart: views of a packed (T, 3, H, K) will do.
@@ -19,82 +19,12 @@ numbers, `stride` numbers apart: views of a packed (T, 3, H, K) will do.
 import triton
 import triton.language as tl
 
+from minibert.kernels.attention.fused.access import columns_of, load_rows, seen, span, store_rows, tile
 from minibert.kernels.attention.fused.draws import kept, row_keys
 
 LOG2E = tl.constexpr(1.4426950408889634)
 EXACT = tl.constexpr("ieee")  # float32 stays float32; bfloat16 and float16 are multiplied as they are
 HIDDEN = tl.constexpr(-1.0e30)  # finite, so that a row whose first blocks are all hidden recovers
-
-
-@triton.jit
-def tile(TILES, ROWS: tl.constexpr):
-    """Return this program's sequence, -1 if there is none, and the place in it where its tile begins."""
-    number = tl.program_id(0)
-    return tl.load(TILES + number), tl.load(TILES + tl.num_programs(0) + number) * ROWS
-
-
-@triton.jit
-def span(BORDERS, sequence):
-    """Return where a sequence starts in the packed batch, and how many tokens it has."""
-    start = tl.load(BORDERS + sequence)
-    return start, tl.load(BORDERS + sequence + 1) - start
-
-
-@triton.jit
-def load_rows(BASE, rows, stride, end, SIZE: tl.constexpr, WIDTH: tl.constexpr, MASKED: tl.constexpr):
-    """Load (rows, WIDTH), of which SIZE columns exist; if MASKED, rows from `end` on are zeros."""
-    columns = tl.arange(0, WIDTH)
-    at = BASE + rows[:, None] * stride + columns[None, :]
-    if MASKED:
-        if SIZE == WIDTH:
-            x = tl.load(at, mask=(rows < end)[:, None], other=0.0)
-        else:
-            x = tl.load(at, mask=(rows < end)[:, None] & (columns < SIZE)[None, :], other=0.0)
-    else:
-        if SIZE == WIDTH:
-            x = tl.load(at)
-        else:
-            x = tl.load(at, mask=(columns < SIZE)[None, :], other=0.0)
-    return x
-
-
-@triton.jit
-def store_rows(BASE, rows, stride, end, x, SIZE: tl.constexpr, WIDTH: tl.constexpr):
-    """Store what lies inside."""
-    columns = tl.arange(0, WIDTH)
-    inside = (rows < end)[:, None] & (columns < SIZE)[None, :]
-    tl.store(BASE + rows[:, None] * stride + columns[None, :], x.to(BASE.dtype.element_ty), mask=inside)
-
-
-@triton.jit
-def seen(queries, keys, end, WINDOW: tl.constexpr, CAUSAL: tl.constexpr):
-    """Say which query may look at which key, (queries, keys); WINDOW < 0 is none."""
-    allowed = (keys < end)[None, :]
-    if WINDOW >= 0:
-        allowed = allowed & (tl.abs(queries[:, None] - keys[None, :]) <= WINDOW)
-    if CAUSAL:
-        allowed = allowed & (keys[None, :] <= queries[:, None])
-    return allowed
-
-
-@triton.jit
-def keys_of(
-    first, count, WINDOW: tl.constexpr, CAUSAL: tl.constexpr, QUERIES: tl.constexpr, KEYS: tl.constexpr
-):  # fmt: skip
-    """Return (start, whole, stop): the queries see keys start .. stop, all of them those before `whole`."""
-    start = 0
-    stop = count
-    if WINDOW >= 0:
-        start = tl.maximum(first - WINDOW, 0)
-        stop = tl.minimum(first + QUERIES + WINDOW, count)
-    if CAUSAL:
-        stop = tl.minimum(first + QUERIES, stop)
-    whole = start
-    if WINDOW < 0:
-        whole = stop // KEYS * KEYS
-        if CAUSAL:
-            whole = tl.minimum(first + 1, stop) // KEYS * KEYS
-    return start, whole, stop
 
 
 @triton.jit
@@ -153,15 +83,19 @@ def attention_forward(
     draw = queries
     if DROP > 0:
         draw = row_keys(tl.load(SEED), head, q_start + queries)
-    start, whole, stop = keys_of(first, k_count, WINDOW, CAUSAL, QUERIES, KEYS)
-    if WINDOW < 0:
+    start, whole, rest, stop = columns_of(first, k_count, WINDOW, CAUSAL, False, QUERIES, KEYS)
+    if WINDOW >= 0:
         output, total, top = walk(
             output, total, top, q, draw, queries, K, V, k_stride, v_stride, start, whole, k_count, scale,
-            SIZE, WIDTH, WINDOW, CAUSAL, DROP, KEYS, STAGES, False,
+            SIZE, WIDTH, WINDOW, CAUSAL, DROP, KEYS, STAGES, True,
         )  # fmt: skip
-    if whole < stop:
+    output, total, top = walk(
+        output, total, top, q, draw, queries, K, V, k_stride, v_stride, whole, rest, k_count, scale,
+        SIZE, WIDTH, WINDOW, CAUSAL, DROP, KEYS, STAGES, False,
+    )  # fmt: skip
+    if rest < stop:
         output, total, top = walk(
-            output, total, top, q, draw, queries, K, V, k_stride, v_stride, whole, stop, k_count, scale,
+            output, total, top, q, draw, queries, K, V, k_stride, v_stride, rest, stop, k_count, scale,
             SIZE, WIDTH, WINDOW, CAUSAL, DROP, KEYS, STAGES, True,
         )  # fmt: skip
     blind = top <= 0.5 * HIDDEN  # a query that sees no key hears nothing
