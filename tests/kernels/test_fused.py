@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 import torch
-from attention_oracle import loop_attention
 from torch import Tensor
 
 pytest.importorskip("triton", reason="triton is not installed (it is made for Linux)")
 
 import triton_interpreter
+from fused_cases import NO_SEED, PLAIN, TOLERANCE, assert_near, draw, poison, side, truth
 
 from minibert.kernels.attention.fused import launch, operators
 from minibert.kernels.attention.fused.draws import kept_weights
-from minibert.kernels.attention.fused.launch import Blocks, Rules, Side, blocks_for
-from minibert.kernels.attention.fused.tiles import cut
+from minibert.kernels.attention.fused.launch import Rules
+from minibert.kernels.attention.fused.table import Blocks, find
 
 triton_interpreter.repair()
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")  # numbers from beyond the end, mostly
@@ -22,40 +22,13 @@ LENGTHS = [5, 33, 0, 1, 70]
 MEMORY = [34, 3, 4, 0, 65]
 HEADS, SIZE = 2, 13
 SMALL = Blocks(rows=32, columns=16, warps=4, stages=1)
-TOLERANCE = {torch.float32: 2e-6, torch.float16: 2e-3, torch.bfloat16: 2e-2}
 SEEN = [(-1, False), (-1, True), (0, False), (8, False), (8, True), (40, False), (1000, True)]
-NO_SEED = torch.zeros(1, dtype=torch.int64)
-
-
-def borders(lengths: list[int]) -> Tensor:
-    return torch.tensor([0, *np.cumsum(lengths)], dtype=torch.int32)
-
-
-def side(lengths: list[int], rows: int) -> Side:
-    return Side(borders(lengths), cut(borders(lengths), rows, sum(lengths)))
-
-
-def draw(lengths: list[int], memory: list[int], dtype: torch.dtype, size: int = SIZE) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(11)
-    counts = (sum(lengths), sum(memory), sum(memory), sum(lengths))
-    return [torch.randn(n, HEADS, size, generator=generator, dtype=torch.float64).to(dtype) for n in counts]
 
 
 def places(*lengths: list[int]) -> list[Tensor]:
     """Return what an operator has to know of both sides: their borders, then their tiles."""
-    sides = [side(counts, blocks_for(SIZE, torch.float32).rows) for counts in lengths]
+    sides = [side(counts, find("forward", SIZE, torch.float32, "sm_90").rows) for counts in lengths]
     return [*(one.borders for one in sides), *(one.tiles for one in sides)]
-
-
-def truth(inputs: list[Tensor], lengths: list[int], memory: list[int] | None, rules: Rules) -> list[Tensor]:
-    found = loop_attention(
-        *(x.double().numpy() for x in inputs),
-        lengths=lengths,
-        memory=memory,
-        window=None if rules.window < 0 else rules.window,
-        causal=rules.causal,
-    )
-    return [torch.from_numpy(x) for x in found]
 
 
 def run(inputs: list[Tensor], lengths, memory, rules: Rules, blocks: Blocks = SMALL) -> list[Tensor]:
@@ -64,38 +37,22 @@ def run(inputs: list[Tensor], lengths, memory, rules: Rules, blocks: Blocks = SM
     both = (side(lengths, blocks.rows), side(memory, blocks.rows))
     output, lse = launch.forward(q, k, v, both, seed=NO_SEED, rules=rules, blocks=blocks)
     into = tuple(torch.full_like(x, torch.nan) for x in (q, k, v))
-    launch.backward(grad, (q, k, v), (output, lse), both, seed=NO_SEED, into=into, rules=rules, blocks=blocks)
+    launch.backward(
+        grad, (q, k, v), (output, lse), both, seed=NO_SEED, into=into, rules=rules, blocks=(blocks, blocks)
+    )
     return [output, *into]
 
 
-def assert_near(found: list[Tensor], wanted: list[Tensor], tolerance: float) -> None:
-    """Compare, relative to the truth's norm or the output's: dq and dk may be differences near zero."""
-    least = wanted[0].norm()
-    for name, mine, true in zip("output dq dk dv".split(), found, wanted, strict=True):
-        assert mine.isfinite().all(), name
-        assert (mine.double() - true).norm() <= tolerance * max(least, true.norm()), name
-
-
 @pytest.fixture(autouse=True)
-def poison(monkeypatch):
-    """Fill fresh memory with NaNs, so that what no kernel writes is seen."""
-
-    def poisoned(plain):
-        def made(*args, **kwargs):
-            memory = plain(*args, **kwargs)
-            return memory.fill_(torch.nan) if memory.is_floating_point() else memory
-
-        return made
-
-    for name in ("empty", "empty_like"):
-        monkeypatch.setattr(torch, name, poisoned(getattr(torch, name)))
+def poisoned_memory(monkeypatch):
+    poison(monkeypatch)
 
 
 @pytest.mark.parametrize("dtype", list(TOLERANCE), ids=str)
 @pytest.mark.parametrize(("window", "causal"), SEEN)
 def test_values_and_gradients_are_those_of_the_loops(window, causal, dtype):
     rules = Rules(window, causal, 0.0)
-    inputs = draw(LENGTHS, LENGTHS, dtype)
+    inputs = draw(LENGTHS, LENGTHS, dtype, HEADS, SIZE)
     found = run(inputs, LENGTHS, LENGTHS, rules)
     assert_near(found, truth(inputs, LENGTHS, None, rules), TOLERANCE[dtype])
 
@@ -103,7 +60,7 @@ def test_values_and_gradients_are_those_of_the_loops(window, causal, dtype):
 @pytest.mark.parametrize("window", [-1, 8])
 def test_cross_attention_is_that_of_the_loops_and_an_empty_memory_says_nothing(window):
     rules = Rules(window, False, 0.0)
-    inputs = draw(LENGTHS, MEMORY, torch.float32)
+    inputs = draw(LENGTHS, MEMORY, torch.float32, HEADS, SIZE)
     found = run(inputs, LENGTHS, MEMORY, rules)
     assert_near(found, truth(inputs, LENGTHS, MEMORY, rules), 2e-6)
     assert (found[0][38] == 0).all()  # the sequence of one token, whose memory is empty
@@ -113,9 +70,9 @@ def test_cross_attention_is_that_of_the_loops_and_an_empty_memory_says_nothing(w
 @pytest.mark.parametrize("size", [16, 64, 96, 128])
 def test_every_head_size_in_its_own_blocks(size, dtype):
     lengths = [65, 3]
-    inputs = draw(lengths, lengths, dtype, size)
-    rules = Rules(-1, False, 0.0)
-    found = run(inputs, lengths, lengths, rules, launch.blocks_for(size, dtype))
+    inputs = draw(lengths, lengths, dtype, HEADS, size)
+    rules = PLAIN
+    found = run(inputs, lengths, lengths, rules, find("forward", size, dtype, "sm_90"))
     assert_near(found, truth(inputs, lengths, None, rules), TOLERANCE[dtype])
 
 
@@ -123,30 +80,30 @@ def test_every_head_size_in_its_own_blocks(size, dtype):
 @pytest.mark.parametrize(("window", "causal"), [(-1, False), (8, True)])
 def test_the_blocks_do_not_change_the_result(blocks, window, causal):
     rules = Rules(window, causal, 0.0)
-    inputs = draw(LENGTHS, LENGTHS, torch.float32)
+    inputs = draw(LENGTHS, LENGTHS, torch.float32, HEADS, SIZE)
     assert_near(run(inputs, LENGTHS, LENGTHS, rules, blocks), truth(inputs, LENGTHS, None, rules), 2e-6)
 
 
 def test_scores_far_below_zero_overflow_nowhere():
-    q, k, v, grad = draw([33], [33], torch.float32)
+    q, k, v, grad = draw([33], [33], torch.float32, HEADS, SIZE)
     inputs = [q.abs() * 40, k.abs() * -40, v, grad]  # every score is some thousands below zero
-    rules = Rules(-1, False, 0.0)
+    rules = PLAIN
     with np.errstate(all="ignore"):  # the weights of keys beyond the end overflow, and must not be felt
         found = run(inputs, [33], [33], rules)
     assert_near(found, truth(inputs, [33], None, rules), 1e-3)
 
 
 def test_lse_is_the_logarithm_of_the_sum_to_the_base_two():
-    q, k, v, _ = draw([7], [7], torch.float32)
+    q, k, v, _ = draw([7], [7], torch.float32, HEADS, SIZE)
     both = (side([7], SMALL.rows),) * 2
-    _, lse = launch.forward(q, k, v, both, seed=NO_SEED, rules=Rules(-1, False, 0.0), blocks=SMALL)
+    _, lse = launch.forward(q, k, v, both, seed=NO_SEED, rules=PLAIN, blocks=SMALL)
     scores = torch.einsum("qhk,shk->hqs", q.double(), k.double()) / SIZE**0.5
     torch.testing.assert_close(lse.double(), scores.logsumexp(-1) / np.log(2), rtol=1e-5, atol=1e-5)
 
 
 def test_dropout_is_the_mask_that_torch_computes_forward_and_backward():
     dropout, lengths, seed = 0.4, [5, 33], torch.tensor([2**40 + 77])
-    q, k, v, grad = (x.requires_grad_() for x in draw(lengths, lengths, torch.float64))
+    q, k, v, grad = (x.requires_grad_() for x in draw(lengths, lengths, torch.float64, HEADS, SIZE))
     outputs = []
     for start, stop in zip(*[np.cumsum([0, *lengths])[i:][:2] for i in (0, 1)], strict=True):
         rows, columns = torch.arange(start, stop), torch.arange(stop - start)
@@ -178,19 +135,9 @@ def test_dropout_keeps_its_share_and_depends_on_everything_it_should():
 
 def test_the_packed_operator_is_the_other_one_without_copies():
     lengths = [5, 33, 0, 1]
-    q, k, v, grad = draw(lengths, lengths, torch.float32)
+    q, k, v, grad = draw(lengths, lengths, torch.float32, HEADS, SIZE)
     qkv = torch.stack([q, k, v], 1).requires_grad_()
-    packed, _ = operators.packed_attention(qkv, *places(lengths), NO_SEED, -1, False, 0.0)
+    packed, *_ = operators.packed_attention(qkv, *places(lengths), NO_SEED, None, None, 0, -1, False, 0.0)
     (gradient,) = torch.autograd.grad(packed, qkv, grad)
-    wanted = truth([q, k, v, grad], lengths, None, Rules(-1, False, 0.0))
+    wanted = truth([q, k, v, grad], lengths, None, PLAIN)
     assert_near([packed, *gradient.unbind(1)], wanted, 3e-6)
-
-
-@pytest.mark.parametrize("operator", ["packed_attention", "attention"])
-def test_torch_finds_the_operators_sound(operator):
-    q, k, v, _ = draw([5, 33], [5, 33], torch.float32)
-    if operator == "packed_attention":
-        inputs = (torch.stack([q, k, v], 1).requires_grad_(), *places([5, 33]))
-    else:
-        inputs = (*(x.requires_grad_() for x in (q, k, v)), *places([5, 33], [5, 33]))
-    torch.library.opcheck(getattr(operators, operator), (*inputs, NO_SEED, -1, False, 0.0))

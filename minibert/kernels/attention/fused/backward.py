@@ -70,20 +70,17 @@ def walk_down(
     for first in tl.range(start, stop, QUERIES, num_stages=STAGES):
         queries = first + tl.arange(0, QUERIES)
         inside = queries < end
-        q = load_rows(Q, queries, q_stride, end, SIZE, WIDTH, MASKED)
-        grad = load_rows(GRAD, queries, grad_stride, end, SIZE, WIDTH, MASKED)
+        q = load_rows(Q, queries, q_stride, end, SIZE, WIDTH, True)
+        grad = load_rows(GRAD, queries, grad_stride, end, SIZE, WIDTH, True)
         lse = tl.load(LSE + queries, mask=inside, other=float("inf"))
         delta = tl.load(DELTA + queries, mask=inside, other=0.0)
         draw = queries
         if DROP > 0:
             draw = row_keys(tl.load(SEED), head, q_start + queries)
         allowed = inside
-        if WINDOW >= 0 or CAUSAL:
+        if MASKED:
             allowed = seen(queries, keys, k_end, WINDOW, CAUSAL)
-        dropped, slope = slopes(
-            q, k, v, grad, lse, delta, allowed, draw, keys, scale, gain,
-            MASKED and (WINDOW >= 0 or CAUSAL), DROP,
-        )  # fmt: skip
+        dropped, slope = slopes(q, k, v, grad, lse, delta, allowed, draw, keys, scale, gain, MASKED, DROP)
         dv = tl.dot(tl.trans(dropped.to(grad.dtype)), grad, dv, input_precision=EXACT)
         dk = tl.dot(tl.trans(slope.to(q.dtype)), q, dk, input_precision=EXACT)
     return dk, dv
@@ -122,12 +119,14 @@ def attention_backward_kv(
             k_count, scale * LOG2E, gain, SEED, head, q_start,
             SIZE, WIDTH, WINDOW, CAUSAL, DROP, QUERIES, STAGES, True,
         )  # fmt: skip
+    if WINDOW < 0:
+        rest = stop  # what is left over lies past the end, where rows are zeros: that needs no mask
     dk, dv = walk_down(
         dk, dv, k, v, keys, Q, GRAD, LSE + row, DELTA + row, q_stride, grad_stride, whole, rest, q_count,
         k_count, scale * LOG2E, gain, SEED, head, q_start,
         SIZE, WIDTH, WINDOW, CAUSAL, DROP, QUERIES, STAGES, False,
     )  # fmt: skip
-    if rest < stop:
+    if WINDOW >= 0:
         dk, dv = walk_down(
             dk, dv, k, v, keys, Q, GRAD, LSE + row, DELTA + row, q_stride, grad_stride, rest, stop, q_count,
             k_count, scale * LOG2E, gain, SEED, head, q_start,
