@@ -8,7 +8,8 @@ The compiler's way takes, for every row, the first candidate that spills no regi
 and is not serialized, in all ways to attend. The clock's way times all candidates that run, each checked
 against float64 beforehand, and keeps the fastest; the kernels for sequences of any length get one number of
 rows together, since they share a map of tiles. Where no candidate will do, a one-tile kernel gets no row, and
-the general kernels serve its sequences. The table is written after every group of rows.
+the general kernels serve its sequences. The table is written after every group of rows, and
+a second run by the clock, with the same file, takes up the rest.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +28,24 @@ from measure import timed
 from torch import Tensor
 
 from minibert.kernels.attention.fused import launch
-from minibert.kernels.attention.fused.table import FILE, KERNELS, WHOLE, Blocks, Key, arch_of, read
+from minibert.kernels.attention.fused.table import FILE, KERNELS, WHOLE, Blocks, Key, arch_of
 from minibert.kernels.attention.fused.tiles import tile_map
 from minibert.kernels.attention.reference import reference_attention
 from minibert.packed import Layout
 
 GENERAL = KERNELS[:3]
-WIDTHS, BITS = (32, 64, 128), (16, 32)
+WIDTHS = (64, 32, 128)
 COLUMNS = (64, 32, 16)
 FLOAT32 = ((32, 32, 4), (16, 16, 4), (16, 16, 2))
 
 
 def keys_of(arch: str) -> Iterator[list[Key]]:
-    """Yield the rows that a kind of GPU may have; those in one list share their number of rows."""
-    for bits in BITS:
-        for width in WIDTHS:
-            yield [Key(arch, bits, width, kernel) for kernel in GENERAL]
+    """Yield the rows that a kind of GPU may have, most used first; those in one list share their `rows`."""
     for width in WIDTHS:
+        yield [Key(arch, 16, width, kernel) for kernel in GENERAL]
         yield from ([Key(arch, 16, width, kernel, whole)] for kernel in KERNELS[3:] for whole in WHOLE)
+    for width in WIDTHS:
+        yield [Key(arch, 32, width, kernel) for kernel in GENERAL]
 
 
 def candidates(key: Key) -> list[Blocks]:
@@ -94,11 +95,14 @@ def by_compiler(group: Sequence[Key]) -> dict[Key, Blocks]:
     return {}
 
 
-def by_clock(group: Sequence[Key], bench: "Bench") -> dict[Key, Blocks]:
-    """Return the fastest candidates that are right, with the number of rows that is best together."""
+def by_clock(group: Sequence[Key], bench: "Bench") -> dict[Key, tuple[float, Blocks]]:
+    """Return seconds and blocks of the fastest candidates that are right, their `rows` best together."""
     best: dict[int, dict[Key, tuple[float, Blocks]]] = {}
     for key in group:
-        for blocks in candidates(key)[: bench.most]:
+        ahead = candidates(key)[
+            0
+        ].stages  # fewer loads ahead are for where the compiler runs out of registers
+        for blocks in [blocks for blocks in candidates(key) if blocks.stages == ahead][: bench.most]:
             seconds = bench.seconds(key, blocks)
             if seconds is None:
                 continue
@@ -106,8 +110,7 @@ def by_clock(group: Sequence[Key], bench: "Bench") -> dict[Key, Blocks]:
             if key not in found or seconds < found[key][0]:
                 found[key] = (seconds, blocks)
     complete = [found for found in best.values() if len(found) == len(group)]
-    fastest = min(complete, key=lambda found: sum(seconds for seconds, _ in found.values()), default={})
-    return {key: blocks for key, (_, blocks) in fastest.items()}
+    return min(complete, key=lambda found: sum(seconds for seconds, _ in found.values()), default={})
 
 
 class Bench:
@@ -178,14 +181,33 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def merge(file: Path, tried: set[Key], fresh: dict[Key, Blocks], measured_on: dict[str, str]) -> None:
+def as_row(key: Key, blocks: Blocks, seconds: float | None = None) -> dict[str, Any]:
+    """Return a row of the table."""
+    took = {} if seconds is None else {"microseconds": round(1e6 * seconds, 1)}
+    return {**asdict(key), **asdict(blocks), **took}
+
+
+def merge(file: Path, tried: set[Key], fresh: dict[Key, dict[str, Any]], measured_on: dict[str, str]) -> None:
     """Write our table with the rows that were tried replaced by the fresh ones."""
-    kept = {key: blocks for key, blocks in read(FILE).items() if key not in tried}
-    known = json.loads(FILE.read_text("utf-8"))["measured_on"] | measured_on
+    ours = json.loads(FILE.read_text("utf-8"))
+    named = [field.name for field in fields(Key)]
+    kept = {key: row for row in ours["rows"] if (key := Key(*(row[name] for name in named))) not in tried}
     table = sorted({**kept, **fresh}.items(), key=lambda row: tuple(asdict(row[0]).values()))
-    lines = ",\n  ".join(json.dumps({**asdict(key), **asdict(blocks)}) for key, blocks in table)
+    lines = ",\n  ".join(json.dumps(row) for _, row in table)
+    head = json.dumps(ours["measured_on"] | measured_on)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(f'{{"measured_on": {json.dumps(known)},\n "rows": [\n  {lines}\n ]}}\n', "utf-8")
+    file.write_text(f'{{"measured_on": {head},\n "rows": [\n  {lines}\n ]}}\n', "utf-8")
+
+
+def earlier(file: Path, measured_on: dict[str, str]) -> dict[Key, dict[str, Any]]:
+    """Return the rows that an earlier run with this file has timed on this GPU."""
+    if not measured_on or not file.exists():
+        return {}
+    table = json.loads(file.read_text("utf-8"))
+    if not measured_on.items() <= table["measured_on"].items():
+        return {}
+    timed_rows = [row for row in table["rows"] if "microseconds" in row]
+    return {Key(*(row[field.name] for field in fields(Key))): row for row in timed_rows}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -197,20 +219,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--dry-run", action="store_true", help="the clock's way on two rows, on a CPU")
     parser.add_argument("--output", type=Path, default=FILE, help="the table; unless told otherwise, ours")
     options = parser.parse_args(arguments)
-    start, tried, fresh = time.perf_counter(), set[Key](), dict[Key, Blocks]()
-    arch, bench, measured_on = f"sm_{options.arch}", None, dict[str, str]()
+    start, bench, measured_on = time.perf_counter(), None, dict[str, str]()
+    arch = f"sm_{options.arch}"
     if options.by == "clock" or options.dry_run:
         bench = Bench("cpu" if options.dry_run else "cuda", dry=options.dry_run)
         arch = arch_of(torch.device(bench.device))
         measured_on[arch] = "a dry run" if options.dry_run else torch.cuda.get_device_name()
-    groups = list(keys_of(arch))
-    for group in [groups[0], groups[-1]] if options.dry_run else groups:
+    fresh = earlier(options.output, measured_on)
+    tried = {*fresh}
+    groups = [group for group in keys_of(arch) if not {*group} <= tried]
+    for group in groups[:2] if options.dry_run else groups:
         if time.perf_counter() - start > options.seconds:
             say(f"out of time: {group[0]} and what follows keep their rows")
             break
         say(str(group[0]))
-        fresh |= by_clock(group, bench) if bench else by_compiler(group)
-        tried |= set(group)
+        if bench:
+            chosen = by_clock(group, bench)
+            fresh |= {key: as_row(key, blocks, seconds) for key, (seconds, blocks) in chosen.items()}
+        else:
+            fresh |= {key: as_row(key, blocks) for key, blocks in by_compiler(group).items()}
+        tried |= {*group}
         if not options.dry_run or options.output != FILE:
             merge(options.output, tried, fresh, measured_on)
     record = {"benchmark": "tune_attention", "measured_on": measured_on, "rows": len(fresh)}
