@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from minibert.kernels.attention import attend_packed
-from minibert.kernels.attention.triton import triton_attention
+from minibert.kernels.attention.triton import triton_packed_attention
 from minibert.model.attention import MultiHeadAttention
 from minibert.packed import Layout
 
@@ -157,10 +157,8 @@ def ours(problem: Problem, backend: str) -> Contestant:
 def triton(problem: Problem) -> Contestant:
     """Return our Triton kernels, called past the door, which keeps them from a CPU's interpreter."""
 
-    def attend(qkv_T3HK: Tensor) -> Tensor:
-        return triton_attention(*qkv_T3HK.unbind(1), problem.layout, window=problem.shape.window)
-
-    return problem.ours("minibert triton", attend)
+    function = functools.partial(triton_packed_attention, layout=problem.layout, window=problem.shape.window)
+    return problem.ours("minibert triton", function)
 
 
 def modules(problem: Problem) -> tuple[Contestant, Contestant]:
