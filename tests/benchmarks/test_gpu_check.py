@@ -1,4 +1,4 @@
-"""The four stages for a GPU run to their end on a CPU, tiny; a second run takes up where the first one ended."""
+"""The four stages for a GPU run to their end on a CPU; a second run takes up where the first one ended."""
 
 import json
 import os

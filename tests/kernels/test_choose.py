@@ -5,6 +5,7 @@ import torch
 
 from minibert.errors import InputError
 from minibert.kernels.attention import Machine, Request, attend, choose
+from minibert.kernels.attention.choose import refusals
 from minibert.packed import Layout
 
 SHORT = Request(torch.float32, head_size=64, max_seqlen=128)
@@ -76,8 +77,27 @@ def test_the_fused_kernels_are_taken_by_name_on_a_gpu_that_has_triton(capability
     assert choose(request, machine, backend="triton").name == "triton"
 
 
+@pytest.mark.parametrize(
+    ("machine", "able"),
+    [
+        (Machine("cpu", triton=True), {"cpu", "sdpa", "reference"}),
+        (Machine("mps"), {"sdpa", "reference"}),
+        (Machine("cuda", (7, 5), triton=True), {"sdpa", "flex", "reference"}),  # T4
+        (Machine("cuda", (8, 0), triton=True), {"sdpa", "triton", "flex", "reference"}),  # A100
+        (Machine("cuda", (9, 0), triton=True), {"sdpa", "triton", "flex", "reference"}),  # H100
+        (Machine("cuda", (9, 0), triton=False), {"sdpa", "reference"}),
+    ],
+)
+def test_who_could_do_it_on_a_machine_that_is_not_here(machine, able):
+    request = Request(torch.bfloat16, head_size=64, max_seqlen=512)
+    found = {name for name, reason in refusals(request, machine).items() if reason is None}
+    assert (
+        found - {"varlen"} == able
+    )  # whether torch has varlen depends on its version: test_torch_kernels.py
+
+
 def test_an_unknown_name_is_an_error_that_lists_the_known_ones():
-    with pytest.raises(InputError, match=r"'flash3'.*auto, cpu, sdpa, triton, reference"):
+    with pytest.raises(InputError, match=r"'flash3'.*auto, cpu, sdpa, triton, varlen, flex, reference"):
         choose(SHORT, CPU, backend="flash3")
 
 

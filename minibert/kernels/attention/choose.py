@@ -18,9 +18,16 @@ from torch import Tensor
 
 from minibert.errors import InputError
 from minibert.kernels.attention.cpu import WHOLE, cpu_attention, cpu_packed_attention
+from minibert.kernels.attention.flex import flex_attention, flex_refuses
 from minibert.kernels.attention.reference import reference_attention
 from minibert.kernels.attention.sdpa import sdpa_attention
-from minibert.kernels.attention.triton import DTYPES, LARGEST_HEAD, triton_attention
+from minibert.kernels.attention.triton import (
+    DTYPES,
+    LARGEST_HEAD,
+    triton_attention,
+    triton_packed_attention,
+)
+from minibert.kernels.attention.varlen import varlen_attention, varlen_refuses
 
 
 @dataclass(frozen=True)
@@ -136,7 +143,10 @@ def _never_refuses(request: Request, machine: Machine) -> str | None:
 ORDER = (
     Implementation("cpu", _cpu_refuses, cpu_attention, cpu_packed_attention),
     Implementation("sdpa", _never_refuses, sdpa_attention),
-    Implementation("triton", _triton_refuses, triton_attention),  # by name only, until a GPU has timed it
+    # By name only, until a GPU has timed them.
+    Implementation("triton", _triton_refuses, triton_attention, triton_packed_attention),
+    Implementation("varlen", varlen_refuses, varlen_attention),
+    Implementation("flex", flex_refuses, flex_attention),
     Implementation("reference", _never_refuses, reference_attention),
 )
 
