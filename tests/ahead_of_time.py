@@ -1,6 +1,6 @@
 """Compile the attention kernels for a GPU that is not here, and read off what they need; one JSON line each.
 
-    python tests/ahead_of_time.py 90a          the rows of the table; heads of 64 in all ways
+    python tests/ahead_of_time.py 90a          the rows of the table; heads of 64 in three ways
     python tests/ahead_of_time.py 90a --all    all rows in all ways; float16 and heads of 96 too
 
 Triton's wheel brings the assembler (ptxas) and the disassembler (cuobjdump): no driver, no CUDA toolkit. Says
@@ -170,8 +170,8 @@ def wanted(arch: str, everything: bool) -> Iterator[Job]:
     table = {key: blocks for key, blocks in rows().items() if key.arch == f"sm_{arch.rstrip('a')}"}
     for key, blocks in table.items():
         dtype = "bf16" if key.bits == 16 else "fp32"
-        several = everything or key.width == 64
-        for way in ways_of(key)[: None if several else 1]:
+        most = None if everything else 3 if key.width == 64 else 1
+        for way in ways_of(key)[:most]:
             yield Job(key, blocks, key.width, dtype, way)
         if everything and key.bits == 16:
             yield Job(key, blocks, key.width, "fp16")
