@@ -164,6 +164,7 @@ def triton(problem: Problem) -> Contestant:
 def modules(problem: Problem) -> tuple[Contestant, Contestant]:
     """Return our module and torch's, with the same weights; both project in and out."""
     shape, layout, width = problem.shape, problem.layout, problem.shape.heads * problem.shape.size
+    torch.manual_seed(0)
     mine = MultiHeadAttention(width, shape.heads, window=shape.window)
     theirs = nn.MultiheadAttention(width, shape.heads, batch_first=True)
     theirs.in_proj_weight, theirs.in_proj_bias = mine.qkv.weight, mine.qkv.bias
