@@ -21,6 +21,8 @@ from minibert.demo.sparse import SparseRows, count_rows
 from minibert.errors import InputError
 
 STEPS = 100  # of gradient descent
+_IDEOGRAPHS = "\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003fffd"
+WORD = re.compile(f"[{_IDEOGRAPHS}]|[^\\W{_IDEOGRAPHS}]+")  # Chinese has no spaces: a character is a word
 
 
 class TextBaseline(Protocol):
@@ -157,7 +159,7 @@ def text_terms(example: TextExample) -> list[str]:
     """Split a text, and its pair if there is one, into lower-case words and pairs of neighbours."""
     terms: list[str] = []
     for text in (example.text, example.pair):
-        words = re.findall(r"\w+", text.lower()) if text is not None else []
+        words = WORD.findall(text.lower()) if text is not None else []
         terms += words + [f"{first} {second}" for first, second in zip(words, words[1:], strict=False)]
     return terms
 

@@ -20,6 +20,11 @@ from minibert.errors import InputError
 ROWS = [TextExample("red", label="a"), TextExample("red", label="a"), TextExample("blue", label="b")]
 
 
+def test_terms_are_words_and_their_pairs_and_a_chinese_character_is_a_word() -> None:
+    assert text_terms(TextExample("Not bad!", pair="Go")) == ["not", "bad", "not bad", "go"]
+    assert text_terms(TextExample("很好，OK吗")) == ["很", "好", "ok", "吗", "很 好", "好 ok", "ok 吗"]
+
+
 def test_majority_answers_the_most_frequent_class() -> None:
     baseline = Majority()
     baseline.fit(ROWS)
