@@ -90,7 +90,7 @@ def ours(job: Job, batches: Sequence[Micro], device: str, attention: str, compil
 
 def theirs(job: Job, batches: Sequence[Micro], device: str, compiled: bool) -> Step:
     """Return a training step of transformers' model."""
-    contestant = Theirs(Recipe("sdpa", bf16=True, fused=True), job.config, [])
+    contestant = Theirs(Recipe(attention="sdpa", bf16=True, fused=True), job.config, [])
     model: Any = contestant.forward.to(device)
     forward = torch.compile(model) if compiled else model
     optimizer = torch.optim.AdamW(model.parameters(), lr=TRAINING.learning_rate, fused=True)
