@@ -5,7 +5,7 @@ loads a head as two halves, and turning is arithmetic between the two: nothing h
 product of a query and a key is then the sum of two products, one for each half.
 
 The one-tile kernels (`whole.py`) turn while they work, since each of their programs loads every query and
-key once: for heads of 64 it costs them 15 to 36 registers a thread, not one matrix instruction, and no memory
+key once: for heads of 64 it costs them up to 40 registers a thread, not one matrix instruction, and no memory
 traffic but the angles. The general kernels would turn the same key once for every tile of queries, and could
 not hand a tile from memory to the matrix unit untouched. For them `turn_rows` makes turned queries and keys
 beforehand, not in place, since an operator that changes its input cannot be differentiated; the gradients are
