@@ -8,6 +8,8 @@ ARGS ?=
 VENV := .venv
 FLOOR := .venv-floor
 FLOOR_TORCH := 2.9.0
+# The interpreter of the Triton that this torch brings takes no newer numpy.
+FLOOR_NUMPY := 2.3.5
 PIP_INSTALL := -m pip install --disable-pip-version-check
 SETUP := pyproject.toml constraints.txt
 
@@ -69,7 +71,7 @@ $(VENV)/.test: $(VENV)/.core
 $(FLOOR)/.test: $(SETUP)
 	$(check_python)
 	$(PYTHON) -m venv $(FLOOR)
-	sed 's/^torch==.*/torch==$(FLOOR_TORCH)/; /^nvidia-/d; /^cuda-/d; /^triton==/d' constraints.txt > $(FLOOR)/constraints.txt
+	sed 's/^torch==.*/torch==$(FLOOR_TORCH)/; s/^numpy==.*/numpy==$(FLOOR_NUMPY)/; /^nvidia-/d; /^cuda-/d; /^triton==/d' constraints.txt > $(FLOOR)/constraints.txt
 	$(FLOOR)/bin/python $(PIP_INSTALL) -c $(FLOOR)/constraints.txt setuptools
 	$(FLOOR)/bin/python $(PIP_INSTALL) -c $(FLOOR)/constraints.txt --no-build-isolation -e '.[test]'
 	@touch $@

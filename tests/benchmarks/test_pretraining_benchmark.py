@@ -181,4 +181,5 @@ def test_contestants_take_turns_and_each_begins_a_round(measure):
 
 def test_the_machine_is_described_down_to_the_versions(measure):
     facts = measure.machine()
-    assert facts["torch"] == torch.__version__ and facts["cores"] >= 1 and facts["processor"]
+    assert facts["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
+    assert facts["cores"] >= 1 and facts["processor"]

@@ -10,10 +10,12 @@ import pytest
 
 pytest.importorskip("triton", reason="triton is not installed (it is made for Linux)")
 
+import triton
 from ahead_of_time import faults
 
 from minibert.kernels.attention.fused.table import KERNELS
 
+TRITON = tuple(int(part) for part in triton.__version__.split(".")[:2])
 SCRIPT = Path(__file__).resolve().parents[1] / "ahead_of_time.py"
 
 
@@ -27,6 +29,7 @@ def compiled(arch: str, *flags: str) -> list[dict]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.skipif(TRITON < (3, 6), reason="the table is made for Triton 3.6 and later; 3.5 spills once")
 def test_every_row_of_the_table_for_hopper_compiles_without_a_fault():
     found = compiled("90a")
     assert {row["kernel"] for row in found} == {*KERNELS, "delta", "turn"}
