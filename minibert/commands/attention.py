@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from minibert.commands.flag_help import HELP
-from minibert.commands.parser import add_command
+from minibert.commands.parser import add_command, add_device
 from minibert.kernels.attention import Machine, Request, choose
 from minibert.kernels.attention.choose import refusals
 from minibert.training.precision import choose_device, choose_dtype
@@ -28,10 +28,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--causal", action="store_true", help="no token sees a later one")
     parser.add_argument("--dropout", type=float, default=0.0, metavar="X", help="dropout of the weights")
     parser.add_argument("--cross", action="store_true", help="queries of one text, keys of another")
-    parser.add_argument("--device", default="auto", metavar="NAME", help=HELP["train.device"])
-    parser.add_argument(
-        "--precision", choices=("auto", "fp32", "bf16"), default="auto", help=HELP["train.precision"]
-    )
+    add_device(parser)
     parser.add_argument("--attention", default="auto", metavar="NAME", help=HELP["train.attention"])
 
 

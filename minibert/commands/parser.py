@@ -51,6 +51,11 @@ def add_budget(parser: Parser) -> None:
 def add_model(parser: Parser, what: str) -> None:
     """Add --model, --device and --precision, for commands that only ask a model."""
     parser.add_argument("--model", required=True, metavar="DIR", help=what)
+    add_device(parser)
+
+
+def add_device(parser: Parser) -> None:
+    """Add --device and --precision."""
     parser.add_argument("--device", default="auto", metavar="NAME", help=HELP["train.device"])
     parser.add_argument(
         "--precision", choices=("auto", "fp32", "bf16"), default="auto", help=HELP["train.precision"]

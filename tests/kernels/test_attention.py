@@ -149,7 +149,7 @@ def test_the_gradient_of_blocks_under_dropout_is_the_slope_of_the_same_draw(smal
 
     def same_draw(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         torch.manual_seed(5)
-        return attend(q, k, v, layout, window=window, dropout=0.5, backend="cpu")
+        return small_blocks.cpu_attention(q, k, v, layout, window=window, dropout=0.5)
 
     leaves = [x.requires_grad_() for x in draw([13, 12, 5])[:3]]
     assert torch.autograd.gradcheck(same_draw, leaves, fast_mode=True)

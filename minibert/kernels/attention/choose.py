@@ -8,73 +8,19 @@ Everything here is a pure function of a `Request` and a `Machine`: what a GPU wo
 laptop.
 """
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
-import torch
 from torch import Tensor
 
 from minibert.errors import InputError
-from minibert.kernels.attention.cpu import WHOLE, cpu_attention, cpu_packed_attention
+from minibert.kernels.attention.cpu import cpu_attention, cpu_packed_attention, cpu_refuses
 from minibert.kernels.attention.flex import flex_attention, flex_refuses
 from minibert.kernels.attention.reference import reference_attention
+from minibert.kernels.attention.request import Machine, Request
 from minibert.kernels.attention.sdpa import sdpa_attention
-from minibert.kernels.attention.triton import (
-    DTYPES,
-    LARGEST_HEAD,
-    triton_attention,
-    triton_packed_attention,
-)
+from minibert.kernels.attention.triton import triton_attention, triton_packed_attention, triton_refuses
 from minibert.kernels.attention.varlen import varlen_attention, varlen_refuses
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked of attention: everything a choice may depend on."""
-
-    dtype: torch.dtype
-    head_size: int
-    max_seqlen: int
-    window: int | None = None
-    causal: bool = False
-    dropout: float = 0.0
-    cross: bool = False
-
-    def __str__(self) -> str:
-        parts = [
-            str(self.dtype).removeprefix("torch."),
-            f"heads of {self.head_size}",
-            f"at most {self.max_seqlen} tokens",
-            "" if self.window is None else f"{self.window} places seen on either side",
-            "causal" if self.causal else "",
-            f"dropout {self.dropout}" if self.dropout else "",
-            "queries and keys of different texts" if self.cross else "",
-        ]
-        return ", ".join(part for part in parts if part)
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where it is asked: the kind of device, a GPU's compute capability, and whether Triton is installed."""
-
-    device: str
-    capability: tuple[int, int] | None = None
-    triton: bool = False
-
-    @staticmethod
-    @cache
-    def of(device: torch.device) -> "Machine":
-        """Describe the machine that a tensor lies on."""
-        capability = torch.cuda.get_device_capability(device) if device.type == "cuda" else None
-        return Machine(device.type, capability, importlib.util.find_spec("triton") is not None)
-
-    def __str__(self) -> str:
-        if self.capability is None:
-            return self.device
-        triton = "with triton" if self.triton else "without triton"
-        return f"{self.device} of compute capability {'.'.join(map(str, self.capability))}, {triton}"
 
 
 @dataclass(frozen=True)
@@ -110,41 +56,15 @@ class Choice:
         return f"{self.name} ({passed_over})" if passed_over else self.name
 
 
-def _cpu_refuses(request: Request, machine: Machine) -> str | None:
-    if machine.device != "cpu":
-        return f"made for a CPU, and this is {machine.device}"
-    if request.cross:
-        return "queries and keys of different lengths are not supported"
-    if request.dtype == torch.float16:
-        return "float16 is slow on a CPU; use bfloat16 or float32"
-    if request.max_seqlen > WHOLE and request.dropout:
-        return f"it stores the weights for the sake of dropout, too many at {request.max_seqlen} tokens"
-    return None
-
-
-def _triton_refuses(request: Request, machine: Machine) -> str | None:
-    if machine.device != "cuda":
-        return f"made for a CUDA GPU, and this is {machine.device}"
-    if not machine.triton:
-        return "triton is not installed; a CUDA build of torch brings it"
-    if machine.capability is not None and machine.capability < (8, 0):
-        return f"needs compute capability 8.0, and this GPU has {'.'.join(map(str, machine.capability))}"
-    if request.dtype not in DTYPES:
-        return f"computes in bfloat16, float16 or float32, not in {str(request.dtype).removeprefix('torch.')}"
-    if request.head_size > LARGEST_HEAD:
-        return f"heads are at most {LARGEST_HEAD} wide, these are {request.head_size}"
-    return None
-
-
 def _never_refuses(request: Request, machine: Machine) -> str | None:
     return None
 
 
 ORDER = (
-    Implementation("cpu", _cpu_refuses, cpu_attention, cpu_packed_attention),
+    Implementation("cpu", cpu_refuses, cpu_attention, cpu_packed_attention),
     Implementation("sdpa", _never_refuses, sdpa_attention),
     # By name only, until a GPU has timed them.
-    Implementation("triton", _triton_refuses, triton_attention, triton_packed_attention),
+    Implementation("triton", triton_refuses, triton_attention, triton_packed_attention),
     Implementation("varlen", varlen_refuses, varlen_attention),
     Implementation("flex", flex_refuses, flex_attention),
     Implementation("reference", _never_refuses, reference_attention),
@@ -156,6 +76,7 @@ def choose(request: Request, machine: Machine, *, backend: str = "auto") -> Choi
 
     Raises InputError for an unknown name and for a named implementation that refuses.
 
+    >>> import torch
     >>> choose(Request(torch.float32, 64, 128), Machine("cpu")).name
     'cpu'
     """
@@ -176,6 +97,7 @@ def choose(request: Request, machine: Machine, *, backend: str = "auto") -> Choi
 def refusals(request: Request, machine: Machine) -> dict[str, str | None]:
     """Return for every implementation, in the order of preference, why it refuses, or None.
 
+    >>> import torch
     >>> refusals(Request(torch.float32, 64, 128), Machine("mps"))["cpu"]
     'made for a CPU, and this is mps'
     """

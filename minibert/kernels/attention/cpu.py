@@ -28,6 +28,7 @@ from einops import rearrange
 from torch import Tensor
 
 from minibert.kernels.attention.reference import visible
+from minibert.kernels.attention.request import Machine, Request
 from minibert.kernels.dropout import dropout as drop
 from minibert.kernels.rotary import Angles, turn_in_place
 from minibert.packed import Bucket, Layout
@@ -35,6 +36,19 @@ from minibert.packed import Bucket, Layout
 WHOLE = 1024  # places of a rectangle whose weights are stored
 SCORES = 2**24  # of a block in a wider one
 BAND = 64  # queries at least, in a block under a window
+
+
+def cpu_refuses(request: Request, machine: Machine) -> str | None:
+    """Return why this cannot be done, or should not, or None."""
+    if machine.device != "cpu":
+        return f"made for a CPU, and this is {machine.device}"
+    if request.cross:
+        return "queries and keys of different lengths are not supported"
+    if request.dtype == torch.float16:
+        return "float16 is slow on a CPU; use bfloat16 or float32"
+    if request.max_seqlen > WHOLE and request.dropout:
+        return f"it stores the weights for the sake of dropout, too many at {request.max_seqlen} tokens"
+    return None
 
 
 def cpu_attention(

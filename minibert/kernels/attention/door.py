@@ -9,7 +9,8 @@ Letters: T tokens, U tokens of the memory, H heads, K head size.
 import torch
 from torch import Tensor
 
-from minibert.kernels.attention.choose import Machine, Request, choose
+from minibert.kernels.attention.choose import choose
+from minibert.kernels.attention.request import Machine, Request
 from minibert.kernels.rotary import Angles, take_apart
 from minibert.packed import Layout
 

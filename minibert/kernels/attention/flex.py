@@ -8,25 +8,23 @@ number of tokens is compiled on its own.
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from minibert.kernels.attention.request import Machine, Request
 from minibert.packed import Layout
-
-if TYPE_CHECKING:  # at run time `choose` imports this module
-    from minibert.kernels.attention.choose import Machine, Request
 
 Rule = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
-def flex_refuses(request: "Request", machine: "Machine") -> str | None:
+def flex_refuses(request: Request, machine: Machine) -> str | None:
     """Return why FlexAttention cannot do this, or None."""
     if machine.device != "cuda":
         return f"has no gradient except on a CUDA GPU, and this is {machine.device}"
-    if not machine.triton:
-        return "triton is not installed; a CUDA build of torch brings it"
+    if reason := machine.no_triton():
+        return reason
     if request.dropout:
         return "it drops no weights"
     if request.dtype == torch.float64:

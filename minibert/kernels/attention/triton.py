@@ -3,11 +3,23 @@
 import torch
 from torch import Tensor
 
+from minibert.kernels.attention.request import Machine, Request
 from minibert.kernels.rotary import Angles
 from minibert.packed import Layout
 
 LARGEST_HEAD = 128
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
+
+
+def triton_refuses(request: Request, machine: Machine) -> str | None:
+    """Return why the kernels cannot do this, or None."""
+    if reason := machine.no_cuda() or machine.no_triton() or machine.too_old():
+        return reason
+    if request.dtype not in DTYPES:
+        return f"computes in bfloat16, float16 or float32, not in {request.dtype_name}"
+    if request.head_size > LARGEST_HEAD:
+        return f"heads are at most {LARGEST_HEAD} wide, these are {request.head_size}"
+    return None
 
 
 def triton_attention(

@@ -8,15 +8,13 @@ import functools
 import importlib.util
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from minibert.kernels.attention.request import Machine, Request
 from minibert.packed import Layout
-
-if TYPE_CHECKING:  # at run time `choose` imports this module
-    from minibert.kernels.attention.choose import Machine, Request
 
 LARGEST_HEAD = 256
 
@@ -32,14 +30,12 @@ def varlen_function() -> Callable[..., Tensor] | None:
     return function if "window_size" in inspect.signature(function).parameters else None
 
 
-def varlen_refuses(request: "Request", machine: "Machine") -> str | None:
+def varlen_refuses(request: Request, machine: Machine) -> str | None:
     """Return why torch's kernel cannot do this, or None."""
-    if machine.device != "cuda":
-        return f"made for a CUDA GPU, and this is {machine.device}"
-    if machine.capability is not None and machine.capability < (8, 0):
-        return f"needs compute capability 8.0, and this GPU has {'.'.join(map(str, machine.capability))}"
+    if reason := machine.no_cuda() or machine.too_old():
+        return reason
     if request.dtype not in (torch.bfloat16, torch.float16):
-        return f"computes in bfloat16 or float16, not in {str(request.dtype).removeprefix('torch.')}"
+        return f"computes in bfloat16 or float16, not in {request.dtype_name}"
     if request.dropout:
         return "it drops no weights"
     if request.head_size > LARGEST_HEAD or request.head_size % 8:

@@ -140,9 +140,8 @@ packed_attention.register_autograd(_packed_gradient, setup_context=_keep_packed)
 
 def _one_tile(kernel: str, qkv_T3HK: Tensor, whole: int) -> Blocks | None:
     """Return the blocks of a one-tile kernel, or None where none is made for these numbers."""
-    size = int(
-        qkv_T3HK.shape[3]
-    )  # a number even where torch traces with unknown shapes: kernels depend on it
+    # A number even where torch traces with unknown shapes: kernels depend on it.
+    size = int(qkv_T3HK.shape[3])
     arch = arch_of(qkv_T3HK.device)
     return None if size % 2 else find(kernel, size, qkv_T3HK.dtype, arch, whole=int(whole))
 
