@@ -2,17 +2,12 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 from minibert.commands.inputs import labelled_examples, open_for_labels
 from minibert.commands.parser import add_columns, add_command, add_model
-from minibert.errors import InputError
 from minibert.finetune import long_ones, tell_long
-from minibert.tasks.classification import Classification
 from minibert.tasks.metrics import classification_report, confusion_matrix, format_confusion, format_report
-from minibert.tasks.model import Model
-from minibert.tasks.tagging import Tagging
 
 
 def add(commands: Any) -> None:
@@ -31,31 +26,20 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Print the report by class and the confusion matrix; return the scores."""
+    """Print the report by class and the confusion matrix, where there are classes; return the scores."""
     model = open_for_labels(args)
     examples = labelled_examples(type(model.task), args.file, args)
     windows = model.encode(examples)
     tell_long(long_ones(windows, model.task.max_length), model.task.max_length)
     answers = model.predict(examples, windows=windows, progress=sys.stderr.isatty())
-    gold, predicted, labels = compared(model, examples, answers)
     scores = model.task.score(answers, examples)
-    print(format_report(classification_report(gold, predicted, labels)), end="\n\n")
-    print(format_confusion(confusion_matrix(gold, predicted, labels), labels), end="\n\n")
+    chosen = model.task.choices(answers, examples)
+    if chosen is not None:
+        gold, predicted, labels = chosen.gold, chosen.predicted, chosen.labels
+        print(format_report(classification_report(gold, predicted, labels)), end="\n\n")
+        print(format_confusion(confusion_matrix(gold, predicted, labels), labels), end="\n\n")
     for name, value in scores.get("per_type", {}).items():
         ratios = "  ".join(f"{ratio} {value[ratio]:.4f}" for ratio in ("precision", "recall", "f1"))
         print(f"spans of {name}: {ratios}")
     print("  ".join(f"{name} {value:.4f}" for name, value in scores.items() if isinstance(value, float)))
     return {"model": args.model, "file": args.file, "examples": len(examples), **scores}
-
-
-def compared(
-    model: Model, examples: Sequence[Any], answers: Sequence[Any]
-) -> tuple[list[str], list[str], tuple[str, ...]]:
-    """Return the labels (of texts or of words) that are right, those that were given, and all there are."""
-    if isinstance(model.task, Tagging):
-        gold = [tag for example in examples for tag in model.task.example(example).tags or ()]
-        return gold, [tag for answer in answers for tag in answer.tags], model.task.labels
-    if isinstance(model.task, Classification):
-        gold = [str(example.label) for example in examples]
-        return gold, [answer.label for answer in answers], model.task.labels
-    raise InputError(f"a {model.task.name} model has no labels to compare")

@@ -12,8 +12,7 @@ from minibert.commands.parser import add_budget, add_columns, add_command, add_o
 from minibert.commands.seeds import finetune_seeds
 from minibert.finetune import Settings as FinetuneSettings
 from minibert.finetune import finetune, task_class
-from minibert.tasks.classification import ClassificationOptions
-from minibert.tasks.tagging import TaggingOptions
+from minibert.tasks.model import TASKS
 
 
 def add(commands: Any) -> None:
@@ -28,7 +27,7 @@ def add(commands: Any) -> None:
         "--validation-file dev.csv --output-dir runs/clf",
     )
     parser.add_argument(
-        "--task", required=True, choices=("classification", "tagging"), help="what is to be predicted"
+        "--task", required=True, choices=tuple(options_of_tasks()), help="what is to be predicted"
     )
     parser.add_argument("--model", required=True, metavar="DIR", help="folder of the encoder")
     parser.add_argument(
@@ -49,11 +48,17 @@ def add(commands: Any) -> None:
     add_columns(parser)
     defaults = FinetuneSettings.of({})
     add_fields(parser, "data", defaults.data, group="data")
-    add_fields(parser, "task", ClassificationOptions(), group="task")
-    shared = tuple(vars(ClassificationOptions()))
-    add_fields(parser, "tagging", TaggingOptions(), group="task", without=shared)
+    seen: set[str] = set()
+    for name, options in options_of_tasks().items():
+        add_fields(parser, name, options, group="task", without=tuple(seen))
+        seen |= vars(options).keys()
     add_fields(parser, "training", defaults.train, group="train", without=("save_steps",))
     add_settings_flags(parser)
+
+
+def options_of_tasks() -> dict[str, Any]:
+    """Return the tasks that are fine-tuned, each with its options at their defaults."""
+    return {name: task.Options() for name, task in TASKS.items() if task.Options is not None}
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

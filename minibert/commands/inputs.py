@@ -2,45 +2,33 @@
 
 import argparse
 import sys
-from dataclasses import replace
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
-from minibert.data.files import kind_of
-from minibert.data.readers import read_texts
-from minibert.data.rows import rows_of
-from minibert.data.tagged import WORDS
 from minibert.errors import InputError
 from minibert.interop.heads import load
-from minibert.tasks.classification import Classification
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model
 from minibert.tasks.task import Task
 from minibert.training.precision import choose_device, choose_dtype
 
-COLUMNS = ("text_column", "pair_column", "label_column")
-TAGGED_FILES = (".conll", ".conllu", ".bio", ".bmes")
 
-
-def read_file_of(kind: type[Task], path: str, args: argparse.Namespace) -> list[Any]:
-    """Read a file of a task's examples, from the columns that a person named."""
-    named = {name: getattr(args, name) for name in COLUMNS if getattr(args, name) is not None}
-    if kind is Classification:
-        return read_texts(path, **named)
-    if named:
-        flags = ", ".join("--" + name.replace("_", "-") for name in named)
-        raise InputError(f"{flags}: {kind.name} has no such columns; leave it out")
-    return kind.read(path)
+def named_columns(kind: type[Task], args: argparse.Namespace) -> dict[str, str]:
+    """Return the columns that a person named; raises InputError for one that the task does not read."""
+    named = {name: value for name, value in vars(args).items() if name.endswith("_column") and value}
+    for name in named:
+        if name not in kind.columns:
+            flag = "--" + name.replace("_", "-")
+            raise InputError(f"{flag}: {kind.name} has no such column; leave it out")
+    return named
 
 
 def labelled_examples(kind: type[Task], path: str, args: argparse.Namespace) -> list[Any]:
-    """Read examples that all have their label; raises InputError that names the first without."""
-    examples = read_file_of(kind, path, args)
+    """Read examples that all say what is right; raises InputError that names the first without."""
+    examples = kind.read(path, named_columns(kind, args))
     for number, example in enumerate(examples, 1):
-        if (example.label if kind is Classification else example.tags) is None:
+        if not kind.answered(example):
             raise InputError(
-                f"{path}: example {number} has no label: {example.text[:60]!r}; name the column if it has"
+                f"{path}: example {number} has no label: {str(example)[:80]}; name the column if it has"
             )
     return examples
 
@@ -55,26 +43,10 @@ def texts_and_examples(kind: type[Task], args: argparse.Namespace) -> list[Any]:
         if not text.strip():
             raise InputError(f"text {number} is empty: {text!r}; leave it out")
     if args.file:
-        texts += unlabelled(kind, args.file, args)
+        texts += kind.read_unanswered(args.file, named_columns(kind, args))
     if not texts:
         raise InputError("nothing to predict; give texts, - for lines of stdin, or --file")
     return texts
-
-
-def unlabelled(kind: type[Task], path: str, args: argparse.Namespace) -> list[Any]:
-    """Read a file's rows without their labels; words that are already parted stay parted."""
-    if kind is Classification:
-        return [replace(example, label=None) for example in read_file_of(kind, path, args)]
-    if holds_words(Path(path)):
-        return [replace(example, tags=None) for example in kind.read(path)]
-    return [example.text for example in read_texts(path, text_column=args.text_column)]
-
-
-def holds_words(path: Path) -> bool:
-    """Whether a file holds words rather than running text."""
-    if kind_of(path) in (".jsonl", ".json"):
-        return any(name in row for _, row in islice(rows_of(path), 1) for name in WORDS)
-    return kind_of(path) in TAGGED_FILES
 
 
 def open_model(args: argparse.Namespace) -> Model:

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 from minibert.commands.flag_help import HELP
 from minibert.errors import InputError
+from minibert.tasks.model import TASKS
 
 Command = Callable[[argparse.Namespace], dict[str, Any] | None]
 CORPUS = "files, folders or globs of .txt, .jsonl, .csv"
@@ -67,5 +68,6 @@ def add_columns(parser: Parser) -> None:
     section = parser.add_argument_group(
         "columns of .csv, .tsv and .jsonl", "found by their usual names if not given"
     )
-    for name in ("text", "pair", "label"):
+    for column in dict.fromkeys(column for task in TASKS.values() for column in task.columns):
+        name = column.removesuffix("_column").replace("_", "-")
         section.add_argument(f"--{name}-column", metavar="NAME", help=f"the column that holds the {name}")

@@ -11,8 +11,6 @@ from tqdm import tqdm
 from minibert.commands.inputs import open_for_labels, texts_and_examples
 from minibert.commands.parser import add_columns, add_command, add_model
 from minibert.finetune import long_ones, tell_long
-from minibert.tasks.classification import Classification
-from minibert.tasks.model import Model
 
 CHUNK = 8192  # texts that are sorted by length together
 
@@ -48,20 +46,6 @@ def run(args: argparse.Namespace) -> None:
             windows = model.encode(chunk)
             long += long_ones(windows, model.task.max_length)
             for example, answer in zip(chunk, model.predict(chunk, windows=windows), strict=True):
-                print(json.dumps(shown(example, answer, model), ensure_ascii=False))
+                print(json.dumps(model.task.show(example, answer), ensure_ascii=False))
             bar.update(len(chunk))
     tell_long(long, model.task.max_length)
-
-
-def shown(example: Any, answer: Any, model: Model) -> dict[str, Any]:
-    """Return an answer as plain values, with the text it belongs to."""
-    text = example if isinstance(example, str) else example.text
-    if isinstance(model.task, Classification):
-        pair = {} if isinstance(example, str) or example.pair is None else {"pair": example.pair}
-        probabilities = {label: round(share, 6) for label, share in answer.probabilities.items()}
-        return {"text": text, **pair, "label": answer.label, "probabilities": probabilities}
-    tags = [
-        {"start": start, "end": end, "label": tag, "text": text[start:end]}
-        for (start, end), tag in zip(answer.spans, answer.tags, strict=True)
-    ]
-    return {"text": text, "tags": tags, "entities": [vars(entity) for entity in answer.entities]}

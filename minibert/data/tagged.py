@@ -7,17 +7,20 @@ them; the spans say where each word is. Tags stay as the file has them: schemes 
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from minibert.data.entities import tags_of_entities
 from minibert.data.examples import TaggedExample
 from minibert.data.files import kind_of, open_text
+from minibert.data.readers import read_texts
 from minibert.data.rows import rows_of
 from minibert.errors import InputError
 
 WORDS, TAGS = ("tokens", "words"), ("tags", "ner_tags", "labels", "pos_tags")
+TAGGED_FILES = (".conll", ".conllu", ".bio", ".bmes")
 NUMBER = re.compile(r"\d+")
 BLANKS = " \t\r"  # an ideographic space is a character like others: Chinese files tag it
 # Chinese and Japanese, with their punctuation and full-width forms; Korean parts its words by spaces.
@@ -48,6 +51,24 @@ def read_tagged(path: str | Path, *, token_column: int = 0, tag_column: int = -1
     if not examples:
         raise InputError(f"{path}: empty; a file of tagged sentences is wanted")
     return examples
+
+
+def read_untagged(path: str | Path, *, text_column: str | None = None) -> list[TaggedExample | str]:
+    """Read what is to be tagged: the words of a file of `read_tagged`, or the texts of any other.
+
+    >>> read_untagged("people.conll")[0].tags, read_untagged("cats.txt")[0]
+    (None, 'The cat sat.')
+    """
+    path = Path(path)
+    if _holds_words(path):
+        return [replace(example, tags=None) for example in read_tagged(path)]
+    return [example.text for example in read_texts(path, text_column=text_column)]
+
+
+def _holds_words(path: Path) -> bool:
+    if kind_of(path) in (".jsonl", ".json"):
+        return any(name in row for _, row in islice(rows_of(path), 1) for name in WORDS)
+    return kind_of(path) in TAGGED_FILES
 
 
 def from_words(words: Sequence[str], tags: Sequence[str] | None = None) -> TaggedExample:

@@ -28,9 +28,9 @@ from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Packed
-from minibert.tasks.metrics import classification_report, confusion_matrix
+from minibert.tasks.metrics import choice_scores
 from minibert.tasks.pooling import Activation, pool, project, projection_of
-from minibert.tasks.task import Loss, Targets, Task, Window
+from minibert.tasks.task import Choices, Loss, Targets, Task, Window
 from minibert.tasks.windows import fit_text
 from minibert.text.tokenizer import Tokenizer
 
@@ -72,6 +72,8 @@ class Classification(Task):
     """One label for each text."""
 
     name: ClassVar[str] = "classification"
+    Options: ClassVar[type] = ClassificationOptions
+    columns: ClassVar[tuple[str, ...]] = ("text_column", "pair_column", "label_column")
 
     def __init__(
         self,
@@ -95,8 +97,8 @@ class Classification(Task):
         initialize(self, config.initializer_range)
 
     @classmethod
-    def read(cls, path: str | Path) -> list[TextExample]:
-        return read_texts(path)
+    def read(cls, path: str | Path, columns: dict[str, str] | None = None) -> list[TextExample]:
+        return read_texts(path, **columns or {})
 
     @classmethod
     def build(
@@ -181,16 +183,18 @@ class Classification(Task):
 
     def score(self, answers: Sequence[Classified], examples: Sequence[TextExample]) -> dict[str, Any]:
         """Return accuracy, macro-F1, the report by class and the confusion matrix."""
+        chosen = self.choices(answers, examples)
+        return choice_scores(chosen.gold, chosen.predicted, self.labels)
+
+    def choices(self, answers: Sequence[Classified], examples: Sequence[TextExample]) -> Choices:
         gold = [str(example.label) for example in examples]
-        predicted = [answer.label for answer in answers]
-        report = classification_report(gold, predicted, self.labels)
-        matrix = confusion_matrix(gold, predicted, self.labels)
-        return {
-            "accuracy": report["accuracy"],
-            "macro_f1": report["macro_f1"],
-            "per_class": report["per_class"],
-            "confusion": {"labels": list(self.labels), "counts": matrix.tolist()},
-        }
+        return Choices(gold, [answer.label for answer in answers], self.labels)
+
+    def show(self, example: TextExample | str, answer: Classified) -> dict[str, Any]:
+        text, pair = (example, None) if isinstance(example, str) else (example.text, example.pair)
+        probabilities = {label: round(share, 6) for label, share in answer.probabilities.items()}
+        beside = {} if pair is None else {"pair": pair}
+        return {"text": text, **beside, "label": answer.label, "probabilities": probabilities}
 
 
 def _natural(label: str) -> tuple[bool, float, str]:

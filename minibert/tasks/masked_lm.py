@@ -53,8 +53,8 @@ class MaskedLM(Task):
         initialize(self, config.initializer_range)
 
     @classmethod
-    def read(cls, path: str | Path) -> list[TextExample]:
-        return read_texts(path)
+    def read(cls, path: str | Path, columns: dict[str, str] | None = None) -> list[TextExample]:
+        return read_texts(path, **columns or {})
 
     @classmethod
     def build(

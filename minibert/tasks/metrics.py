@@ -11,7 +11,7 @@ Letters: N examples, C classes. Left out: ranking metrics (in the retrieval task
 
 import math
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -95,6 +95,22 @@ def classification_report(gold: Labels, predicted: Labels, labels: Labels) -> Cl
         "macro_f1": sum(scores["f1"] for scores in present) / len(present),
         "weighted_f1": sum(scores["f1"] * scores["support"] for scores in present) / len(gold),
         "per_class": per_class,
+    }
+
+
+def choice_scores(gold: Labels, predicted: Labels, labels: Labels) -> dict[str, Any]:
+    """Return what a task that chooses among labels reports: accuracy, macro-F1, each class, the confusion.
+
+    >>> list(choice_scores(["no", "yes"], ["no", "no"], ["no", "yes"]))
+    ['accuracy', 'macro_f1', 'per_class', 'confusion']
+    """
+    report = classification_report(gold, predicted, labels)
+    counts = confusion_matrix(gold, predicted, labels).tolist()
+    return {
+        "accuracy": report["accuracy"],
+        "macro_f1": report["macro_f1"],
+        "per_class": report["per_class"],
+        "confusion": {"labels": list(labels), "counts": counts},
     }
 
 

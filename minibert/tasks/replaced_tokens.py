@@ -76,8 +76,8 @@ class ReplacedTokens(Task):
             initialize(part, config.initializer_range)
 
     @classmethod
-    def read(cls, path: str | Path) -> list[TextExample]:
-        return read_texts(path)
+    def read(cls, path: str | Path, columns: dict[str, str] | None = None) -> list[TextExample]:
+        return read_texts(path, **columns or {})
 
     @classmethod
     def build(

@@ -23,18 +23,18 @@ from torch import Tensor, nn
 
 from minibert.config import from_dict, to_dict
 from minibert.data.examples import TaggedExample
-from minibert.data.tagged import read_tagged
+from minibert.data.tagged import read_tagged, read_untagged
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Packed
 from minibert.tasks.crf import LinearChainCRF
-from minibert.tasks.metrics import classification_report, confusion_matrix
+from minibert.tasks.metrics import choice_scores
 from minibert.tasks.pooling import Activation, project, projection_of
 from minibert.tasks.spans import detect_scheme, span_scores, spans_of, to_bio
-from minibert.tasks.task import Loss, Targets, Task, Window, rows_of
-from minibert.tasks.windows import spread
+from minibert.tasks.task import Choices, Loss, Targets, Task, Window, rows_of
+from minibert.tasks.windows import owners, spread
 from minibert.text.tokenizer import Tokenizer
 
 WORD = re.compile(r"[\u3400-\u9fff\U00020000-\U0003ffff]|\w+|[^\w\s]")
@@ -76,6 +76,7 @@ class Tagging(Task):
     """A label for each word."""
 
     name: ClassVar[str] = "tagging"
+    Options: ClassVar[type] = TaggingOptions
 
     def __init__(
         self,
@@ -97,8 +98,20 @@ class Tagging(Task):
         self.crf = LinearChainCRF(len(self.labels)) if options.crf else None
 
     @classmethod
-    def read(cls, path: str | Path) -> list[TaggedExample]:
+    def read(cls, path: str | Path, columns: dict[str, str] | None = None) -> list[TaggedExample]:
         return read_tagged(path)
+
+    @classmethod
+    def answered(cls, example: TaggedExample) -> bool:
+        return example.tags is not None
+
+    @classmethod
+    def unanswered(cls, example: TaggedExample) -> TaggedExample:
+        return replace(example, tags=None)
+
+    @classmethod
+    def read_unanswered(cls, path: str | Path, columns: dict[str, str] | None = None) -> list[Any]:
+        return read_untagged(path, **columns or {})
 
     @classmethod
     def build(
@@ -154,7 +167,7 @@ class Tagging(Task):
         runs = spread(len(tokens), room, room // 4)
         if self.options.on_long == "truncate":
             runs = runs[:1]
-        owner_M = _owners(first_M, runs)
+        owner_M = owners(first_M, runs)
         before = len(self.tokenizer.around()[0])
         windows = []
         for number, (start, end) in enumerate(runs):
@@ -216,35 +229,22 @@ class Tagging(Task):
 
     def score(self, answers: Sequence[Tagged], examples: Sequence[TaggedExample]) -> dict[str, Any]:
         """Return strict span F1 where the tags mark spans, accuracy and macro-F1 where they are plain."""
+        chosen = self.choices(answers, examples)
+        by_tag = choice_scores(chosen.gold, chosen.predicted, self.labels)
+        if self.scheme is None:
+            return {"macro_f1": by_tag["macro_f1"], **by_tag}
         gold = [self.example(example).tags or () for example in examples]
-        predicted = [answer.tags for answer in answers]
-        flat_gold = [tag for tags in gold for tag in tags]
-        flat_predicted = [tag for tags in predicted for tag in tags]
-        report = classification_report(flat_gold, flat_predicted, self.labels)
-        if self.scheme is not None:
-            scores = span_scores(gold, predicted)
-            return {"f1": scores["f1"], **scores, "accuracy": report["accuracy"]}
-        matrix = confusion_matrix(flat_gold, flat_predicted, self.labels)
-        return {
-            "macro_f1": report["macro_f1"],
-            "accuracy": report["accuracy"],
-            "per_class": report["per_class"],
-            "confusion": {"labels": list(self.labels), "counts": matrix.tolist()},
-        }
+        scores = span_scores(gold, [answer.tags for answer in answers])
+        return {"f1": scores["f1"], **scores, "accuracy": by_tag["accuracy"]}
 
+    def choices(self, answers: Sequence[Tagged], examples: Sequence[TaggedExample]) -> Choices:
+        gold = [tag for example in examples for tag in self.example(example).tags or ()]
+        return Choices(gold, [tag for answer in answers for tag in answer.tags], self.labels)
 
-def _owners(first_M: np.ndarray, runs: Sequence[tuple[int, int]]) -> np.ndarray:
-    """Return for each word the window in which its first token is farthest from the borders; -1 for none."""
-    last = len(runs) - 1
-    slack_RM = np.stack(
-        [
-            np.minimum(
-                np.where(number == 0, np.inf, first_M - start),
-                np.where(number == last, np.inf, end - 1 - first_M),
-            )
-            for number, (start, end) in enumerate(runs)
+    def show(self, example: TaggedExample | str, answer: Tagged) -> dict[str, Any]:
+        text = example if isinstance(example, str) else example.text
+        tags = [
+            {"start": start, "end": end, "label": tag, "text": text[start:end]}
+            for (start, end), tag in zip(answer.spans, answer.tags, strict=True)
         ]
-    )
-    inside_RM = np.stack([(start <= first_M) & (first_M < max(end, 1)) for start, end in runs])
-    slack_RM = np.where(inside_RM, slack_RM, -1.0)
-    return np.where(slack_RM.max(0) >= 0, slack_RM.argmax(0), -1)
+        return {"text": text, "tags": tags, "entities": [vars(entity) for entity in answer.entities]}

@@ -14,7 +14,7 @@ Letters: T tokens, M rows that are read, D hidden size.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -105,10 +105,27 @@ class Loss:
         return torch.stack(terms).sum()
 
 
+@dataclass(frozen=True)
+class Choices:
+    """The labels that are right and those that were given, place by place, and all labels there are."""
+
+    gold: list[str]
+    predicted: list[str]
+    labels: tuple[str, ...]
+
+
 class Task(nn.Module, ABC):
-    """A task with its head. Subclasses are final and are named in `minibert.tasks.model.TASKS`."""
+    """A task with its head. Subclasses are final and are named in `minibert.tasks.model.TASKS`.
+
+    Options  what a person may choose, as a frozen dataclass; None for a task that is not fine-tuned
+    columns  the columns of a table that `read` can be told by name
+
+    What follows the six verbs is for the command line, which knows no task by name.
+    """
 
     name: ClassVar[str]
+    Options: ClassVar[type | None] = None
+    columns: ClassVar[tuple[str, ...]] = ("text_column",)
 
     def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
         super().__init__()
@@ -117,8 +134,8 @@ class Task(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def read(cls, path: str | Path) -> list[Any]:
-        """Read a file of this task's examples."""
+    def read(cls, path: str | Path, columns: dict[str, str] | None = None) -> list[Any]:
+        """Read a file of this task's examples; `columns` are those that a person named."""
 
     @classmethod
     @abstractmethod
@@ -166,3 +183,26 @@ class Task(nn.Module, ABC):
     @abstractmethod
     def score(self, answers: Sequence[Any], examples: Sequence[Any]) -> dict[str, Any]:
         """Compare answers with examples whose labels are known; the first key is the main metric."""
+
+    @classmethod
+    def answered(cls, example: Any) -> bool:
+        """Whether the example says what is right."""
+        return example.label is not None
+
+    @classmethod
+    def unanswered(cls, example: Any) -> Any:
+        """Return the example without what is right."""
+        return replace(example, label=None)
+
+    @classmethod
+    def read_unanswered(cls, path: str | Path, columns: dict[str, str] | None = None) -> list[Any]:
+        """Read what is to be predicted: examples without what is right, or bare texts."""
+        return [cls.unanswered(example) for example in cls.read(path, columns)]
+
+    def choices(self, answers: Sequence[Any], examples: Sequence[Any]) -> Choices | None:
+        """Return the labels to compare in a table and a confusion matrix; None where none are chosen."""
+        return None
+
+    def show(self, example: Any, answer: Any) -> dict[str, Any]:
+        """Return an answer as plain values, with the text that it belongs to."""
+        return {"text": example if isinstance(example, str) else example.text, **asdict(answer)}

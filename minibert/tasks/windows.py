@@ -1,5 +1,9 @@
 """Fitting a text into what the model can see at once: cut it off, split it, or refuse it."""
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from minibert.errors import InputError
 from minibert.text.encoded import Encoded
 from minibert.text.tokenizer import Tokenizer
@@ -55,3 +59,26 @@ def _shares(first: int, second: int, room: int) -> tuple[int, int]:
     if shorter + longer > room:
         shorter, longer = room // 2, room - room // 2
     return (longer, shorter) if first > second else (shorter, longer)
+
+
+def owners(first_M: np.ndarray, runs: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Return for each word the window in which its first token is farthest from the borders; -1 for none.
+
+    first_M  the first token of each word; runs  (start, end) of each window in tokens
+
+    >>> owners(np.array([0, 4, 9]), [(0, 6), (3, 10)])
+    array([0, 0, 1])
+    """
+    last = len(runs) - 1
+    slack_RM = np.stack(
+        [
+            np.minimum(
+                np.where(number == 0, np.inf, first_M - start),
+                np.where(number == last, np.inf, end - 1 - first_M),
+            )
+            for number, (start, end) in enumerate(runs)
+        ]
+    )
+    inside_RM = np.stack([(start <= first_M) & (first_M < max(end, 1)) for start, end in runs])
+    slack_RM = np.where(inside_RM, slack_RM, -1.0)
+    return np.where(slack_RM.max(0) >= 0, slack_RM.argmax(0), -1)
