@@ -11,24 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from minibert.checkpoint import write_json
-from minibert.config import from_dict, group, parse_seconds, to_dict
+from minibert.config import from_dict, group, to_dict
 from minibert.data.batches import ExampleBatches
 from minibert.errors import InputError
 from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
-from minibert.output import claimed, publish_model
+from minibert.output import Drive, claimed, describe_data, locked, start_record
+from minibert.output.record import describe_model
 from minibert.tasks.model import TASKS, Model
 from minibert.tasks.task import Task, Window
 from minibert.text.loading import load_tokenizer
+from minibert.training.best import Best
 from minibert.training.config import TrainingConfig
-from minibert.training.journal import Journal, describe, header, machine
-from minibert.training.loop import NotFinite, Run
-
-Validation = tuple[Sequence[Any], Sequence[Sequence[Window]]]  # examples, and the windows of each
+from minibert.training.journal import describe, header
+from minibert.training.loop import Run
+from minibert.training.plan import Budget
 
 
 @dataclass(frozen=True)
@@ -71,16 +70,18 @@ def finetune(
     train: str | Path | Sequence[Any],
     validation: str | Path | Sequence[Any] | None = None,
     output_dir: str | Path,
-    budget: str | float | None = None,
+    budget: Budget = None,
     settings: dict[str, Any] | None = None,
+    resume: bool = False,
     overwrite_output_dir: bool = False,
 ) -> Model:
     """Fine-tune the encoder in folder `model` on a task and leave the model in `output_dir`.
 
     task               classification or tagging
     train, validation  files, or lists of examples
-    budget             at most so many seconds ("90s"): fewer epochs on a slow machine, never more
+    budget             at most so long ("90s"): fewer epochs on a slow machine; or an earlier run's plan
     settings           dotted keys such as {"train.num_train_epochs": 5, "task.pooling": "mean"}
+    resume             go on from the newest checkpoint in `output_dir`; start afresh where there is none
 
     Returns the model of the best validation epoch (of the last one without validation data). Raises
     InputError for unusable input, before anything is trained.
@@ -91,12 +92,14 @@ def finetune(
     held = read_examples(kind, validation) if validation is not None else []
     torch.manual_seed(chosen.train.seed)
     made = open_for_task(Path(model), kind, rows, settings=chosen)
-    held_windows = made.encode(held)  # an unseen label is found now, not after an epoch
     batches = batches_of(made.task, rows, chosen.train)
-    seconds = None if budget is None else parse_seconds(budget)
-    with claimed(output_dir, overwrite=overwrite_output_dir) as output:
-        run = Run(made, batches, chosen.train, budget=seconds)
-    follow(run, (held, held_windows), output, settings=chosen)
+    free = {"resume": resume, "overwrite": overwrite_output_dir}
+    with locked(output_dir, **free) as output:
+        with claimed(output, **free):
+            run = Run(made, batches, chosen.train, budget=budget)
+            data = {"model": describe_model(Path(model)), "train": describe_data(rows)}
+            drive = ready(run, held, output, settings=chosen, data=data, resume=resume)
+        drive.follow(report_to=chosen.data.report_to, progress=chosen.data.progress)
     return made.eval()
 
 
@@ -153,76 +156,29 @@ def tell_long(counts: Counter[str], max_length: int) -> None:
     print(f"  {counts['examples']:,} examples; {split}, {cut}", file=sys.stderr)
 
 
-def follow(run: Run, validation: Validation, output: Path, *, settings: Settings) -> None:
-    """Drive a run to its end: log, validate, keep the best weights, stop early if asked to."""
+def ready(
+    run: Run,
+    held: Sequence[Any],
+    output: Path,
+    *,
+    settings: Settings,
+    data: dict[str, Any],
+    resume: bool,
+) -> Drive:
+    """Say on stderr what is about to run, and return the run as something that drives to its end."""
     task = run.model.task
-    held, held_windows = validation
+    windows = run.model.encode(held)  # an unseen label is found now, not after an epoch
+    data = {**data, "validation": describe_data(held)}
     facts = describe(run, task.max_length, run.config.train_batch_size * task.max_length)
     print(header({task.name: str(output), **facts}), file=sys.stderr)
-    record = {"kind": "finetune", "settings": to_dict(settings), "machine": machine(), **facts}
-    best = Best(settings.train.metric_for_best_model)
-    every = settings.train.eval_steps or run.batches.steps_per_epoch
-    options = settings.data
-    with Journal(
+    drive = Drive(
+        run,
         output,
-        task.name,
-        every=run.config.logging_steps,
-        report_to=options.report_to,
-        progress=options.progress,
-    ) as journal:
-        try:
-            for step in run:
-                journal.step(step)
-                if held and (step.index % every == 0 or step.index == run.total):
-                    scores = run.model.evaluate(held, windows=held_windows)
-                    journal.write("validation", step.index, scores)
-                    best.offer(run.model, scores, step.index)
-                    patience = settings.train.early_stopping_patience
-                    if patience and best.waited >= patience:
-                        run.stop()
-        except NotFinite as error:
-            finish(run, best, output, record=record)
-            raise InputError(f"{error}; the best weights before that step are in {output}") from error
-        except KeyboardInterrupt:
-            finish(run, best, output, record=record)
-            print(f"\nstopped at step {run.done}; the best model so far is in {output}", file=sys.stderr)
-            raise
-        finish(run, best, output, record=record)
-
-
-class Best:
-    """Keeps a copy of the weights that scored best on validation data."""
-
-    def __init__(self, metric: str | None) -> None:
-        self.metric = metric
-        self.value = float("-inf")
-        self.waited = 0
-        self.weights: dict[str, Tensor] | None = None
-        self.record: dict[str, Any] = {}
-
-    def offer(self, model: Model, scores: dict[str, Any], step: int) -> None:
-        """Compare with the best so far; higher is better, except for a metric that ends in "loss"."""
-        metric = self.metric or next(iter(scores))
-        if not isinstance(scores.get(metric), float | int):
-            numbers = [name for name, value in scores.items() if isinstance(value, float | int)]
-            raise InputError(
-                f"metric_for_best_model {metric!r} is not scored here; use one of {', '.join(numbers)}"
-            )
-        value = -scores[metric] if metric.endswith("loss") else scores[metric]
-        self.waited += 1
-        if value > self.value:
-            self.value, self.waited = value, 0
-            self.weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-            self.record = {"metric": metric, "value": scores[metric], "step": step}
-
-    def restore(self, model: Model) -> None:
-        """Give the model its best weights back, if any were kept."""
-        if self.weights is not None:
-            model.load_state_dict(self.weights)
-
-
-def finish(run: Run, best: Best, output: Path, *, record: dict[str, Any]) -> None:
-    """Leave the best model and the record of its run in the output folder."""
-    best.restore(run.model)
-    publish_model(run.model, output)
-    write_json(output / "run.json", {**record, "steps_done": run.done, "best": best.record})
+        record=start_record("finetune", to_dict(settings), data=data, facts={"task": task.name, **facts}),
+        validate=(lambda: run.model.evaluate(held, windows=windows)) if held else None,
+        every=lambda: settings.train.eval_steps or run.batches.steps_per_epoch,
+        best=Best(settings.train.metric_for_best_model),
+    )
+    if resume:
+        drive.resume()
+    return drive

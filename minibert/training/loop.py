@@ -24,7 +24,7 @@ from minibert.tasks.model import Model
 from minibert.tasks.task import Targets
 from minibert.training.config import TrainingConfig
 from minibert.training.optimizer import freeze, make_optimizers
-from minibert.training.plan import CALIBRATION_STEPS, Clock, Plan
+from minibert.training.plan import CALIBRATION_STEPS, Budget, Clock, Plan, read_budget
 from minibert.training.precision import choose_device, choose_dtype
 from minibert.training.schedule import rate_at
 
@@ -58,9 +58,9 @@ class NotFinite(ArithmeticError):
 class Run:
     """Trains a model on batches; iterate it.
 
-    budget  seconds from here to the last step, the caller's work between steps included: fewer steps than
-            planned where the clock asks for it, never more
-    plan    the plan of an earlier run, to be replayed; wins over `budget`
+    budget  seconds (or "30m") from here to the last step, the caller's work between steps included: fewer
+            steps than planned where the clock asks for it, never more
+    plan    the plan of an earlier run, to be replayed; wins over `budget`, and may stand in its place
     """
 
     def __init__(
@@ -69,9 +69,10 @@ class Run:
         batches: Batches,
         config: TrainingConfig,
         *,
-        budget: float | None = None,
+        budget: Budget = None,
         plan: Plan | None = None,
     ) -> None:
+        seconds, replayed = read_budget(plan or budget)
         layers = model.encoder.config.num_hidden_layers
         freeze(model, layers, config.freeze)
         self.model, self.batches, self.config = model, batches, config
@@ -82,8 +83,8 @@ class Run:
         model.encoder.dtype = choose_dtype(config.precision, self.device)
         model.encoder.use_attention(config.attention)
         self.optimizers = make_optimizers(model, layers, config)
-        self.clock = Clock(budget) if budget is not None and plan is None else None
-        self.plan = plan or Plan(((0, self._planned_steps()),))
+        self.clock = None if seconds is None else Clock(seconds)
+        self.plan = replayed or Plan(((0, self._planned_steps()),))
         self.done = 0
         self.stopped = False
         self.forward: nn.Module | Any = torch.compile(model, dynamic=True) if config.torch_compile else model
@@ -148,22 +149,36 @@ class Run:
         self.clock.tick(self.done)
         logged = self.done % self.config.logging_steps == 0 and self.done > CALIBRATION_STEPS
         if logged or self.done == CALIBRATION_STEPS:
-            steps = min(self._planned_steps(), self.clock.total(self.done))
-            self.plan = self.plan.revise(self.done, steps)
+            self.plan = self.plan.revise(self.done, self._fitting_steps())
+
+    def _fitting_steps(self) -> int:
+        planned = self._planned_steps()
+        return min(planned, self.clock.total(self.done)) if self.clock else planned
+
+    def _asked(self) -> list[float | None]:
+        return [self._planned_steps(), self.clock.budget if self.clock else None]
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs beside the weights."""
-        return {"done": self.done, "plan": self.plan.entries, "optimizers": self.optimizers.state_dict()}
+        return {
+            "done": self.done,
+            "plan": self.plan.entries,
+            "optimizers": self.optimizers.state_dict(),
+            "asked": self._asked(),
+            "clock": self.clock.state_dict() if self.clock else None,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state_dict` was taken, by its plan; the weights are the caller's to restore."""
         self.done = state["done"]
         self.plan = Plan(tuple(tuple(entry) for entry in state["plan"]))
-        if len(self.plan.entries) > 1:  # planned by the clock of the earlier run: replay it
-            self.clock = None
+        if self.clock and state["clock"]:
+            self.clock.load_state_dict(state["clock"])
+        if self._asked() != state["asked"] and self.done:  # more steps, say: plan for them from here on
+            self.plan = self.plan.revise(self.done, self._fitting_steps())
         self.optimizers.load_state_dict(state["optimizers"])
 
 
-def train(model: Model, batches: Batches, config: TrainingConfig, *, budget: float | None = None) -> Run:
+def train(model: Model, batches: Batches, config: TrainingConfig, *, budget: Budget = None) -> Run:
     """Return a run over `batches`; iterate it to train the model, one optimiser step a turn."""
     return Run(model, batches, config, budget=budget)
