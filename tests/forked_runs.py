@@ -2,13 +2,16 @@
 
 Importing torch takes seconds, a small run does not: the libraries are imported once, and every command gets a
 fork. Moments are counted: before each step, each line of the log, each sync, rename and removal of a file,
-and half-way through each file of tensors. A job is one line of JSON on stdin, its end one line on stdout:
+and half-way through each file of tensors. Instead of being killed a child can find the disk full from that
+moment on. A job is one line of JSON on stdin, its end one line on stdout:
 
-    {"argv": [...], "kill_at": 17, "user": null}  ->  {"status": -9, "moments": [...], "told": "..."}
+    {"argv": [...], "kill_at": 17, "full_at": null, "user": null}
+    {"status": -9, "moments": [...], "told": "..."}
 
 Used by `Forks`, from which tests start it; nothing here runs when it is imported.
 """
 
+import errno
 import json
 import os
 import signal
@@ -20,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+WRITING = ("fsync", "half", "mkdir")  # moments at which a disk can be found full
 
 
 class Forks:
@@ -35,14 +39,26 @@ class Forks:
             env=surroundings,
         )
 
-    def run(self, *argv: object, kill_at: int | None = None, user: int | None = None) -> dict[str, Any]:
-        """Run a command to its end, or to the moment at which it is killed."""
-        self.begin(*argv, kill_at=kill_at, user=user)
+    def run(
+        self,
+        *argv: object,
+        kill_at: int | None = None,
+        full_at: int | None = None,
+        user: int | None = None,
+    ) -> dict[str, Any]:
+        """Run a command to its end, or to the moment at which it is killed or finds the disk full."""
+        self.begin(*argv, kill_at=kill_at, full_at=full_at, user=user)
         return self.end()
 
-    def begin(self, *argv: object, kill_at: int | None = None, user: int | None = None) -> None:
-        """Start a command; its process's number is what `started` reads."""
-        job = {"argv": [str(word) for word in argv], "kill_at": kill_at, "user": user}
+    def begin(
+        self,
+        *argv: object,
+        kill_at: int | None = None,
+        full_at: int | None = None,
+        user: int | None = None,
+    ) -> None:
+        """Start a command; the number of its process is then in `pid`."""
+        job = {"argv": [str(word) for word in argv], "kill_at": kill_at, "full_at": full_at, "user": user}
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()
@@ -64,18 +80,21 @@ class Forks:
 
 
 class Moments:
-    """Counts moments in a child and ends it at one of them, as a power cut would."""
+    """Counts moments in a child and ends it at one of them, as a power cut would, or fills its disk there."""
 
-    def __init__(self, kill_at: int | None, log: int) -> None:
-        self.kill_at, self.log, self.count = kill_at, log, 0
+    def __init__(self, kill_at: int | None, full_at: int | None, log: int) -> None:
+        self.kill_at, self.full_at, self.log, self.count = kill_at, full_at, log, 0
 
     def __call__(self, name: str, half: Callable[[], object] | None = None) -> None:
         os.write(self.log, (name + "\n").encode())
+        is_full = self.full_at is not None and self.count >= self.full_at and name.split()[0] in WRITING
+        if half is not None and (is_full or self.count == self.kill_at):
+            half()
         if self.count == self.kill_at:
-            if half is not None:
-                half()
             os.kill(os.getpid(), signal.SIGKILL)
         self.count += 1
+        if is_full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
 
     def watch(self, owner: Any, name: str) -> None:
         """Make every call of a function a moment."""
@@ -131,7 +150,7 @@ def child(job: dict[str, Any], told: int, log: int) -> None:
     sys.argv = ["minibert", *job["argv"]]
     status = 70
     try:
-        install(Moments(job["kill_at"], log))
+        install(Moments(job["kill_at"], job["full_at"], log))
         status = main(job["argv"])
     except SystemExit as ended:
         status = int(ended.code or 0)
