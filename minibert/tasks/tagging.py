@@ -77,6 +77,7 @@ class Tagging(Task):
 
     name: ClassVar[str] = "tagging"
     Options: ClassVar[type] = TaggingOptions
+    tells_logits: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -196,7 +197,7 @@ class Tagging(Task):
             total = nn.functional.cross_entropy(
                 emissions_MC, targets.labels, label_smoothing=self.options.label_smoothing, reduction="sum"
             )
-        return Loss({"loss": total}, targets.counts)
+        return Loss({"loss": total}, targets.counts, logits=emissions_MC)
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:
         """Return the numbers of the predicted tags (m,) of each window."""
