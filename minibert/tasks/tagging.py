@@ -165,9 +165,7 @@ class Tagging(Task):
                 f"a text has {len(tokens)} tokens and the model takes {room}: {example.text[:60]!r}...; "
                 "use on_long split or truncate, or a larger max_length"
             )
-        runs = spread(len(tokens), room, room // 4)
-        if self.options.on_long == "truncate":
-            runs = runs[:1]
+        runs = spread(len(tokens), room, room // 4)[: 1 if self.options.on_long == "truncate" else None]
         owner_M = owners(first_M, runs)
         before = len(self.tokenizer.around()[0])
         windows = []
