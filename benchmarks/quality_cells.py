@@ -85,9 +85,10 @@ ROWS = (
         "financial_phrasebank/train.jsonl",
         "financial_phrasebank/test.jsonl",
         CLASSIFYING,
+        cap=500,
     ),
-    Row("ag_news_small", "ag_news_small/train.jsonl.xz", "ag_news_small/test.jsonl", CLASSIFYING),
-    Row("imdb", "imdb/train.jsonl.xz", "imdb/dev.jsonl.xz", CLASSIFYING, cap=500, held_cap=1000),
+    Row("ag_news_small", "ag_news_small/train.jsonl.xz", "ag_news_small/test.jsonl", CLASSIFYING, cap=500),
+    Row("imdb", "imdb/train.jsonl.xz", "imdb/dev.jsonl.xz", CLASSIFYING, cap=250, held_cap=500),
 )
 
 

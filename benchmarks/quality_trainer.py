@@ -48,7 +48,12 @@ def train_and_score(
         trainer = trainer_of(model, tokenizer, rows, config, tagging=task == "tagging", output=output)
         trainer.train()
         asked = [row_of(judge, example, tokenizer, longest) for example in held]
-        guesses = trainer.predict(asked).predictions
+        # Grouped by length, predictions would come in another order than their texts.
+        trainer.args.train_sampling_strategy = "random"
+        guesses, right, _ = trainer.predict(asked)
+    for row, labels in zip(asked, right, strict=True):
+        if list(np.ravel(labels)[: np.size(row["labels"])]) != list(np.ravel(row["labels"])):
+            raise RuntimeError("the Trainer answers in another order than it was asked; nothing is scored")
     answers = [
         answer_of(judge, example, row, logits)
         for example, row, logits in zip(held, asked, guesses, strict=True)

@@ -48,7 +48,7 @@ def test_a_cap_is_told(cells, quality):
     for row in quality.ROWS:
         assert f"{row.cap:,} training rows" in notes[row.name, "trainer"]
         assert "all training rows" in notes[row.name, "recommended, whole"]
-    assert "1,000 held out" in notes["imdb", "minibert"]
+    assert "500 held out" in notes["imdb", "minibert"]
 
 
 def test_everybody_gets_the_same_rows_and_not_the_first_ones(quality):
