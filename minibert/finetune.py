@@ -77,7 +77,7 @@ def finetune(
 ) -> Model:
     """Fine-tune the encoder in folder `model` on a task and leave the model in `output_dir`.
 
-    task               classification or tagging
+    task               classification, tagging or question_answering
     train, validation  files, or lists of examples
     budget             at most so many seconds ("90s"): fewer epochs on a slow machine, never more
     settings           dotted keys such as {"train.num_train_epochs": 5, "task.pooling": "mean"}
@@ -199,6 +199,7 @@ class Best:
         self.waited = 0
         self.weights: dict[str, Tensor] | None = None
         self.record: dict[str, Any] = {}
+        self.scores: dict[str, Any] = {}
 
     def offer(self, model: Model, scores: dict[str, Any], step: int) -> None:
         """Compare with the best so far; higher is better, except for a metric that ends in "loss"."""
@@ -214,6 +215,7 @@ class Best:
             self.value, self.waited = value, 0
             self.weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
             self.record = {"metric": metric, "value": scores[metric], "step": step}
+            self.scores = scores
 
     def restore(self, model: Model) -> None:
         """Give the model its best weights back, if any were kept."""
@@ -224,5 +226,6 @@ class Best:
 def finish(run: Run, best: Best, output: Path, *, record: dict[str, Any]) -> None:
     """Leave the best model and the record of its run in the output folder."""
     best.restore(run.model)
+    run.model.task.settle(best.scores)
     publish_model(run.model, output)
     write_json(output / "run.json", {**record, "steps_done": run.done, "best": best.record})

@@ -21,6 +21,7 @@ from minibert.model.encoder import Encoder
 from minibert.tasks.classification import Classification
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model
+from minibert.tasks.question_answering import QuestionAnswering
 from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Task
 from minibert.text.fast_sentencepiece import tokenizer_json
@@ -39,6 +40,7 @@ SUFFIXES = {
     "masked_lm": "ForMaskedLM",
     "classification": "ForSequenceClassification",
     "tagging": "ForTokenClassification",
+    "question_answering": "ForQuestionAnswering",
 }
 ACTIVATIONS = {"gelu_tanh": "gelu_pytorch_tanh"}  # the others are called alike
 
@@ -124,8 +126,8 @@ def _head_refusal(family: str, config: EncoderConfig, task: Task | None) -> str 
         gelu = config.hidden_act == "gelu" or family not in ALWAYS_GELU
         return None if gelu else "its language-model head has gelu"
     modern = family == "modernbert"
-    if isinstance(task, Tagging):
-        if task.crf is not None:
+    if isinstance(task, Tagging | QuestionAnswering):
+        if isinstance(task, Tagging) and task.crf is not None:
             return "it has no CRF"
         found = ("first", task.act, task.options.projection_norm)
         wanted = ("first", task.act if modern and task.act != "none" else "none", modern)
@@ -169,6 +171,10 @@ def settings_of(
 
 def _head_settings(task: Task | None, family: str) -> dict[str, Any]:
     """Return what a config.json says of labels and of the way to them."""
+    if isinstance(task, QuestionAnswering):
+        key = {"distilbert": "qa_dropout"}.get(family, "classifier_dropout")
+        act = {"classifier_activation": ACTIVATIONS.get(task.act, task.act), "classifier_bias": True}
+        return {key: task.options.classifier_dropout, **(act if family == "modernbert" else {})}
     if not isinstance(task, Classification | Tagging):
         return {}
     values: dict[str, Any] = {
