@@ -1,8 +1,8 @@
 """Other people's heads: a whole checkpoint, encoder and task, opened as a `Model`.
 
 The first of `architectures` in config.json says which task a checkpoint was made for: filling masks,
-classifying texts, tagging tokens, or answering questions. Heads differ between families in the names of their layers and in
-one activation, which the tables below and the options of our tasks hold.
+classifying texts, tagging tokens, or answering questions. Heads differ between families in the names of
+their layers and in one activation, which the tables below and the options of our tasks hold.
 
 Left out: regression, several labels for one text, and multiple choice, which have no task here.
 """
