@@ -65,12 +65,15 @@ def write_pretrained(
     """
     family = fitting_family(encoder.config, task)
     write_json(folder / "config.json", settings_of(encoder.config, tokenizer, task, family))
-    write_tokenizer(tokenizer, folder, max_length)
+    write_tokenizer(tokenizer, folder, max_length, segments=encoder.config.type_vocab_size > 1)
     save_tensors(folder / WEIGHTS, tensors_of(encoder, task, family))
 
 
-def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None:
-    """Write a tokenizer with a tokenizer.json; one of SentencePiece keeps its own files beside it."""
+def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int, *, segments: bool) -> None:
+    """Write a tokenizer with a tokenizer.json; one of SentencePiece keeps its own files beside it.
+
+    segments  whether the encoder tells the texts of a pair apart, and must be given their numbers
+    """
     if not isinstance(tokenizer, HuggingFaceTokenizer | SentencePieceTokenizer):
         raise InputError(f"a {type(tokenizer).__name__} cannot be written for Hugging Face")
     tokenizer.save(folder)
@@ -84,7 +87,9 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None
         settings |= {f"{kind}_token": name for kind, name in zip(kinds, names, strict=True)}
     else:
         del settings["kind"]  # the files alone say all
-    write_json(folder / SETTINGS_FILE, {**settings, "model_max_length": max_length})
+    names = ["input_ids", *(["token_type_ids"] if segments else []), "attention_mask"]
+    settings |= {"model_max_length": max_length, "model_input_names": names}
+    write_json(folder / SETTINGS_FILE, settings)
 
 
 def fitting_family(config: EncoderConfig, task: Task | None) -> str:
@@ -173,8 +178,10 @@ def _head_settings(task: Task | None, family: str) -> dict[str, Any]:
     """Return what a config.json says of labels and of the way to them."""
     if isinstance(task, QuestionAnswering):
         key = {"distilbert": "qa_dropout"}.get(family, "classifier_dropout")
-        act = {"classifier_activation": ACTIVATIONS.get(task.act, task.act), "classifier_bias": True}
-        return {key: task.options.classifier_dropout, **(act if family == "modernbert" else {})}
+        told: dict[str, Any] = {key: task.options.classifier_dropout}
+        if family == "modernbert":
+            told |= {"classifier_activation": ACTIVATIONS.get(task.act, task.act), "classifier_bias": True}
+        return told
     if not isinstance(task, Classification | Tagging):
         return {}
     values: dict[str, Any] = {

@@ -36,7 +36,7 @@ class Match(NamedTuple):
     f1: float
 
 
-def match(answer: str, golds: Sequence[str], question: str = "") -> Match:
+def match(answer: str, golds: Sequence[str], *, question: str = "") -> Match:
     """Compare an answer with those that are right; none means that "" is.
 
     >>> match("the big cat", ["Big cat!", "cat"])
@@ -150,7 +150,7 @@ class Compared:
     @staticmethod
     def of(answer: Answer, golds: Sequence[str], question: str) -> "Compared":
         """Compare an answer with the texts that are right, none of them if there is no answer."""
-        given, span = (match(text, golds, question) for text in (answer.text, answer.best_span))
+        given, span = (match(text, golds, question=question) for text in (answer.text, answer.best_span))
         return Compared(given, span, bool(golds), answer.margin)
 
 

@@ -155,7 +155,7 @@ def test_the_nearest_place_is_the_nearest_of_all():
             r"passage 1: 'qas' must be a list of objects, found",
         ),
         ({"data": [5]}, r"bad.json, entry 1: '5' is neither an article nor a row"),
-        ({"data": []}, r"bad.json: no questions in it"),
+        ({"data": []}, r"bad.json: holds no questions"),
         ({"data": 3}, r"bad.json: a list of articles under 'data' is wanted"),
         ('{"data": [', r"bad.json: not JSON: .*is the file cut short"),
         ("", r"bad.json: not JSON"),

@@ -133,7 +133,7 @@ def test_answers_are_the_best_spans_of_their_scores(tmp_path, modern):
 
 
 def test_windows_are_those_of_their_scripts(tmp_path):
-    config = transformers.BertConfig(97, 12, 1, 2, 14, max_position_embeddings=512)
+    config = odd_config("bert", 0, max_position_embeddings=512)
     folder = write_vocabulary(save_model(make_model(config, KIND), tmp_path))
     assert mb.load(folder).task.max_length == 384
     (folder / "tokenizer_config.json").write_text(json.dumps({"model_max_length": 128}), "utf-8")
@@ -144,3 +144,16 @@ def test_a_head_of_another_number_of_scores_is_refused(tmp_path):
     config = odd_config("bert", 0, num_labels=3)
     with pytest.raises(InputError, match=r"qa_outputs\.weight has shape"):
         mb.load(write_vocabulary(save_model(make_model(config, KIND), tmp_path)))
+
+
+@pytest.mark.parametrize("segments", [0, 2])
+def test_their_tokenizer_numbers_the_texts_of_a_pair_where_the_encoder_asks_for_it(tmp_path, segments):
+    tokenizer = load_tokenizer(foreign_tokenizers.wordpiece(tmp_path / "wordpiece"))
+    preset = EncoderConfig.preset("modern-tiny" if segments == 0 else "tiny", tokenizer.vocab_size)
+    assert preset.type_vocab_size == segments
+    mb.TextEncoder(Encoder(preset), tokenizer, max_length=23).save_pretrained(tmp_path / "out")
+    encoded = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")("a list", "a set")
+    assert ("token_type_ids" in encoded) == (segments > 0)
+    if segments:
+        window = tokenizer.build(tokenizer.encode("a list"), tokenizer.encode("a set"))
+        assert encoded["token_type_ids"] == window.segments.tolist()
