@@ -29,9 +29,9 @@ from minibert.tasks.question_answering import QuestionAnswering
 from minibert.tasks.task import Window
 from minibert.training.loop import Run
 
-ENGLISH = {"learning_rate": 3e-4, "num_train_epochs": 3.0, "train_batch_size": 32}
+ENGLISH = {"learning_rate": 3e-4, "num_train_epochs": 2.0, "train_batch_size": 16}
 CHINESE = {"learning_rate": 5e-4, "num_train_epochs": 4.0, "train_batch_size": 32}
-PART = 2500  # questions of SQuAD that a run with several seeds learns from
+PART = 1500  # questions of SQuAD that a run with several seeds learns from
 SENTENCE = re.compile(r"[^.!?\u3002\uff01\uff1f\n]+")
 UNIT = re.compile(r"[\u3400-\u9fff]|\w+")
 Scores = dict[str, float]

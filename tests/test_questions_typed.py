@@ -4,24 +4,9 @@ import json
 
 import pytest
 import tiny_runs
+from tiny_runs import PASSAGE, write_questions
 
 from minibert.cli import main
-
-PASSAGE = "The cat sees the dog.\nThe bird holds the stone."
-
-
-def write_questions(path, answered=True):
-    """Write some questions in SQuAD's nested form."""
-    questions = []
-    for number, (question, answer) in enumerate(
-        [("Who sees the dog?", "The cat"), ("Who holds the stone?", "The bird"), ("Who takes it?", "")] * 2
-    ):
-        golds = [{"text": answer, "answer_start": PASSAGE.find(answer)}] if answer else []
-        beside = {"answers": golds, "is_impossible": not golds} if answered else {}
-        questions.append({"id": f"q{number}", "question": question, **beside})
-    data = [{"title": "Animals", "paragraphs": [{"context": PASSAGE, "qas": questions}]}]
-    path.write_text(json.dumps({"version": "v2.0", "data": data}), "utf-8")
-    return path
 
 
 @pytest.fixture(scope="module")
