@@ -65,8 +65,8 @@ def plain_words(text: str) -> list[str]:
 def chinese_units(text: str) -> list[str]:
     """Return the characters and Latin words that count.
 
-    >>> chinese_units("《BBC News》，2010年。")
-    ['bbc', 'news', '2010', '年']
+    >>> chinese_units("《BBC News》在2010年。")
+    ['bbc', 'news', '在', '2010', '年']
     """
     return CHINESE_UNITS.findall(_without_punctuation(text))
 
