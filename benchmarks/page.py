@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bars import bars
+from cells import Line, read_lines, table_of
 from page_aims import AIMS, SOURCES, Aim, Record, Source
 from page_tables import NOT_MEASURED, TABLES, Table, markdown
 
@@ -18,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "benchmarks.md"
 PICTURE = ROOT / "docs" / "images" / "benchmarks.svg"
+QUALITY = ("tasks-", "quality")  # the stores of benchmarks/cells.py
 INTRODUCTION = """# Benchmarks
 
 Made by `benchmarks/page.py` from [benchmarks/results](../benchmarks/results); do not edit it by hand. How
@@ -39,6 +41,9 @@ def build(results: Path) -> tuple[str, str]:
     parts.append(f"![How many times faster ours is](images/{PICTURE.name})")
     for source in SOURCES:
         parts += section(source, records.get(source.file))
+    for store in sorted(results.glob("*.jsonl")):
+        if store.name.startswith(QUALITY):
+            parts += quality(store, read_lines(store))
     return "\n\n".join(parts) + "\n", picture(records)
 
 
@@ -89,6 +94,22 @@ def section(source: Source, record: Record | None) -> list[str]:
     ]
     where = f"[{source.file}](../benchmarks/results/{source.file})"
     return [heading, f"{command}; {', '.join(parts)}; {where}.", *TABLES[record["benchmark"]](record)]
+
+
+def quality(store: Path, lines: list[Line]) -> list[str]:
+    """Return the paragraphs of one store of cells: the tasks of an area, a line for each contestant."""
+    area = store.stem.removeprefix("tasks-")
+    script = "quality.py" if area == "quality" else f"tasks.py {area}"
+    commits = sorted({str(line["machine"]["commit"])[:7] for line in lines})
+    processors = sorted({line["machine"]["processor"] for line in lines})
+    where = f"[{store.name}](../benchmarks/results/{store.name})"
+    return [
+        f"## Quality: {area}",
+        f"`python benchmarks/{script}`; {', '.join(processors)}; commits {', '.join(commits)}; {where}. "
+        "Mean and sample standard deviation over seeds; what lies between 0 and 1 in percent. The minutes "
+        "of a run were taken beside other work and compare nothing.",
+        markdown(table_of(lines)),
+    ]
 
 
 def main() -> None:

@@ -3,7 +3,11 @@
 import json
 
 import pytest
-from cells import Cell, read_lines, run_cells, table_of
+
+
+@pytest.fixture
+def cells(benchmark):
+    return benchmark("cells")
 
 
 def counting(calls, value=0.5):
@@ -14,38 +18,38 @@ def counting(calls, value=0.5):
     return run
 
 
-def test_a_cell_that_is_there_is_not_run_again(tmp_path):
+def test_a_cell_that_is_there_is_not_run_again(cells, tmp_path):
     store, calls = tmp_path / "tasks-x.jsonl", []
-    cell = Cell("sst2", "minibert", counting(calls))
-    run_cells([cell], store, seeds=1)
-    run_cells([cell], store)
+    cell = cells.Cell("sst2", "minibert", counting(calls))
+    cells.run_cells([cell], store, seeds=1)
+    cells.run_cells([cell], store)
     assert calls == [0, 1, 2]
-    assert [line["seed"] for line in read_lines(store)] == [0, 1, 2]
+    assert [line["seed"] for line in cells.read_lines(store)] == [0, 1, 2]
 
 
-def test_what_was_done_before_a_failure_is_kept_and_first_seeds_come_first(tmp_path):
+def test_what_was_done_before_a_failure_is_kept_and_first_seeds_come_first(cells, tmp_path):
     def fails(seed):
         raise RuntimeError("cut")
 
     store, calls = tmp_path / "tasks-x.jsonl", []
-    cells = [Cell("a", "minibert", counting(calls)), Cell("b", "minibert", fails, seeds=(1,))]
+    chosen = [cells.Cell("a", "minibert", counting(calls)), cells.Cell("b", "minibert", fails, seeds=(1,))]
     with pytest.raises(RuntimeError, match="cut"):
-        run_cells(cells, store)
-    assert [(line["row"], line["seed"]) for line in read_lines(store)] == [("a", 0), ("a", 1)]
+        cells.run_cells(chosen, store)
+    assert [(line["row"], line["seed"]) for line in cells.read_lines(store)] == [("a", 0), ("a", 1)]
 
 
-def test_a_line_says_what_its_numbers_depend_on(tmp_path):
+def test_a_line_says_what_its_numbers_depend_on(cells, tmp_path):
     store = tmp_path / "tasks-x.jsonl"
-    run_cells([Cell("a", "minibert", counting([]), (0,), "5,000 rows", {"lr": 1e-4})], store)
+    cells.run_cells([cells.Cell("a", "minibert", counting([]), (0,), "5,000 rows", {"lr": 1e-4})], store)
     (line,) = [json.loads(text) for text in store.read_text("utf-8").splitlines()]
     assert line["note"] == "5,000 rows"
     assert line["recipe"] == {"lr": 1e-4}
     assert {"commit", "torch", "processor"} <= line["machine"].keys()
 
 
-def test_the_table_tells_mean_and_sample_deviation_in_percent(tmp_path):
+def test_the_table_tells_mean_and_sample_deviation_in_percent(cells, tmp_path):
     store = tmp_path / "tasks-x.jsonl"
-    lines = run_cells([Cell("a", "minibert", counting([]))], store)
-    head, row = table_of(lines)
+    lines = cells.run_cells([cells.Cell("a", "minibert", counting([]))], store)
+    head, row = cells.table_of(lines)
     assert dict(zip(head, row, strict=True))["score"] == "60.0 ± 10.0"
     assert dict(zip(head, row, strict=True))["other scores"] == "loss 3.0 ± 1.0"

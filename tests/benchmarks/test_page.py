@@ -43,6 +43,16 @@ def test_every_committed_result_has_a_place_on_the_page(page):
     assert {aim.file for aim in page.AIMS} <= known
 
 
+def test_a_store_of_cells_becomes_a_table(page, tmp_path):
+    line = {"row": "sst2", "contestant": "minibert", "scores": {"accuracy": 0.9, "loss": 2.0}, "minutes": 1.0}
+    lines = [{**line, "seed": seed, "note": "5,000 rows", "machine": MACHINE} for seed in (0, 1)]
+    store = tmp_path / "tasks-texts.jsonl"
+    store.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    text, _ = page.build(tmp_path)
+    assert "| sst2 | minibert | accuracy | 90.0 ± 0.0 | loss 2.0 ± 0.0 | 2 | 1.0 | 5,000 rows |" in text
+    assert "`python benchmarks/tasks.py texts`; Abacus; commits 0123456;" in text
+
+
 def test_without_results_everything_is_not_measured(page, tmp_path):
     text, picture = page.build(tmp_path)
     assert text.count("| not measured |") == len(page.AIMS)
