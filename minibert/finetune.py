@@ -81,7 +81,7 @@ def finetune(
 ) -> Model:
     """Fine-tune the encoder in folder `model` on a task and leave the model in `output_dir`.
 
-    task               classification or tagging
+    task               classification, tagging or question_answering
     train, validation  files, or lists of examples
     budget             at most so many seconds ("90s"): fewer epochs on a slow machine, never more
     settings           dotted keys such as {"train.num_train_epochs": 5, "task.pooling": "mean"}
@@ -212,5 +212,6 @@ def finish(run: Run, best: Best, output: Path, *, record: dict[str, Any]) -> Non
     """Leave the best model and the record of its run in the output folder."""
     run.average.settle()
     best.restore(run.model)
+    run.model.task.settle(best.scores)
     publish_model(run.model, output)
     write_json(output / "run.json", {**record, "steps_done": run.done, "best": best.record})

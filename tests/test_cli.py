@@ -24,6 +24,7 @@ from minibert.finetune import FinetuneOptions
 from minibert.tasks.classification import ClassificationOptions
 from minibert.tasks.masking import Masking
 from minibert.tasks.model import load
+from minibert.tasks.question_answering import QuestionAnsweringOptions
 from minibert.tasks.tagging import TaggingOptions
 from minibert.training.config import TrainingConfig
 from minibert.training.loop import Run
@@ -37,7 +38,7 @@ GROUPS = {
     "data": (DataOptions, FinetuneOptions),
     "masking": (Masking,),
     "train": (TrainingConfig,),
-    "task": (ClassificationOptions, TaggingOptions),
+    "task": (ClassificationOptions, TaggingOptions, QuestionAnsweringOptions),
 }
 
 

@@ -23,3 +23,25 @@ class TaggedExample:
     text: str
     spans: tuple[tuple[int, int], ...]
     tags: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class GoldAnswer:
+    """An answer that is right: `text` stands at `start` in the passage, or, with None, nowhere in it."""
+
+    text: str
+    start: int | None
+
+
+@dataclass(frozen=True)
+class QuestionExample:
+    """A question about a passage.
+
+    answers  what several people answered, () where the passage holds no answer, None where it is to be found
+    id       what the file calls the question; it may stay empty
+    """
+
+    question: str
+    passage: str
+    answers: tuple[GoldAnswer, ...] | None = None
+    id: str = ""

@@ -204,6 +204,10 @@ class Task(nn.Module, ABC):
         """Read what is to be predicted: examples without what is right, or bare texts."""
         return [cls.unanswered(example) for example in cls.read(path, columns)]
 
+    def settle(self, scores: dict[str, Any]) -> None:
+        """Choose what is chosen by the scores on validation data, such as a threshold; mostly nothing."""
+        return
+
     def choices(self, answers: Sequence[Any], examples: Sequence[Any]) -> Choices | None:
         """Return the labels to compare in a table and a confusion matrix; None where none are chosen."""
         return None
