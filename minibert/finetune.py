@@ -128,7 +128,7 @@ def open_for_task(folder: Path, kind: type[Task], examples: Sequence[Any], *, se
 def batches_of(task: Task, examples: Sequence[Any], config: TrainingConfig) -> ExampleBatches[Window, Any]:
     """Encode the examples once and make their batches; say how many did not fit whole."""
     windows = [task.encode(example) for example in examples]
-    tell_long(long_ones(windows, task.max_length), task.max_length)
+    tell_long(long_ones(windows, task), task.max_length)
     return ExampleBatches(
         [window for parts in windows for window in parts if len(window.rows)],
         task.collate,
@@ -138,13 +138,9 @@ def batches_of(task: Task, examples: Sequence[Any], config: TrainingConfig) -> E
     )
 
 
-def long_ones(windows: Sequence[Sequence[Window]], max_length: int) -> Counter[str]:
+def long_ones(windows: Sequence[Sequence[Window]], task: Task) -> Counter[str]:
     """Count the examples, those that were split into several windows, and those that were cut off."""
-    return Counter(
-        examples=len(windows),
-        split=sum(len(parts) > 1 for parts in windows),
-        cut=sum(len(window) == max_length for parts in windows if len(parts) == 1 for window in parts),
-    )
+    return Counter(examples=len(windows)) + Counter(task.fit_of(parts) for parts in windows)
 
 
 def tell_long(counts: Counter[str], max_length: int) -> None:
@@ -199,6 +195,7 @@ class Best:
         self.waited = 0
         self.weights: dict[str, Tensor] | None = None
         self.record: dict[str, Any] = {}
+        self.scores: dict[str, Any] = {}
 
     def offer(self, model: Model, scores: dict[str, Any], step: int) -> None:
         """Compare with the best so far; higher is better, except for a metric that ends in "loss"."""
@@ -214,6 +211,7 @@ class Best:
             self.value, self.waited = value, 0
             self.weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
             self.record = {"metric": metric, "value": scores[metric], "step": step}
+            self.scores = scores
 
     def restore(self, model: Model) -> None:
         """Give the model its best weights back, if any were kept."""
@@ -224,5 +222,6 @@ class Best:
 def finish(run: Run, best: Best, output: Path, *, record: dict[str, Any]) -> None:
     """Leave the best model and the record of its run in the output folder."""
     best.restore(run.model)
+    run.model.task.settle(best.scores)
     publish_model(run.model, output)
     write_json(output / "run.json", {**record, "steps_done": run.done, "best": best.record})

@@ -23,3 +23,34 @@ class TaggedExample:
     text: str
     spans: tuple[tuple[int, int], ...]
     tags: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class MultiLabelExample:
+    """A text, or a pair of texts, and all its labels: () for none, None where they are to be predicted."""
+
+    text: str
+    pair: str | None = None
+    labels: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class NumberExample:
+    """A text, or a pair of texts, and the number that belongs to it (None where it is to be predicted)."""
+
+    text: str
+    pair: str | None = None
+    label: float | None = None
+
+
+@dataclass(frozen=True)
+class ChoiceExample:
+    """A text, several ways to go on (or answers to a question about it), and which of them is right.
+
+    label  the place of the right choice, from 0; None where it is to be predicted
+    """
+
+    text: str
+    choices: tuple[str, ...]
+    label: int | None = None
+    question: str | None = None
