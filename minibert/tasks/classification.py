@@ -217,6 +217,14 @@ class Classification(Task):
         if not self.options.reject_below:
             self.threshold = scores.get("best_threshold", self.threshold)
 
+    @torch.no_grad()
+    def plain_head(self) -> dict[str, Tensor]:
+        """Return the weights of a head that needs no temperature."""
+        weights = dict(self.state_dict())
+        for name in ("classifier.weight", "classifier.bias"):
+            weights[name] = weights[name] / self.temperature
+        return weights
+
     def choices(self, answers: Sequence[Classified], examples: Sequence[TextExample]) -> Choices:
         gold = [str(example.label) for example in examples]
         reject = (self.options.reject_label,) if self.options.reject_label else ()

@@ -175,7 +175,7 @@ class Regression(Task):
         return scores
 
     @torch.no_grad()
-    def in_its_unit(self) -> dict[str, Tensor]:
+    def plain_head(self) -> dict[str, Tensor]:
         """Return the weights of a head that gives the number itself, without centre and spread."""
         weights = dict(self.state_dict())
         weights["classifier.weight"] = self.classifier.weight * self.spread

@@ -85,7 +85,7 @@ def test_scores_by_hand(english):
 def test_the_folded_head_gives_the_same_numbers(english):
     model = model_of(english, STARS)
     before = [answer.value for answer in model.predict(STARS)]
-    weights = model.task.in_its_unit()
+    weights = model.task.plain_head()
     model.task.load_state_dict(weights)
     model.task.centre, model.task.spread = 0.0, 1.0
     after = [answer.value for answer in model.predict(STARS)]
