@@ -31,6 +31,12 @@ HELP = {
     "task.classifier_dropout": "dropout before the new head (default: 0.1; in question_answering 0)",
     "task.label_smoothing": "share of the target that is spread over all labels",
     "task.class_weights": "classification: weigh each class alike, however rare",
+    "task.reject_label": "classification: a label that is no class but the answer where no class is likely "
+    "(default: there is none)",
+    "task.reject_below": "probability of the likeliest class below which that is; 0 chooses on validation",
+    "task.calibrate": "classification: fit a temperature on validation, for honest probabilities",
+    "task.threshold": "multi_label: probability from which on a label is given; 0 chooses on validation",
+    "task.regression_loss": "regression: squared error, or the likelihood of ordered levels such as stars",
     "task.projection": "activation of a dense layer before the classes; auto is tanh after a first token",
     "task.projection_norm": "norm what that dense layer gives",
     "task.crf": "tagging: score the tags of a text together, with a conditional random field",
