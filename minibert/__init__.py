@@ -19,6 +19,7 @@ from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.packed import Layout, Packed
 from minibert.pretrain import pretrain
+from minibert.tasks.extract import extract
 from minibert.tasks.model import Model
 from minibert.text.loading import load_tokenizer
 from minibert.text.sentencepiece import train_sentencepiece
@@ -39,6 +40,7 @@ __all__ = [
     "TextExample",
     "TrainingConfig",
     "attend",
+    "extract",
     "finetune",
     "load",
     "load_encoder",

@@ -31,6 +31,8 @@ HELP = {
     "task.class_weights": "classification: weigh each class alike, however rare",
     "task.projection": "activation of a dense layer before the classes; auto is tanh after a first token",
     "task.projection_norm": "norm what that dense layer gives",
+    "task.slot_loss_coef": "intent_slots: weight of the slots' loss beside the intent's",
+    "task.negative_label": "relations: the label of no relation; auto knows the usual ones, none for none",
     "task.crf": "tagging: score the tags of a text together, with a conditional random field",
     "train.learning_rate": "highest learning rate",
     "train.weight_decay": "decay of the matrices; vectors have none",

@@ -17,14 +17,16 @@ from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
 from minibert.tasks.classification import Classification
+from minibert.tasks.intent_slots import IntentSlots
 from minibert.tasks.masked_lm import MaskedLM
+from minibert.tasks.relations import Relations
 from minibert.tasks.replaced_tokens import ReplacedTokens
 from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Loss, Targets, Task, Window
 from minibert.text.loading import load_tokenizer
 
 TASKS: dict[str, type[Task]] = {
-    task.name: task for task in (MaskedLM, ReplacedTokens, Classification, Tagging)
+    task.name: task for task in (MaskedLM, ReplacedTokens, Classification, Tagging, IntentSlots, Relations)
 }
 
 
