@@ -7,7 +7,7 @@ torch.Size([6, 128])
 """
 
 from minibert.data.corpus import Corpus
-from minibert.data.examples import TaggedExample, TextExample
+from minibert.data.examples import IntentExample, RelationExample, TaggedExample, TextExample
 from minibert.embedding.loading import load_encoder
 from minibert.embedding.text_encoder import TextEncoder
 from minibert.errors import InputError
@@ -31,9 +31,11 @@ __all__ = [
     "Encoder",
     "EncoderConfig",
     "InputError",
+    "IntentExample",
     "Layout",
     "Model",
     "Packed",
+    "RelationExample",
     "Run",
     "TaggedExample",
     "TextEncoder",
