@@ -30,6 +30,8 @@ def test_every_example_is_run_here():
         "pretrain",
         "finetune_classifier",
         "finetune_tagger",
+        "extract_relations",
+        "understand_requests",
         "look_at_attention",
         "load_a_checkpoint",
         "answer_questions",
@@ -58,6 +60,22 @@ def test_finetune_tagger(encoder, tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "'f1'" in out
     assert "Paris" in out
+
+
+def test_extract_relations(encoder, monkeypatch, capsys):
+    run_example("extract_relations", monkeypatch, encoder)
+    out = capsys.readouterr().out
+    assert "PER  Anna" in out
+    assert "Anna --lives_in--> Rome" in out
+    assert "Bob --born_in--> Oslo" in out
+    assert "Clara --" not in out
+
+
+def test_understand_requests(encoder, monkeypatch, capsys):
+    run_example("understand_requests", monkeypatch, encoder)
+    out = capsys.readouterr().out
+    assert "please play Nina Simone: PlayMusic (artist = Nina Simone)" in out
+    assert "GetWeather (city = New York)" in out
 
 
 def test_look_at_attention(encoder, monkeypatch, capsys):

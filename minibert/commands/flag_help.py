@@ -39,6 +39,8 @@ HELP = {
     "task.regression_loss": "regression: squared error, or the likelihood of ordered levels such as stars",
     "task.projection": "activation of a dense layer before the classes; auto is tanh after a first token",
     "task.projection_norm": "norm what that dense layer gives",
+    "task.slot_loss_coef": "intent_slots: weight of the slots' loss beside the intent's",
+    "task.negative_label": "relations: the label of no relation; auto knows the usual ones, none for none",
     "task.crf": "tagging: score the tags of a text together, with a conditional random field",
     "task.doc_stride": "question_answering: tokens by which the windows of a passage overlap",
     "task.max_question_length": "question_answering: tokens at which a question is cut",
