@@ -23,3 +23,20 @@ class TaggedExample:
     text: str
     spans: tuple[tuple[int, int], ...]
     tags: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class SearchExample:
+    """A query, a passage that answers it (None where it is to be found), and passages known not to."""
+
+    text: str
+    positive: str | None = None
+    negatives: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SummaryExample:
+    """A document, and a summary of it (None where it is to be written)."""
+
+    text: str
+    summary: str | None = None
