@@ -128,7 +128,7 @@ def open_for_task(folder: Path, kind: type[Task], examples: Sequence[Any], *, se
 def batches_of(task: Task, examples: Sequence[Any], config: TrainingConfig) -> ExampleBatches[Window, Any]:
     """Encode the examples once and make their batches; say how many did not fit whole."""
     windows = [task.encode(example) for example in examples]
-    tell_long(long_ones(windows, task.max_length), task.max_length)
+    tell_long(long_ones(windows, task), task.max_length)
     return ExampleBatches(
         [window for parts in windows for window in parts if len(window.rows)],
         task.collate,
@@ -138,13 +138,9 @@ def batches_of(task: Task, examples: Sequence[Any], config: TrainingConfig) -> E
     )
 
 
-def long_ones(windows: Sequence[Sequence[Window]], max_length: int) -> Counter[str]:
+def long_ones(windows: Sequence[Sequence[Window]], task: Task) -> Counter[str]:
     """Count the examples, those that were split into several windows, and those that were cut off."""
-    return Counter(
-        examples=len(windows),
-        split=sum(len(parts) > 1 for parts in windows),
-        cut=sum(len(window) == max_length for parts in windows if len(parts) == 1 for window in parts),
-    )
+    return Counter(examples=len(windows)) + Counter(task.fit_of(parts) for parts in windows)
 
 
 def tell_long(counts: Counter[str], max_length: int) -> None:

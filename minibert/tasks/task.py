@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -198,6 +198,12 @@ class Task(nn.Module, ABC):
     def read_unanswered(cls, path: str | Path, columns: dict[str, str] | None = None) -> list[Any]:
         """Read what is to be predicted: examples without what is right, or bare texts."""
         return [cls.unanswered(example) for example in cls.read(path, columns)]
+
+    def fit_of(self, windows: Sequence[Window]) -> Literal["whole", "split", "cut"]:
+        """Say how an example went into the model: whole, split into several windows, or cut off."""
+        if len(windows) > 1:
+            return "split"
+        return "cut" if windows and len(windows[0]) == self.max_length else "whole"
 
     def choices(self, answers: Sequence[Any], examples: Sequence[Any]) -> Choices | None:
         """Return the labels to compare in a table and a confusion matrix; None where none are chosen."""
