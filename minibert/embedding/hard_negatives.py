@@ -36,8 +36,7 @@ def mine_hard_negatives(
     negatives  at most so many for each example, in place of those it had; none where none is left
     margin     how much less similar (cosine) than the right passage a negative must be
     depth      how much of the ranking is looked at
-    Passages that answer the same query in another example are never taken; examples without a passage are
-    left out.
+    What answers the same query in another example is never taken; examples without a passage are left out.
 
     >>> from minibert.embedding.loading import load_encoder
     >>> searches = [SearchExample("a dull film", "dull"), SearchExample("a warm film", "warm")]
