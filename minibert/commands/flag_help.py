@@ -36,6 +36,8 @@ HELP = {
     "task.temperature": "retrieval: similarities are divided by it before the softmax",
     "task.hard_negatives": "retrieval: given wrong passages that a step shows for each query",
     "task.symmetric": "retrieval: let passages find their queries as well, for pairs in which neither asks",
+    "task.num_sentences": "summary: how many sentences it has",
+    "task.ratio": "summary: share of the document's characters; above 0 it decides, not the number",
     "train.learning_rate": "highest learning rate",
     "train.weight_decay": "decay of the matrices; vectors have none",
     "train.optim": "optimiser",

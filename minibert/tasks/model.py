@@ -17,6 +17,7 @@ from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
 from minibert.tasks.classification import Classification
+from minibert.tasks.extractive_summary import ExtractiveSummary
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.replaced_tokens import ReplacedTokens
 from minibert.tasks.retrieval import Retrieval
@@ -25,7 +26,8 @@ from minibert.tasks.task import Loss, Targets, Task, Window
 from minibert.text.loading import load_tokenizer
 
 TASKS: dict[str, type[Task]] = {
-    task.name: task for task in (MaskedLM, ReplacedTokens, Classification, Tagging, Retrieval)
+    task.name: task
+    for task in (MaskedLM, ReplacedTokens, Classification, Tagging, Retrieval, ExtractiveSummary)
 }
 
 

@@ -15,6 +15,7 @@ from minibert.data.examples import TaggedExample, TextExample
 from minibert.errors import InputError
 from minibert.model.encoder import Encoder
 from minibert.tasks.classification import Classification
+from minibert.tasks.extractive_summary import ExtractiveSummary
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import TASKS, Model
 from minibert.tasks.replaced_tokens import ReplacedTokens
@@ -121,8 +122,15 @@ def test_masked_lm_keeps_every_promise_that_applies(tokenizer, tmp_path):
 
 
 def test_every_task_that_can_be_reopened_is_checked_here():
-    # What does not predict labels has a file of its own: test_replaced_tokens.py, test_retrieval.py.
-    assert set(TASKS.values()) == {Classification, Tagging, MaskedLM, ReplacedTokens, Retrieval}
+    # What does not predict labels has a file of its own: test_replaced_tokens.py, test_retrieval.py, ...
+    assert set(TASKS.values()) == {
+        Classification,
+        Tagging,
+        MaskedLM,
+        ReplacedTokens,
+        Retrieval,
+        ExtractiveSummary,
+    }
 
 
 @pytest.mark.parametrize("on_long", ["truncate", "split", "error"])
