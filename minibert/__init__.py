@@ -7,7 +7,7 @@ torch.Size([6, 128])
 """
 
 from minibert.data.corpus import Corpus
-from minibert.data.examples import TaggedExample, TextExample
+from minibert.data.examples import GoldAnswer, QuestionExample, TaggedExample, TextExample
 from minibert.embedding.loading import load_encoder
 from minibert.embedding.text_encoder import TextEncoder
 from minibert.errors import InputError
@@ -29,10 +29,12 @@ __all__ = [
     "Corpus",
     "Encoder",
     "EncoderConfig",
+    "GoldAnswer",
     "InputError",
     "Layout",
     "Model",
     "Packed",
+    "QuestionExample",
     "Run",
     "TaggedExample",
     "TextEncoder",

@@ -38,7 +38,7 @@ GROUPS = {
     "data": (DataOptions, FinetuneOptions),
     "masking": (Masking,),
     "train": (TrainingConfig,),
-    "task": tuple(task.Options for task in TASKS.values() if task.Options is not None),
+    "task": tuple(task.Options for task in TASKS.values() if task.Options),
 }
 
 
