@@ -34,6 +34,7 @@ def test_every_example_is_run_here():
         "understand_requests",
         "look_at_attention",
         "load_a_checkpoint",
+        "search_texts",
         "answer_questions",
     }
 
@@ -110,6 +111,15 @@ def test_load_a_checkpoint_of_real_weights(monkeypatch, capsys):
     run_example("load_a_checkpoint", monkeypatch, package.get_model_path())
     cat, kitten, shares = re.findall(r"^ *(-?\d\.\d{3})  ", capsys.readouterr().out, re.MULTILINE)
     assert float(cat) == 1 and float(kitten) > 0.5 > 0.2 > float(shares)
+
+
+def test_search_texts(encoder, tmp_path, monkeypatch, capsys):
+    run_example("search_texts", monkeypatch, encoder, tmp_path / "search")
+    out = capsys.readouterr().out
+    assert re.search(r"Where is my parcel\? +\d\.\d\d  Each order has a number", out)
+    assert "How can I return goods?" in out
+    assert "by words alone: ['Goods may be returned within thirty days.']" in out
+    assert (tmp_path / "search" / "index" / "vectors.bin").is_file()
 
 
 def write_varied_corpus(path: Path) -> None:

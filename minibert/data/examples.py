@@ -26,6 +26,23 @@ class TaggedExample:
 
 
 @dataclass(frozen=True)
+class SearchExample:
+    """A query, a passage that answers it (None where it is to be found), and passages known not to."""
+
+    text: str
+    positive: str | None = None
+    negatives: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SummaryExample:
+    """A document, and a summary of it (None where it is to be written)."""
+
+    text: str
+    summary: str | None = None
+
+
+@dataclass(frozen=True)
 class GoldAnswer:
     """An answer that is right: `text` stands at `start` in the passage, or, with None, nowhere in it."""
 

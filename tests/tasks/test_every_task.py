@@ -15,6 +15,7 @@ from minibert.data.examples import TaggedExample, TextExample
 from minibert.errors import InputError
 from minibert.model.encoder import Encoder
 from minibert.tasks.classification import Classification
+from minibert.tasks.extractive_summary import ExtractiveSummary
 from minibert.tasks.intent_slots import IntentSlots
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import TASKS, Model
@@ -24,6 +25,7 @@ from minibert.tasks.question_answering import QuestionAnswering
 from minibert.tasks.regression import Regression
 from minibert.tasks.relations import Relations
 from minibert.tasks.replaced_tokens import ReplacedTokens
+from minibert.tasks.retrieval import Retrieval
 from minibert.tasks.tagging import Tagging
 from minibert.text.sentencepiece import SentencePieceTokenizer, train_sentencepiece
 
@@ -129,6 +131,7 @@ def test_every_task_that_can_be_reopened_is_checked_here():
     # The others have files of their own, named after them.
     here = {Classification, Tagging, MaskedLM}
     elsewhere = {
+        ExtractiveSummary,
         IntentSlots,
         MultiLabel,
         MultipleChoice,
@@ -136,6 +139,7 @@ def test_every_task_that_can_be_reopened_is_checked_here():
         Regression,
         Relations,
         ReplacedTokens,
+        Retrieval,
     }
     assert set(TASKS.values()) == here | elsewhere
 
