@@ -20,6 +20,7 @@ from minibert.embedding.text_encoder import TextEncoder
 from minibert.errors import InputError
 from minibert.finetune import finetune
 from minibert.interop.export import save_pretrained
+from minibert.interop.graphs import export
 from minibert.interop.heads import load
 from minibert.kernels.attention import attend
 from minibert.model.config import EncoderConfig
@@ -51,6 +52,7 @@ __all__ = [
     "TextExample",
     "TrainingConfig",
     "attend",
+    "export",
     "extract",
     "finetune",
     "load",
