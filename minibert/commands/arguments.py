@@ -8,13 +8,28 @@ from minibert.commands import (
     export,
     fill_mask,
     finetune,
+    index,
     predict,
     pretrain,
+    search,
     tokenizer,
 )
 from minibert.commands.parser import Parser
 
-COMMANDS = (tokenizer, pretrain, finetune, evaluate, predict, fill_mask, embed, export, demo, attention)
+COMMANDS = (
+    tokenizer,
+    pretrain,
+    finetune,
+    evaluate,
+    predict,
+    fill_mask,
+    embed,
+    index,
+    search,
+    export,
+    demo,
+    attention,
+)
 
 
 def build_parser() -> Parser:

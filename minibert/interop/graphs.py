@@ -74,7 +74,8 @@ def export_source(source: Source, folder: str | Path, *, format: str, quantize: 
     padded = PaddedModel(source).eval()
     outputs = output_names(source)
     with published(folder) as beside:
-        write_tokenizer(source.tokenizer, beside, source.max_length)
+        segments = source.encoder.config.type_vocab_size > 1
+        write_tokenizer(source.tokenizer, beside, source.max_length, segments=segments)
         path = beside / FILES[format]
         write_graph(trace(padded, source.encoder), path, outputs)
         difference = compare(source, open_onnx(path) if format == "onnx" else open_program(path))
