@@ -7,7 +7,7 @@ torch.Size([6, 128])
 """
 
 from minibert.data.corpus import Corpus
-from minibert.data.examples import TaggedExample, TextExample
+from minibert.data.examples import ParallelExample, TaggedExample, TextExample
 from minibert.embedding.loading import load_encoder
 from minibert.embedding.text_encoder import TextEncoder
 from minibert.errors import InputError
@@ -33,6 +33,7 @@ __all__ = [
     "Layout",
     "Model",
     "Packed",
+    "ParallelExample",
     "Run",
     "TaggedExample",
     "TextEncoder",

@@ -19,12 +19,13 @@ from minibert.packed import Packed
 from minibert.tasks.classification import Classification
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.replaced_tokens import ReplacedTokens
+from minibert.tasks.seq2seq import Seq2Seq
 from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Loss, Targets, Task, Window
 from minibert.text.loading import load_tokenizer
 
 TASKS: dict[str, type[Task]] = {
-    task.name: task for task in (MaskedLM, ReplacedTokens, Classification, Tagging)
+    task.name: task for task in (MaskedLM, ReplacedTokens, Classification, Tagging, Seq2Seq)
 }
 
 
