@@ -7,7 +7,13 @@ torch.Size([6, 128])
 """
 
 from minibert.data.corpus import Corpus
-from minibert.data.examples import ParallelExample, TaggedExample, TextExample
+from minibert.data.examples import (
+    GoldAnswer,
+    ParallelExample,
+    QuestionExample,
+    TaggedExample,
+    TextExample,
+)
 from minibert.embedding.loading import load_encoder
 from minibert.embedding.text_encoder import TextEncoder
 from minibert.errors import InputError
@@ -29,11 +35,13 @@ __all__ = [
     "Corpus",
     "Encoder",
     "EncoderConfig",
+    "GoldAnswer",
     "InputError",
     "Layout",
     "Model",
     "Packed",
     "ParallelExample",
+    "QuestionExample",
     "Run",
     "TaggedExample",
     "TextEncoder",

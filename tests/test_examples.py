@@ -32,6 +32,7 @@ def test_every_example_is_run_here():
         "finetune_tagger",
         "look_at_attention",
         "load_a_checkpoint",
+        "answer_questions",
     }
 
 
@@ -62,6 +63,17 @@ def test_finetune_tagger(encoder, tmp_path, monkeypatch, capsys):
 def test_look_at_attention(encoder, monkeypatch, capsys):
     run_example("look_at_attention", monkeypatch, encoder, "The cat sees the dog.")
     assert "layer 0, head 1" in capsys.readouterr().out
+
+
+def test_answer_questions(encoder, tmp_path, monkeypatch, capsys):
+    files = [tiny_runs.write_questions(tmp_path / name) for name in ("train.json", "dev.json")]
+    run_example("answer_questions", monkeypatch, encoder, *files, tmp_path / "qa")
+    out = capsys.readouterr().out
+    assert "exact match" in out
+    answers = re.findall(r"^    0\.\d\d  '(.*)'$", out, re.MULTILINE)
+    assert len(answers) >= 3
+    assert all(text in "Ada Lovelace wrote to Charles Babbage in 1843. Her notes were longer than the "
+               "article itself." for text in answers)  # fmt: skip
 
 
 def test_load_a_checkpoint(encoder, tmp_path, monkeypatch, capsys):

@@ -77,6 +77,7 @@ class Tagging(Task):
 
     name: ClassVar[str] = "tagging"
     Options: ClassVar[type] = TaggingOptions
+    tells_logits: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -164,9 +165,7 @@ class Tagging(Task):
                 f"a text has {len(tokens)} tokens and the model takes {room}: {example.text[:60]!r}...; "
                 "use on_long split or truncate, or a larger max_length"
             )
-        runs = spread(len(tokens), room, room // 4)
-        if self.options.on_long == "truncate":
-            runs = runs[:1]
+        runs = spread(len(tokens), room, room // 4)[: 1 if self.options.on_long == "truncate" else None]
         owner_M = owners(first_M, runs)
         before = len(self.tokenizer.around()[0])
         windows = []
@@ -196,7 +195,7 @@ class Tagging(Task):
             total = nn.functional.cross_entropy(
                 emissions_MC, targets.labels, label_smoothing=self.options.label_smoothing, reduction="sum"
             )
-        return Loss({"loss": total}, targets.counts)
+        return Loss({"loss": total}, targets.counts, logits=emissions_MC)
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:
         """Return the numbers of the predicted tags (m,) of each window."""
