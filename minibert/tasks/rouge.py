@@ -83,7 +83,7 @@ def rouge_lsum(candidate: Sequence[Sequence[str]], reference: Sequence[Sequence[
     theirs = Counter(token for sentence in reference for token in sentence)
     left, right, shared = mine.copy(), theirs.copy(), 0
     for sentence in reference:
-        places = {place for other in candidate for place in common_places(sentence, other)}
+        places = sorted({place for other in candidate for place in common_places(sentence, other)})
         for place in places:
             token = sentence[place]
             if left[token] and right[token]:
@@ -110,7 +110,7 @@ def common_places(one: Sequence[str], other: Sequence[str]) -> list[int]:
         if one[i - 1] == other[j - 1]:
             i, j = i - 1, j - 1
             places.append(i)
-        elif lengths[i][j - 1] >= lengths[i - 1][j]:
+        elif lengths[i][j - 1] > lengths[i - 1][j]:
             j -= 1
         else:
             i -= 1

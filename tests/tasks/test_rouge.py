@@ -96,3 +96,19 @@ def test_the_mean_is_over_texts_and_unequal_numbers_are_refused():
         rouge_scores(["a"], ["a", "b"])
     with pytest.raises(InputError, match="0 texts"):
         rouge_scores([], [])
+
+
+def test_the_numbers_are_those_of_the_rouge_score_package():
+    """Also where several longest subsequences would do, of which rougeLsum takes one."""
+    package = pytest.importorskip("rouge_score.rouge_scorer", reason="rouge-score is not installed")
+    scorer = package.RougeScorer(list(NAMES))
+    draw = random.Random(2)
+    for _ in range(200):
+        one, other = (
+            "\n".join(
+                " ".join(draw.choices("abcdefg", k=draw.randrange(1, 9))) for _ in range(draw.randrange(1, 4))
+            )
+            for _ in range(2)
+        )
+        theirs = {name: score.fmeasure for name, score in scorer.score(other, one).items()}
+        assert rouge(one, other) == pytest.approx(theirs)
