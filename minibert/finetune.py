@@ -20,6 +20,7 @@ from minibert.interop.checkpoints import check_vocabulary, read_config, read_enc
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.output import claimed, publish_model
+from minibert.tasks.from_scratch import fresh_encoder, is_size
 from minibert.tasks.model import TASKS, Model
 from minibert.tasks.task import Choices, Task, Window
 from minibert.text.loading import load_tokenizer
@@ -37,10 +38,12 @@ Validation = tuple[Sequence[Any], Sequence[Sequence[Window]]]  # examples, and t
 class FinetuneOptions:
     """What is left beside the training numbers.
 
+    vocab_size     pieces of the vocabulary that is learnt where a size is named instead of a folder
     from_scratch   keep the encoder's shape but draw its weights anew: the baseline of every pretraining
     reinit_layers  draw so many of its top layers anew
     """
 
+    vocab_size: int = 8000
     from_scratch: bool = False
     reinit_layers: int = 0
     report_to: str = "none"
@@ -81,7 +84,8 @@ def finetune(
 ) -> Model:
     """Fine-tune the encoder in folder `model` on a task and leave the model in `output_dir`.
 
-    task               classification, tagging or question_answering
+    model              a folder; or, for seq2seq, a size ("mini"): vocabulary and weights begin from nothing
+    task               a name of `minibert.tasks.model.TASKS`
     train, validation  files, or lists of examples
     budget             at most so many seconds ("90s"): fewer epochs on a slow machine, never more
     settings           dotted keys such as {"train.num_train_epochs": 5, "task.pooling": "mean"}
@@ -120,7 +124,12 @@ def read_examples(kind: type[Task], source: str | Path | Sequence[Any]) -> list[
 
 
 def open_for_task(folder: Path, kind: type[Task], examples: Sequence[Any], *, settings: Settings) -> Model:
-    """Join the encoder in a folder with a new head."""
+    """Join the encoder in a folder, or a new one of a named size, with a new head."""
+    if not folder.exists() and is_size(str(folder)):
+        texts = [text for example in examples for text in kind.texts(example)]
+        vocab_size = settings.data.vocab_size
+        encoder, tokenizer = fresh_encoder(str(folder), texts, vocab_size=vocab_size, changes=settings.model)
+        return Model(encoder, kind.build(tokenizer, encoder.config, examples, settings.task))
     shape = {**read_config(folder).to_dict(), **settings.model}
     config = EncoderConfig.from_dict(shape, str(folder / "config.json"))
     tokenizer = load_tokenizer(folder)

@@ -36,6 +36,7 @@ def test_every_example_is_run_here():
         "load_a_checkpoint",
         "search_texts",
         "answer_questions",
+        "translate",
     }
 
 
@@ -120,6 +121,15 @@ def test_search_texts(encoder, tmp_path, monkeypatch, capsys):
     assert "How can I return goods?" in out
     assert "by words alone: ['Goods may be returned within thirty days.']" in out
     assert (tmp_path / "search" / "index" / "vectors.bin").is_file()
+
+
+def test_translate(tmp_path, monkeypatch, capsys):
+    run_example("translate", monkeypatch, tmp_path / "numbers")
+    out = capsys.readouterr().out
+    share = int(re.match(r"(\d+)% of 100 numbers", out)[1])
+    assert share >= 90
+    assert out.count("->") == 3
+    assert mb.load(tmp_path / "numbers").task.name == "seq2seq"
 
 
 def write_varied_corpus(path: Path) -> None:
