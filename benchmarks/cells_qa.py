@@ -137,7 +137,7 @@ def trainer(places: Places, plan: Plan, seed: int) -> Scores:
     rows = [row_of(window) for one in examples for window in task.encode(one) if window.labels.any()]
     steps = int(told_ours.num_train_epochs * (len(rows) // told_ours.train_batch_size))
     torch.manual_seed(seed)
-    theirs = AutoModelForQuestionAnswering.from_pretrained(places.english)
+    theirs = AutoModelForQuestionAnswering.from_pretrained(places.english, attn_implementation="eager")
     given = TrainingArguments(
         output_dir=str(places.scratch),
         learning_rate=told_ours.learning_rate,
@@ -186,8 +186,9 @@ def asked(theirs: Any, task: QuestionAnswering, examples: Sequence[QuestionExamp
     answers = []
     for example in examples:
         windows, logits = task.encode(example), []
-        for window in windows:
-            out = theirs(**{name: torch.tensor([values]) for name, values in inputs_of(window).items()})
+        for window in windows:  # in bfloat16, as ours
+            with torch.autocast("cpu", torch.bfloat16):
+                out = theirs(**{name: torch.tensor([values]) for name, values in inputs_of(window).items()})
             both_T2 = torch.stack([out.start_logits[0], out.end_logits[0]], dim=1)
             logits.append(both_T2[torch.from_numpy(window.rows)].float().numpy())
         answers.append(task.merge(example, windows, logits))
