@@ -31,9 +31,9 @@ from minibert.tasks.question_answering import QuestionAnswering
 from minibert.tasks.task import Window
 from minibert.training.loop import Run
 
-ENGLISH = {"learning_rate": 3e-4, "num_train_epochs": 2.0, "train_batch_size": 16}
-CHINESE = {"learning_rate": 5e-4, "num_train_epochs": 3.0, "train_batch_size": 16}
-PART, CHINESE_PART = 1200, 800  # questions that a run learns from
+ENGLISH = {"learning_rate": 2e-4, "num_train_epochs": 2.0, "train_batch_size": 8}
+CHINESE = {"learning_rate": 5e-4, "num_train_epochs": 3.0, "train_batch_size": 8}
+PART, CHINESE_PART = 1000, 800  # questions that a run learns from
 ASKED = 1000  # questions of DRCD that it is asked
 SENTENCE = re.compile(r"[^.!?\u3002\uff01\uff1f\n]+")
 UNIT = re.compile(r"[\u3400-\u9fff]|\w+")
