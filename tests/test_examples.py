@@ -30,8 +30,11 @@ def test_every_example_is_run_here():
         "pretrain",
         "finetune_classifier",
         "finetune_tagger",
+        "extract_relations",
+        "understand_requests",
         "look_at_attention",
         "load_a_checkpoint",
+        "search_texts",
         "answer_questions",
     }
 
@@ -58,6 +61,22 @@ def test_finetune_tagger(encoder, tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "'f1'" in out
     assert "Paris" in out
+
+
+def test_extract_relations(encoder, monkeypatch, capsys):
+    run_example("extract_relations", monkeypatch, encoder)
+    out = capsys.readouterr().out
+    assert "PER  Anna" in out
+    assert "Anna --lives_in--> Rome" in out
+    assert "Bob --born_in--> Oslo" in out
+    assert "Clara --" not in out
+
+
+def test_understand_requests(encoder, monkeypatch, capsys):
+    run_example("understand_requests", monkeypatch, encoder)
+    out = capsys.readouterr().out
+    assert "please play Nina Simone: PlayMusic (artist = Nina Simone)" in out
+    assert "GetWeather (city = New York)" in out
 
 
 def test_look_at_attention(encoder, monkeypatch, capsys):
@@ -92,6 +111,15 @@ def test_load_a_checkpoint_of_real_weights(monkeypatch, capsys):
     run_example("load_a_checkpoint", monkeypatch, package.get_model_path())
     cat, kitten, shares = re.findall(r"^ *(-?\d\.\d{3})  ", capsys.readouterr().out, re.MULTILINE)
     assert float(cat) == 1 and float(kitten) > 0.5 > 0.2 > float(shares)
+
+
+def test_search_texts(encoder, tmp_path, monkeypatch, capsys):
+    run_example("search_texts", monkeypatch, encoder, tmp_path / "search")
+    out = capsys.readouterr().out
+    assert re.search(r"Where is my parcel\? +\d\.\d\d  Each order has a number", out)
+    assert "How can I return goods?" in out
+    assert "by words alone: ['Goods may be returned within thirty days.']" in out
+    assert (tmp_path / "search" / "index" / "vectors.bin").is_file()
 
 
 def write_varied_corpus(path: Path) -> None:

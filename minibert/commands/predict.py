@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
         for start in range(0, len(examples), CHUNK):
             chunk = examples[start : start + CHUNK]
             windows = model.encode(chunk)
-            long += long_ones(windows, model.task.max_length)
+            long += long_ones(windows, model.task)
             for example, answer in zip(chunk, model.predict(chunk, windows=windows), strict=True):
                 print(json.dumps(model.task.show(example, answer), ensure_ascii=False))
             bar.update(len(chunk))

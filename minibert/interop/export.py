@@ -15,13 +15,16 @@ from minibert.checkpoint import WEIGHTS, published, read_json, save_tensors, wri
 from minibert.errors import InputError
 from minibert.interop.heads import ALWAYS_GELU, PROJECTIONS, head_names
 from minibert.interop.names import DICTIONARIES
+from minibert.interop.problems import PROBLEMS
 from minibert.interop.settings import DIALECTS
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.tasks.classification import Classification
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model
+from minibert.tasks.multi_label import MultiLabel
 from minibert.tasks.question_answering import QuestionAnswering
+from minibert.tasks.regression import Regression
 from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Task
 from minibert.text.fast_sentencepiece import tokenizer_json
@@ -41,6 +44,8 @@ SUFFIXES = {
     "classification": "ForSequenceClassification",
     "tagging": "ForTokenClassification",
     "question_answering": "ForQuestionAnswering",
+    "multi_label": "ForSequenceClassification",
+    "regression": "ForSequenceClassification",
 }
 ACTIVATIONS = {"gelu_tanh": "gelu_pytorch_tanh"}  # the others are called alike
 
@@ -136,7 +141,9 @@ def _head_refusal(family: str, config: EncoderConfig, task: Task | None) -> str 
             return "it has no CRF"
         found = ("first", task.act, task.options.projection_norm)
         wanted = ("first", task.act if modern and task.act != "none" else "none", modern)
-    elif isinstance(task, Classification):
+    elif isinstance(task, Classification | MultiLabel | Regression):
+        if isinstance(task, Regression) and task.levels is not None:
+            return "it has no ordered levels"
         act = task.options.activation
         found = (task.options.pooling, act, task.options.projection_norm)
         one = ("first", PROJECTIONS.get(family, "tanh"), False)
@@ -182,20 +189,22 @@ def _head_settings(task: Task | None, family: str) -> dict[str, Any]:
         if family == "modernbert":
             told |= {"classifier_activation": ACTIVATIONS.get(task.act, task.act), "classifier_bias": True}
         return told
-    if not isinstance(task, Classification | Tagging):
+    if not isinstance(task, Classification | MultiLabel | Regression | Tagging):
         return {}
+    labels = ("LABEL_0",) if isinstance(task, Regression) else task.labels
     values: dict[str, Any] = {
-        "id2label": {str(number): label for number, label in enumerate(task.labels)},
-        "label2id": {label: number for number, label in enumerate(task.labels)},
+        "id2label": {str(number): label for number, label in enumerate(labels)},
+        "label2id": {label: number for number, label in enumerate(labels)},
     }
-    distil = family == "distilbert" and isinstance(task, Classification)
+    texts = isinstance(task, Classification | MultiLabel | Regression)
+    if texts:
+        values["problem_type"] = next(theirs for theirs, ours in PROBLEMS.items() if ours == task.name)
+    distil = family == "distilbert" and texts
     values["seq_classif_dropout" if distil else "classifier_dropout"] = task.options.classifier_dropout
-    if isinstance(task, Classification):
-        values["problem_type"] = "single_label_classification"
     if family == "modernbert":
-        act = task.options.activation if isinstance(task, Classification) else task.act
+        act = task.act if isinstance(task, Tagging) else task.options.activation
         values |= {"classifier_activation": ACTIVATIONS.get(act, act), "classifier_bias": True}
-        if isinstance(task, Classification):
+        if not isinstance(task, Tagging):
             values["classifier_pooling"] = {"first": "cls"}.get(task.options.pooling, "mean")
     return values
 
@@ -211,8 +220,9 @@ def tensors_of(encoder: Encoder, task: Task | None, family: str) -> dict[str, Te
             found[prefix + name] = part
     if task is None:
         return found
+    head = task.plain_head() if isinstance(task, Classification | Regression) else task.state_dict()
     for ours, (name,) in head_names(task.name, family, task, {}).items():
-        found[name] = task.state_dict()[ours]
+        found[name] = head[ours]
     if isinstance(task, MaskedLM) and task.own_table is not None:  # theirs has two biases then, and uses this
         table = head_names(task.name, family, task, {})["own_table.weight"][0]
         found[table.removesuffix("weight") + "bias"] = task.bias.detach().clone()

@@ -4,7 +4,7 @@ The first of `architectures` in config.json says which task a checkpoint was mad
 classifying texts, tagging tokens, or answering questions. Heads differ between families in the names of
 their layers and in one activation, which the tables below and the options of our tasks hold.
 
-Left out: regression, several labels for one text, and multiple choice, which have no task here.
+Left out: multiple choice.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,9 @@ from torch import nn
 from minibert.checkpoint import read_json
 from minibert.errors import InputError
 from minibert.interop.checkpoints import check_vocabulary, compare, fill, read_config, read_encoder
+from minibert.interop.hub import local_folder
 from minibert.interop.names import DICTIONARIES, Names
+from minibert.interop.problems import label_names, problem_of
 from minibert.interop.sentence_transformers import read_habits
 from minibert.interop.settings import ACTIVATIONS
 from minibert.interop.tensors import Stored, stored_tensors
@@ -26,7 +28,9 @@ from minibert.tasks.classification import Classification
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model
 from minibert.tasks.model import load as load_own
+from minibert.tasks.multi_label import MultiLabel
 from minibert.tasks.question_answering import QuestionAnswering
+from minibert.tasks.regression import Regression
 from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Task
 from minibert.text.loading import load_tokenizer
@@ -93,6 +97,8 @@ QUESTION_ANSWERING: Mapping[str, Modules] = {
 HEADS = {
     "masked_lm": MASKED_LM,
     "classification": CLASSIFICATION,
+    "multi_label": CLASSIFICATION,
+    "regression": CLASSIFICATION,
     "tagging": TAGGING,
     "question_answering": QUESTION_ANSWERING,
 }
@@ -104,12 +110,13 @@ ALWAYS_GELU = ("roberta", "xlm-roberta", "camembert", "electra")  # in the langu
 def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
     """Open a model, ours or one in Hugging Face's layout; `load_encoder` opens what has no head.
 
+    A name of the hub that is no folder is fetched, where the package huggingface_hub is installed.
     Raises InputError where a file is missing, damaged or foreign, or the head is of a kind that is not here.
 
     >>> load("runs/clf").predict(["a wonderful film"])[0].label
     'positive'
     """
-    folder = Path(folder)
+    folder = local_folder(folder)
     if (folder / "task.json").is_file() or not (folder / "config.json").is_file():
         return load_own(folder, device)
     config, values = read_config(folder), read_json(folder / "config.json")
@@ -157,7 +164,7 @@ def make_task(
         return MaskedLM(tokenizer, config)
     if kind == "question_answering":
         return make_question_answering(tokenizer, config, values, max_length=max_length)
-    names = labels_of(values)
+    names = label_names(values)
     dropout = next(
         (values[key] for key in ("classifier_dropout", "seq_classif_dropout") if values.get(key) is not None),
         config.hidden_dropout_prob,
@@ -175,7 +182,11 @@ def make_task(
         return Tagging.reopen(tokenizer, config, {**options, "scheme": "BIO" if bio else None})
     pooling = {"mean": "mean"}.get(values.get("classifier_pooling", "cls"), "first")
     projection = options.get("projection", PROJECTIONS.get(family, "tanh"))
-    return Classification.reopen(tokenizer, config, {**options, "projection": projection, "pooling": pooling})
+    options |= {"projection": projection, "pooling": pooling}
+    if kind == "regression":
+        del options["labels"]
+        return Regression.reopen(tokenizer, config, options)
+    return (MultiLabel if kind == "multi_label" else Classification).reopen(tokenizer, config, options)
 
 
 def make_question_answering(
@@ -190,19 +201,6 @@ def make_question_answering(
         options |= {"projection": ACTIVATIONS.get(act, act), "projection_norm": True}
         options["classifier_dropout"] = float(values.get("classifier_dropout", 0.0))
     return QuestionAnswering.reopen(tokenizer, config, options)
-
-
-def labels_of(values: Mapping[str, Any]) -> list[str]:
-    """Return the names of the classes in the order of their numbers; raises InputError for other problems."""
-    names = {int(number): str(name) for number, name in (values.get("id2label") or {}).items()}
-    names = names or {number: f"LABEL_{number}" for number in range(int(values.get("num_labels", 2)))}
-    problem = values.get("problem_type")
-    if problem not in (None, "single_label_classification") or len(names) < 2:
-        raise InputError(
-            f"config.json: problem_type {problem!r} with {len(names)} labels is not implemented; "
-            "one label of at least two is"
-        )
-    return [names[number] for number in sorted(names)]
 
 
 def head_names(kind: str, family: str, task: Task, stored: Mapping[str, Stored]) -> dict[str, Names]:
@@ -226,4 +224,4 @@ def _kind(values: Mapping[str, Any], folder: Path) -> str:
             f"{folder}: architecture {names[0]!r} has no task here; load_encoder opens its encoder, and the "
             f"tasks are those of {', '.join(KINDS)}"
         )
-    return kind
+    return problem_of(values) if kind == "classification" else kind
