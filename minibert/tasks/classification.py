@@ -73,6 +73,7 @@ class Classification(Task):
     name: ClassVar[str] = "classification"
     Options: ClassVar[type] = ClassificationOptions
     columns: ClassVar[tuple[str, ...]] = ("text_column", "pair_column", "label_column")
+    tells_logits: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -155,15 +156,16 @@ class Classification(Task):
         return text_scores(self, encoder, batch)
 
     def loss(self, encoder: Encoder, batch: Packed, targets: Targets) -> Loss:
+        logits_NC = self.logits(encoder, batch)
         total = nn.functional.cross_entropy(
-            self.logits(encoder, batch),
+            logits_NC,
             targets.labels,
             weight=self.weights_C,
             label_smoothing=self.options.label_smoothing,
             reduction="sum",
             ignore_index=-1,
         )
-        return Loss({"loss": total}, targets.counts)
+        return Loss({"loss": total}, targets.counts, logits=logits_NC)
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:
         """Return the probabilities (C,) of each window."""

@@ -17,11 +17,16 @@ from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
 from minibert.tasks.classification import Classification
+from minibert.tasks.extractive_summary import ExtractiveSummary
+from minibert.tasks.intent_slots import IntentSlots
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.multi_label import MultiLabel
 from minibert.tasks.multiple_choice import MultipleChoice
+from minibert.tasks.question_answering import QuestionAnswering
 from minibert.tasks.regression import Regression
+from minibert.tasks.relations import Relations
 from minibert.tasks.replaced_tokens import ReplacedTokens
+from minibert.tasks.retrieval import Retrieval
 from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Loss, Targets, Task, Window
 from minibert.text.loading import load_tokenizer
@@ -32,10 +37,15 @@ TASKS: dict[str, type[Task]] = {
         MaskedLM,
         ReplacedTokens,
         Classification,
-        Tagging,
         MultiLabel,
         Regression,
         MultipleChoice,
+        Tagging,
+        IntentSlots,
+        Relations,
+        QuestionAnswering,
+        Retrieval,
+        ExtractiveSummary,
     )
 }
 

@@ -82,11 +82,14 @@ class Loss:
     """Named terms, each the sum over some units; what they are divided by is decided by the caller.
 
     Dividing by the units of a whole step, not of a micro-batch, is what makes gradient accumulation exact.
+
+    logits  (M, C) of the units that "loss" is a sum over, for objectives that compare two passes; or None
     """
 
     sums: dict[str, Tensor]
     counts: dict[str, int]
     weights: dict[str, float] = field(default_factory=dict)
+    logits: Tensor | None = None
 
     def __add__(self, other: "Loss") -> "Loss":
         """Join the sums and counts of two micro-batches."""
@@ -119,6 +122,7 @@ class Task(nn.Module, ABC):
 
     Options  what a person may choose, as a frozen dataclass; None for a task that is not fine-tuned
     columns  the columns of a table that `read` can be told by name
+    tells_logits  whether `loss` also gives the logits that it was made from
 
     What follows the six verbs is for the command line, which knows no task by name.
     """
@@ -126,6 +130,7 @@ class Task(nn.Module, ABC):
     name: ClassVar[str]
     Options: ClassVar[type | None] = None
     columns: ClassVar[tuple[str, ...]] = ("text_column",)
+    tells_logits: ClassVar[bool] = False
 
     def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
         super().__init__()

@@ -279,7 +279,7 @@ def test_limits_and_poolings_are_those_of_the_folder(tmp_path):
     ("kind", "changes", "message"),
     [
         ("Model", {}, "architecture 'BertModel' has no task here; load_encoder opens"),
-        ("ForQuestionAnswering", {}, "architecture 'BertForQuestionAnswering' has no task here"),
+        ("ForNextSentencePrediction", {}, "'BertForNextSentencePrediction' has no task here"),
         ("ForSequenceClassification", {"problem_type": "regression"}, "'regression' with 2 labels is not"),
         ("ForSequenceClassification", {"problem_type": "ranking"}, "problem_type 'ranking' with 2 labels"),
         (
