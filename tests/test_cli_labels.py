@@ -87,3 +87,15 @@ def test_unusable_files_leave_nothing_behind(encoder, tmp_path, capsys, task, te
                "--output-dir", tmp_path / "out", *FAST) == 2  # fmt: skip
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_of_several_seeds_the_one_with_the_lowest_error_is_kept(encoder, tmp_path, capsys):
+    data = tmp_path / "data.csv"
+    data.write_text(FILES["regression"], "utf-8")
+    assert run("finetune", "--task", "regression", "--model", encoder, "--train-file", data,
+               "--validation-file", data, "--output-dir", tmp_path / "out", "--seeds", 2,
+               "--metric-for-best-model", "mean_squared_error", *FAST) == 0  # fmt: skip
+    result = last_line(capsys.readouterr().out)
+    errors = result["scores"]["mean_squared_error"]["values"]
+    assert errors[result["best_seed"]] == min(errors)
+    assert errors[0] != errors[1]
