@@ -7,12 +7,20 @@ torch.Size([6, 128])
 """
 
 from minibert.data.corpus import Corpus
-from minibert.data.examples import IntentExample, RelationExample, TaggedExample, TextExample
+from minibert.data.examples import (
+    GoldAnswer,
+    IntentExample,
+    QuestionExample,
+    RelationExample,
+    TaggedExample,
+    TextExample,
+)
 from minibert.embedding.loading import load_encoder
 from minibert.embedding.text_encoder import TextEncoder
 from minibert.errors import InputError
 from minibert.finetune import finetune
 from minibert.interop.export import save_pretrained
+from minibert.interop.graphs import export
 from minibert.interop.heads import load
 from minibert.kernels.attention import attend
 from minibert.model.config import EncoderConfig
@@ -30,11 +38,13 @@ __all__ = [
     "Corpus",
     "Encoder",
     "EncoderConfig",
+    "GoldAnswer",
     "InputError",
     "IntentExample",
     "Layout",
     "Model",
     "Packed",
+    "QuestionExample",
     "RelationExample",
     "Run",
     "TaggedExample",
@@ -42,6 +52,7 @@ __all__ = [
     "TextExample",
     "TrainingConfig",
     "attend",
+    "export",
     "extract",
     "finetune",
     "load",

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from minibert.checkpoint import write_json
 from minibert.config import from_dict, group, parse_seconds, to_dict
@@ -22,9 +21,12 @@ from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.output import claimed, publish_model
 from minibert.tasks.model import TASKS, Model
-from minibert.tasks.task import Task, Window
+from minibert.tasks.task import Choices, Task, Window
 from minibert.text.loading import load_tokenizer
+from minibert.training.best import Best
 from minibert.training.config import TrainingConfig
+from minibert.training.degenerate import diagnose
+from minibert.training.fresh_layers import redraw_top
 from minibert.training.journal import Journal, describe, header, machine
 from minibert.training.loop import NotFinite, Run
 
@@ -35,10 +37,12 @@ Validation = tuple[Sequence[Any], Sequence[Sequence[Window]]]  # examples, and t
 class FinetuneOptions:
     """What is left beside the training numbers.
 
-    from_scratch  keep the encoder's shape but draw its weights anew: the baseline of every pretraining
+    from_scratch   keep the encoder's shape but draw its weights anew: the baseline of every pretraining
+    reinit_layers  draw so many of its top layers anew
     """
 
     from_scratch: bool = False
+    reinit_layers: int = 0
     report_to: str = "none"
     progress: bool = True
 
@@ -77,7 +81,7 @@ def finetune(
 ) -> Model:
     """Fine-tune the encoder in folder `model` on a task and leave the model in `output_dir`.
 
-    task               classification or tagging
+    task               classification, tagging or question_answering
     train, validation  files, or lists of examples
     budget             at most so many seconds ("90s"): fewer epochs on a slow machine, never more
     settings           dotted keys such as {"train.num_train_epochs": 5, "task.pooling": "mean"}
@@ -122,13 +126,14 @@ def open_for_task(folder: Path, kind: type[Task], examples: Sequence[Any], *, se
     tokenizer = load_tokenizer(folder)
     check_vocabulary(tokenizer, config, folder)
     encoder = Encoder(config) if settings.data.from_scratch else read_encoder(folder, config)
+    redraw_top(encoder, settings.data.reinit_layers)
     return Model(encoder, kind.build(tokenizer, config, examples, settings.task))
 
 
 def batches_of(task: Task, examples: Sequence[Any], config: TrainingConfig) -> ExampleBatches[Window, Any]:
     """Encode the examples once and make their batches; say how many did not fit whole."""
     windows = [task.encode(example) for example in examples]
-    tell_long(long_ones(windows, task.max_length), task.max_length)
+    tell_long(long_ones(windows, task), task.max_length)
     return ExampleBatches(
         [window for parts in windows for window in parts if len(window.rows)],
         task.collate,
@@ -138,13 +143,9 @@ def batches_of(task: Task, examples: Sequence[Any], config: TrainingConfig) -> E
     )
 
 
-def long_ones(windows: Sequence[Sequence[Window]], max_length: int) -> Counter[str]:
+def long_ones(windows: Sequence[Sequence[Window]], task: Task) -> Counter[str]:
     """Count the examples, those that were split into several windows, and those that were cut off."""
-    return Counter(
-        examples=len(windows),
-        split=sum(len(parts) > 1 for parts in windows),
-        cut=sum(len(window) == max_length for parts in windows if len(parts) == 1 for window in parts),
-    )
+    return Counter(examples=len(windows)) + Counter(task.fit_of(parts) for parts in windows)
 
 
 def tell_long(counts: Counter[str], max_length: int) -> None:
@@ -156,11 +157,10 @@ def tell_long(counts: Counter[str], max_length: int) -> None:
 def follow(run: Run, validation: Validation, output: Path, *, settings: Settings) -> None:
     """Drive a run to its end: log, validate, keep the best weights, stop early if asked to."""
     task = run.model.task
-    held, held_windows = validation
     facts = describe(run, task.max_length, run.config.train_batch_size * task.max_length)
     print(header({task.name: str(output), **facts}), file=sys.stderr)
     record = {"kind": "finetune", "settings": to_dict(settings), "machine": machine(), **facts}
-    best = Best(settings.train.metric_for_best_model)
+    best, losses, choices = Best(settings.train.metric_for_best_model), list[float](), None
     every = settings.train.eval_steps or run.batches.steps_per_epoch
     options = settings.data
     with Journal(
@@ -173,10 +173,9 @@ def follow(run: Run, validation: Validation, output: Path, *, settings: Settings
         try:
             for step in run:
                 journal.step(step)
-                if held and (step.index % every == 0 or step.index == run.total):
-                    scores = run.model.evaluate(held, windows=held_windows)
-                    journal.write("validation", step.index, scores)
-                    best.offer(run.model, scores, step.index)
+                losses.append(step.loss)
+                if validation[0] and (step.index % every == 0 or step.index == run.total):
+                    choices = validate(run, validation, best, journal)
                     patience = settings.train.early_stopping_patience
                     if patience and best.waited >= patience:
                         run.stop()
@@ -187,42 +186,28 @@ def follow(run: Run, validation: Validation, output: Path, *, settings: Settings
             finish(run, best, output, record=record)
             print(f"\nstopped at step {run.done}; the best model so far is in {output}", file=sys.stderr)
             raise
-        finish(run, best, output, record=record)
+        trouble = diagnose(losses, choices, run.config)
+        if trouble:
+            print(f"warning: {trouble}", file=sys.stderr)
+        finish(run, best, output, record={**record, "warning": trouble})
 
 
-class Best:
-    """Keeps a copy of the weights that scored best on validation data."""
-
-    def __init__(self, metric: str | None) -> None:
-        self.metric = metric
-        self.value = float("-inf")
-        self.waited = 0
-        self.weights: dict[str, Tensor] | None = None
-        self.record: dict[str, Any] = {}
-
-    def offer(self, model: Model, scores: dict[str, Any], step: int) -> None:
-        """Compare with the best so far; higher is better, except for a metric that ends in "loss"."""
-        metric = self.metric or next(iter(scores))
-        if not isinstance(scores.get(metric), float | int):
-            numbers = [name for name, value in scores.items() if isinstance(value, float | int)]
-            raise InputError(
-                f"metric_for_best_model {metric!r} is not scored here; use one of {', '.join(numbers)}"
-            )
-        value = -scores[metric] if metric.endswith("loss") else scores[metric]
-        self.waited += 1
-        if value > self.value:
-            self.value, self.waited = value, 0
-            self.weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-            self.record = {"metric": metric, "value": scores[metric], "step": step}
-
-    def restore(self, model: Model) -> None:
-        """Give the model its best weights back, if any were kept."""
-        if self.weights is not None:
-            model.load_state_dict(self.weights)
+def validate(run: Run, validation: Validation, best: Best, journal: Journal) -> Choices | None:
+    """Score the model (its averaged weights, if there are some), note it, and keep it if it is the best."""
+    held, windows = validation
+    task = run.model.task
+    with run.average.applied():
+        answers = run.model.predict(held, windows=windows)
+        scores = task.score(answers, held)
+        journal.write("validation", run.done, scores)
+        best.offer(run.model, scores, run.done)
+    return task.choices(answers, held)
 
 
 def finish(run: Run, best: Best, output: Path, *, record: dict[str, Any]) -> None:
     """Leave the best model and the record of its run in the output folder."""
+    run.average.settle()
     best.restore(run.model)
+    run.model.task.settle(best.scores)
     publish_model(run.model, output)
     write_json(output / "run.json", {**record, "steps_done": run.done, "best": best.record})

@@ -199,7 +199,8 @@ def follow(run: Run, validation: CorpusBatches[Any], output: Path, *, settings: 
                 journal.step(step)
                 last = step.index >= run.total
                 if last or step.index % (train.eval_steps or max(train.logging_steps, run.total // 8)) == 0:
-                    loss = run.model.evaluate_loss(validation_batches(validation))
+                    with run.average.applied():
+                        loss = run.model.evaluate_loss(validation_batches(validation))
                     journal.write("validation", step.index, {"loss": loss})
                 if train.save_steps and step.index % train.save_steps == 0 and not last:
                     publish_checkpoint(run, output)
@@ -218,7 +219,8 @@ def follow(run: Run, validation: CorpusBatches[Any], output: Path, *, settings: 
 
 
 def finish(run: Run, output: Path, record: dict[str, Any]) -> None:
-    """Leave the model and the record of its run in the output folder."""
+    """Leave the model (its averaged weights, if some are kept) and the record of its run in the folder."""
+    run.average.settle()
     publish_model(run.model, output)
     write_json(output / "run.json", {**record, "plan": run.plan.entries, "steps_done": run.done})
 

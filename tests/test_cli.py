@@ -28,7 +28,10 @@ from minibert.training.loop import Run
 from minibert.training.pretraining import DataOptions, TokenizerOptions
 from minibert.training.pretraining import Settings as PretrainSettings
 
-COMMANDS = ("tokenizer", "pretrain", "finetune", "evaluate", "predict", "fill-mask", "demo", "attention")
+COMMANDS = (
+    "tokenizer", "pretrain", "finetune", "evaluate", "predict", "fill-mask", "embed", "index", "search",
+    "export", "demo", "attention",
+)  # fmt: skip
 FAST = ("--no-progress", "--fp32", "--max-steps", "3")
 GROUPS = {
     "tokenizer": (TokenizerOptions,),

@@ -21,6 +21,7 @@ from minibert.errors import InputError
 
 WORDS, TAGS = ("tokens", "words"), ("tags", "ner_tags", "labels", "pos_tags")
 TAGGED_FILES = (".conll", ".conllu", ".bio", ".bmes")
+Sentence = tuple[list[str], list[str]]  # words, and their tags
 NUMBER = re.compile(r"\d+")
 BLANKS = " \t\r"  # an ideographic space is a character like others: Chinese files tag it
 # Chinese and Japanese, with their punctuation and full-width forms; Korean parts its words by spaces.
@@ -31,15 +32,22 @@ SHARED = "“”‘’…—·"  # punctuation of Chinese and English alike: it 
 
 
 def read_tagged(
-    path: str | Path, *, token_column: int | str | None = None, tag_column: int | str | None = None
+    path: str | Path,
+    *,
+    token_column: int | str | None = None,
+    tag_column: int | str | None = None,
+    join_words: int = 0,
 ) -> list[TaggedExample]:
     """Read sentences of tagged words; columns are counted from 0, or from the end with -1.
+
+    join_words  neighbouring sentences of one document become one text of at most so many words (a longer
+                sentence stays whole), so that a word is read with more around it; 0 keeps sentences apart
 
     Without numbers the word is in the first column and the tag in the last; in .conllu they are in columns 1
     and 3, and comments, multiword tokens and empty nodes are passed over. Blank lines part sentences,
     columns by tabs or spaces; -DOCSTART- lines are passed over. Rows of .jsonl hold {"tokens": [...],
     "tags": [...]}, or other keys if these are named, or {"text": ..., "entities": [{"start", "end",
-    "label"}]}. Raises InputError with file and line.
+    "label"}]}, and are not joined: nothing says which belong together. Raises InputError with file and line.
 
     >>> read_tagged("people.conll")[0]
     TaggedExample(text='Anna lives', spans=((0, 4), (5, 10)), tags=('B-PER', 'O'))
@@ -52,7 +60,8 @@ def read_tagged(
         ]
     else:
         usual = (1, 3) if kind_of(path) == ".conllu" else (0, -1)
-        examples = list(_sentences(path, _column(token_column, usual[0]), _column(tag_column, usual[1])))
+        columns = _column(token_column, usual[0]), _column(tag_column, usual[1])
+        examples = list(_texts(_sentences(path, *columns), join_words))
     if not examples:
         raise InputError(f"{path}: empty; a file of tagged sentences is wanted")
     return examples
@@ -139,15 +148,36 @@ def example_of_row(
     return from_words(words, [str(tag) for tag in tags])
 
 
-def _sentences(path: Path, token_column: int, tag_column: int) -> Iterator[TaggedExample]:
+def _texts(sentences: Iterator[Sentence], most: int) -> Iterator[TaggedExample]:
+    """Join neighbouring sentences to texts of at most `most` words; an empty sentence parts documents."""
+    words: list[str] = []
+    tags: list[str] = []
+    for more, their_tags in chain(sentences, [([], [])]):
+        if words and (not more or len(words) + len(more) > most):
+            yield from_words(words, tags)
+            words, tags = [], []
+        words += more
+        tags += _apart(tags, their_tags)
+
+
+def _apart(before: Sequence[str], tags: Sequence[str]) -> list[str]:
+    """Let a span that opens a sentence not run on from one that closes the sentence before it (IOB1)."""
+    runs_on = bool(before and tags) and tags[0].startswith("I-") and before[-1][1:] == tags[0][1:]
+    return [f"B{tags[0][1:]}", *tags[1:]] if runs_on else list(tags)
+
+
+def _sentences(path: Path, token_column: int, tag_column: int) -> Iterator[Sentence]:
+    """Yield the words and tags of each sentence, and an empty one before each document."""
     words: list[str] = []
     tags: list[str] = []
     width = 0
     for number, fields in chain(_fields(path), [(0, [])]):
         if not fields or fields[0] == "-DOCSTART-":
             if words:
-                yield from_words(words, tags)
+                yield words, tags
                 words, tags = [], []
+            if fields:
+                yield [], []
             continue
         width = width or len(fields)
         if len(fields) != width:

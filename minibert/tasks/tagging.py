@@ -66,6 +66,7 @@ class Tagging(Task):
 
     name: ClassVar[str] = "tagging"
     Options: ClassVar[type] = TaggingOptions
+    tells_logits: ClassVar[bool] = True
     columns: ClassVar[tuple[str, ...]] = ("text_column", "token_column", "tag_column")
 
     def __init__(
@@ -91,8 +92,8 @@ class Tagging(Task):
     def read(cls, path: str | Path, columns: dict[str, str] | None = None) -> list[TaggedExample]:
         if documents_in(Path(path)):
             return [tags_of(sentence) for sentence in read_annotated(path)]
-        named = {name: value for name, value in (columns or {}).items() if name != "text_column"}
-        return read_tagged(path, **named)
+        named = columns or {}
+        return read_tagged(path, token_column=named.get("token_column"), tag_column=named.get("tag_column"))
 
     @classmethod
     def answered(cls, example: TaggedExample) -> bool:
@@ -171,7 +172,7 @@ class Tagging(Task):
             total = nn.functional.cross_entropy(
                 emissions_MC, targets.labels, label_smoothing=self.options.label_smoothing, reduction="sum"
             )
-        return Loss({"loss": total}, targets.counts)
+        return Loss({"loss": total}, targets.counts, logits=emissions_MC)
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:
         """Return the numbers of the predicted tags (m,) of each window."""

@@ -22,7 +22,9 @@ from torch import nn
 from minibert.packed import Packed
 from minibert.tasks.model import Model
 from minibert.tasks.task import Targets
+from minibert.training.averaging import Average
 from minibert.training.config import TrainingConfig
+from minibert.training.objectives import objective_of
 from minibert.training.optimizer import freeze, make_optimizers
 from minibert.training.plan import CALIBRATION_STEPS, Clock, Plan
 from minibert.training.precision import choose_device, choose_dtype
@@ -82,11 +84,13 @@ class Run:
         model.encoder.dtype = choose_dtype(config.precision, self.device)
         model.encoder.use_attention(config.attention)
         self.optimizers = make_optimizers(model, layers, config)
+        self.average = Average(self.optimizers.weights, config.ema_decay)
         self.clock = Clock(budget) if budget is not None and plan is None else None
         self.plan = plan or Plan(((0, self._planned_steps()),))
         self.done = 0
         self.stopped = False
         self.forward: nn.Module | Any = torch.compile(model, dynamic=True) if config.torch_compile else model
+        self.objective = objective_of(model, self.forward, config)
 
     def _planned_steps(self) -> int:
         if self.config.max_steps > 0:
@@ -126,6 +130,7 @@ class Run:
             )
         self.optimizers.step()
         self.done += 1
+        self.average.update(self.done)
         seconds = time.perf_counter() - start
         return Step(self.done, total, loss, self.config.learning_rate * share, norm, tokens, seconds)
 
@@ -136,7 +141,7 @@ class Run:
             counts.update(targets.counts)
         loss = torch.zeros((), device=self.device)
         for batch, targets in micro_batches:
-            part = self.forward(batch.to(self.device), targets.to(self.device)).mean(counts)
+            part = self.objective(batch.to(self.device), targets.to(self.device)).mean(counts)
             part.backward()
             loss += part.detach()
         return loss.item(), sum(batch.layout.tokens for batch, _ in micro_batches)
@@ -153,7 +158,12 @@ class Run:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs beside the weights."""
-        return {"done": self.done, "plan": self.plan.entries, "optimizers": self.optimizers.state_dict()}
+        return {
+            "done": self.done,
+            "plan": self.plan.entries,
+            "optimizers": self.optimizers.state_dict(),
+            "average": self.average.state(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state_dict` was taken, by its plan; the weights are the caller's to restore."""
@@ -162,6 +172,7 @@ class Run:
         if len(self.plan.entries) > 1:  # planned by the clock of the earlier run: replay it
             self.clock = None
         self.optimizers.load_state_dict(state["optimizers"])
+        self.average.load(state["average"], self.done)
 
 
 def train(model: Model, batches: Batches, config: TrainingConfig, *, budget: float | None = None) -> Run:

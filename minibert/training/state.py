@@ -1,4 +1,4 @@
-"""The state of a run beside its weights: optimiser moments and the plan, as safetensors and JSON.
+"""The state of a run beside its weights: optimiser moments, averages and the plan, as safetensors and JSON.
 
 Order, masks and dropout need no state: they are functions of (seed, step).
 """
@@ -6,11 +6,14 @@ Order, masks and dropout need no state: they are functions of (seed, step).
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from minibert.checkpoint import load_tensors, read_json, save_tensors, write_json
 from minibert.training.loop import Run
 
 TENSORS = "training_state.safetensors"
 NUMBERS = "training_state.json"
+AVERAGE = "average"  # what the name of an averaged weight begins with
 
 
 def save_state(run: Run, folder: Path) -> None:
@@ -23,6 +26,7 @@ def save_state(run: Run, folder: Path) -> None:
             for slot, tensor in slots.items():
                 if tensor is not None:
                     tensors[f"{part}.{weight}.{slot}"] = tensor
+    tensors |= {f"{AVERAGE}.{number}": tensor for number, tensor in enumerate(state["average"])}
     save_tensors(folder / TENSORS, tensors)
     write_json(folder / NUMBERS, {"done": state["done"], "plan": state["plan"], "groups": groups})
 
@@ -31,11 +35,18 @@ def load_state(run: Run, folder: Path) -> None:
     """Bring a run to where `save_state` was called; raises InputError where a file is missing or damaged."""
     numbers = read_json(folder / NUMBERS)
     states: list[dict[int, dict[str, Any]]] = [{} for _ in numbers["groups"]]
+    average: dict[int, Tensor] = {}
     for name, tensor in load_tensors(folder / TENSORS).items():
+        if name.startswith(AVERAGE):
+            average[int(name.rpartition(".")[2])] = tensor
+            continue
         part, weight, slot = name.split(".", 2)
         states[int(part)].setdefault(int(weight), {})[slot] = tensor
     optimizers = [
         {"state": state, "param_groups": groups}
         for state, groups in zip(states, numbers["groups"], strict=True)
     ]
-    run.load_state_dict({"done": numbers["done"], "plan": numbers["plan"], "optimizers": optimizers})
+    averaged = [average[number] for number in sorted(average)]
+    run.load_state_dict(
+        {"done": numbers["done"], "plan": numbers["plan"], "optimizers": optimizers, "average": averaged}
+    )

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from minibert.data.entities import tags_of_entities
 from minibert.data.tagged import from_words, read_tagged
 from minibert.errors import InputError
+from minibert.tasks.spans import detect_scheme, spans_of, to_bio
 from minibert.tasks.tagging import Tagging
 
 CONLL = """-DOCSTART- -X- O O
@@ -173,3 +174,46 @@ def test_overlapping_entities_are_refused():
     entities = [{"start": 0, "end": 4, "label": "A"}, {"start": 3, "end": 6, "label": "B"}]
     with pytest.raises(InputError, match="row 5: entities 'A' and 'B' overlap at character 3"):
         tags_of_entities("abcdefgh", entities, where="row 5")
+
+
+DOCUMENTS = (
+    "-DOCSTART- O\n\nEU I-ORG\nrejects O\n\nGermany I-LOC\n\nUN I-ORG\nsays O\nso O\n\n"
+    "-DOCSTART- O\n\nRome I-LOC\n\nParis I-LOC\nis O\nfar O\n"
+)
+
+
+@pytest.mark.parametrize(
+    "most, texts",
+    [
+        (0, ["EU rejects", "Germany", "UN says so", "Rome", "Paris is far"]),
+        (3, ["EU rejects Germany", "UN says so", "Rome", "Paris is far"]),
+        (4, ["EU rejects Germany", "UN says so", "Rome Paris is far"]),
+        (99, ["EU rejects Germany UN says so", "Rome Paris is far"]),
+    ],
+)
+def test_sentences_are_joined_within_their_document(tmp_path, most, texts):
+    path = tmp_path / "news.conll"
+    path.write_text(DOCUMENTS, "utf-8")
+    found = read_tagged(path, join_words=most)
+    assert [example.text for example in found] == texts
+    assert all(len(example.spans) == len(example.tags) for example in found)
+
+
+def test_joined_sentences_have_the_spans_that_they_had_apart(tmp_path):
+    """In IOB1 two neighbours of one type would run into one another: Rome | Paris are two places."""
+    path = tmp_path / "news.conll"
+    path.write_text(DOCUMENTS, "utf-8")
+
+    def spans(most):
+        examples = read_tagged(path, join_words=most)
+        scheme = detect_scheme([example.tags for example in examples])
+        assert scheme == "IOB1"
+        return [
+            (span.label, example.text[example.spans[span.start][0] : example.spans[span.end - 1][1]])
+            for example in examples
+            for span in spans_of(to_bio(example.tags, scheme))
+        ]
+
+    wanted = [("ORG", "EU"), ("LOC", "Germany"), ("ORG", "UN"), ("LOC", "Rome"), ("LOC", "Paris")]
+    assert spans(0) == wanted
+    assert spans(99) == wanted

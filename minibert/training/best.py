@@ -1,0 +1,41 @@
+"""The best weights so far, by a score on validation data."""
+
+from typing import Any
+
+from torch import Tensor
+
+from minibert.errors import InputError
+from minibert.tasks.model import Model
+
+
+class Best:
+    """Keeps a copy of the weights that scored best on validation data."""
+
+    def __init__(self, metric: str | None) -> None:
+        self.metric = metric
+        self.value = float("-inf")
+        self.waited = 0
+        self.weights: dict[str, Tensor] | None = None
+        self.record: dict[str, Any] = {}
+        self.scores: dict[str, Any] = {}
+
+    def offer(self, model: Model, scores: dict[str, Any], step: int) -> None:
+        """Compare with the best so far; higher is better, except for a metric that ends in "loss"."""
+        metric = self.metric or next(iter(scores))
+        if not isinstance(scores.get(metric), float | int):
+            numbers = [name for name, value in scores.items() if isinstance(value, float | int)]
+            raise InputError(
+                f"metric_for_best_model {metric!r} is not scored here; use one of {', '.join(numbers)}"
+            )
+        value = -scores[metric] if metric.endswith("loss") else scores[metric]
+        self.waited += 1
+        if value > self.value:
+            self.value, self.waited = value, 0
+            self.weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+            self.record = {"metric": metric, "value": scores[metric], "step": step}
+            self.scores = scores
+
+    def restore(self, model: Model) -> None:
+        """Give the model its best weights back, if any were kept."""
+        if self.weights is not None:
+            model.load_state_dict(self.weights)
