@@ -33,7 +33,7 @@ HELP = {
     "task.projection": "activation of a dense layer before the classes; auto is tanh after a first token",
     "task.projection_norm": "norm what that dense layer gives",
     "task.crf": "tagging: score the tags of a text together, with a conditional random field",
-    "train.learning_rate": "highest learning rate",
+    "train.learning_rate": "highest learning rate (default: 1e-3; fine-tuning 3e-4, wide encoders less)",
     "train.weight_decay": "decay of the matrices; vectors have none",
     "train.optim": "optimiser",
     "train.adam_beta1": "decay of AdamW's mean of gradients",
