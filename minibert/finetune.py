@@ -85,7 +85,7 @@ def finetune(
 ) -> Model:
     """Fine-tune the encoder in folder `model` on a task and leave the model in `output_dir`.
 
-    task               classification or tagging
+    task               classification, tagging or question_answering
     train, validation  files, or lists of examples
     budget             at most so many seconds ("90s"): fewer epochs on a slow machine, never more
     settings           dotted keys such as {"train.num_train_epochs": 5, "task.pooling": "mean"}; without
@@ -150,7 +150,7 @@ def open_for_task(folder: Path, kind: type[Task], examples: Sequence[Any], *, se
 def batches_of(task: Task, examples: Sequence[Any], config: TrainingConfig) -> ExampleBatches[Window, Any]:
     """Encode the examples once and make their batches; say how many did not fit whole."""
     windows = [task.encode(example) for example in examples]
-    tell_long(long_ones(windows, task.max_length), task.max_length)
+    tell_long(long_ones(windows, task), task.max_length)
     return ExampleBatches(
         [window for parts in windows for window in parts if len(window.rows)],
         task.collate,
@@ -160,13 +160,9 @@ def batches_of(task: Task, examples: Sequence[Any], config: TrainingConfig) -> E
     )
 
 
-def long_ones(windows: Sequence[Sequence[Window]], max_length: int) -> Counter[str]:
+def long_ones(windows: Sequence[Sequence[Window]], task: Task) -> Counter[str]:
     """Count the examples, those that were split into several windows, and those that were cut off."""
-    return Counter(
-        examples=len(windows),
-        split=sum(len(parts) > 1 for parts in windows),
-        cut=sum(len(window) == max_length for parts in windows if len(parts) == 1 for window in parts),
-    )
+    return Counter(examples=len(windows)) + Counter(task.fit_of(parts) for parts in windows)
 
 
 def tell_long(counts: Counter[str], max_length: int) -> None:
@@ -229,5 +225,6 @@ def finish(run: Run, best: Best, output: Path, *, record: dict[str, Any]) -> Non
     """Leave the best model and the record of its run in the output folder."""
     run.average.settle()
     best.restore(run.model)
+    run.model.task.settle(best.scores)
     publish_model(run.model, output)
     write_json(output / "run.json", {**record, "steps_done": run.done, "best": best.record})

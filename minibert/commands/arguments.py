@@ -1,9 +1,20 @@
 """What can be typed after `minibert`: the commands, each in a file of its own."""
 
-from minibert.commands import attention, demo, evaluate, fill_mask, finetune, predict, pretrain, tokenizer
+from minibert.commands import (
+    attention,
+    demo,
+    evaluate,
+    fill_mask,
+    finetune,
+    index,
+    predict,
+    pretrain,
+    search,
+    tokenizer,
+)
 from minibert.commands.parser import Parser
 
-COMMANDS = (tokenizer, pretrain, finetune, evaluate, predict, fill_mask, demo, attention)
+COMMANDS = (tokenizer, pretrain, finetune, evaluate, predict, fill_mask, index, search, demo, attention)
 
 
 def build_parser() -> Parser:

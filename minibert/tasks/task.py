@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -169,9 +169,13 @@ class Task(nn.Module, ABC):
 
         `progress` is the share of training that is done, for schedules.
         """
-        batch = Packed.of([w.tokens.ids for w in windows], [w.tokens.segments for w in windows])
+        batch = self.pack(windows)
         labels = torch.from_numpy(np.concatenate([window.labels for window in windows]))
         return batch, Targets(rows_of(windows), labels, tuple(len(window.rows) for window in windows))
+
+    def pack(self, windows: Sequence[Window]) -> Packed:
+        """Lay the tokens of windows end to end, as they are: a sequence for each window."""
+        return Packed.of([w.tokens.ids for w in windows], [w.tokens.segments for w in windows])
 
     @abstractmethod
     def loss(self, encoder: Encoder, batch: Packed, targets: Targets) -> Loss:
@@ -203,6 +207,16 @@ class Task(nn.Module, ABC):
     def read_unanswered(cls, path: str | Path, columns: dict[str, str] | None = None) -> list[Any]:
         """Read what is to be predicted: examples without what is right, or bare texts."""
         return [cls.unanswered(example) for example in cls.read(path, columns)]
+
+    def fit_of(self, windows: Sequence[Window]) -> Literal["whole", "split", "cut"]:
+        """Say how an example went into the model: whole, split into several windows, or cut off."""
+        if len(windows) > 1:
+            return "split"
+        return "cut" if windows and len(windows[0]) == self.max_length else "whole"
+
+    def settle(self, scores: dict[str, Any]) -> None:
+        """Choose what is chosen by the scores on validation data, such as a threshold; mostly nothing."""
+        return
 
     def choices(self, answers: Sequence[Any], examples: Sequence[Any]) -> Choices | None:
         """Return the labels to compare in a table and a confusion matrix; None where none are chosen."""

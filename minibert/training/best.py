@@ -17,6 +17,7 @@ class Best:
         self.waited = 0
         self.weights: dict[str, Tensor] | None = None
         self.record: dict[str, Any] = {}
+        self.scores: dict[str, Any] = {}
 
     def offer(self, model: Model, scores: dict[str, Any], step: int) -> None:
         """Compare with the best so far; higher is better, except for a metric that ends in "loss"."""
@@ -32,6 +33,7 @@ class Best:
             self.value, self.waited = value, 0
             self.weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
             self.record = {"metric": metric, "value": scores[metric], "step": step}
+            self.scores = scores
 
     def restore(self, model: Model) -> None:
         """Give the model its best weights back, if any were kept."""
