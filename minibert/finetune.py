@@ -31,6 +31,7 @@ from minibert.training.fresh_layers import redraw_top
 from minibert.training.journal import Journal, describe, header, machine
 from minibert.training.loop import NotFinite, Run
 
+HIGHEST_RATE = 3e-4
 Validation = tuple[Sequence[Any], Sequence[Sequence[Window]]]  # examples, and the windows of each
 
 
@@ -60,12 +61,15 @@ class Settings:
     model: dict[str, Any]
 
     @staticmethod
-    def of(values: dict[str, Any]) -> "Settings":
-        """Sort dotted keys ("task.pooling") or nested tables into the groups."""
+    def of(values: dict[str, Any], *, learning_rate: float = HIGHEST_RATE) -> "Settings":
+        """Sort dotted keys ("task.pooling") or nested tables into the groups.
+
+        learning_rate  the one for values that name none
+        """
         groups = group(values, ("data", "train", "task", "model"))
         return Settings(
             from_dict(FinetuneOptions, groups["data"], where="data"),
-            from_dict(TrainingConfig, {"learning_rate": 3e-4, **groups["train"]}, where="train"),
+            from_dict(TrainingConfig, {"learning_rate": learning_rate, **groups["train"]}, where="train"),
             groups["task"],
             groups["model"],
         )
@@ -88,12 +92,14 @@ def finetune(
     task               a name of `minibert.tasks.model.TASKS`
     train, validation  files, or lists of examples
     budget             at most so many seconds ("90s"): fewer epochs on a slow machine, never more
-    settings           dotted keys such as {"train.num_train_epochs": 5, "task.pooling": "mean"}
+    settings           dotted keys such as {"train.num_train_epochs": 5, "task.pooling": "mean"}; without
+                       "train.learning_rate" the encoder's width decides (`usual_rate`)
 
     Returns the model of the best validation epoch (of the last one without validation data). Raises
     InputError for unusable input, before anything is trained.
     """
-    chosen = Settings.of(settings or {})
+    rate = usual_rate(read_config(Path(model)).hidden_size)
+    chosen = Settings.of(settings or {}, learning_rate=rate)
     kind = task_class(task)
     rows = read_examples(kind, train)
     held = read_examples(kind, validation) if validation is not None else []
@@ -106,6 +112,17 @@ def finetune(
         run = Run(made, batches, chosen.train, budget=seconds)
     follow(run, (held, held_windows), output, settings=chosen)
     return made.eval()
+
+
+def usual_rate(width: int) -> float:
+    """Return a learning rate for an encoder of this hidden size: the wider it is, the smaller its steps.
+
+    Between what BERT's authors use at 768 and what was best at 384 lies a square.
+
+    >>> [f"{usual_rate(width):.1e}" for width in (256, 384, 768, 1024)]
+    ['3.0e-04', '2.0e-04', '5.0e-05', '2.8e-05']
+    """
+    return min(HIGHEST_RATE, 2e-4 * (384 / width) ** 2)
 
 
 def task_class(name: str) -> type[Task]:

@@ -29,6 +29,7 @@ def test_every_example_is_run_here():
     assert names == {
         "pretrain",
         "finetune_classifier",
+        "finetune_few_rows",
         "finetune_tagger",
         "extract_relations",
         "understand_requests",
@@ -54,6 +55,15 @@ def test_finetune_classifier(encoder, tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "accuracy" in out
     assert "the cat" in out
+
+
+def test_finetune_few_rows(encoder, tmp_path, monkeypatch, capsys):
+    files = [tiny_runs.write_table(tmp_path / name) for name in ("few.csv", "dev.csv")]
+    run_example("finetune_few_rows", monkeypatch, encoder, *files, tmp_path / "few")
+    plain, careful = capsys.readouterr().out.strip().splitlines()[-2:]
+    assert re.fullmatch(r"plain    accuracy \d\.\d{3} ± 0\.\d{3}", plain)
+    assert re.fullmatch(r"careful  accuracy \d\.\d{3} ± 0\.\d{3}", careful)
+    assert (tmp_path / "few/careful-2/model.safetensors").is_file()
 
 
 def test_finetune_tagger(encoder, tmp_path, monkeypatch, capsys):
