@@ -53,6 +53,7 @@ SOURCES = (
     Source("Attention on a CPU", "attention-cpu.json", "python benchmarks/attention.py --device cpu"),
     Source("Attention on a GPU", "attention-gpu.json", "benchmarks/gpu_check.sh attention"),
     Source("Pretraining on a GPU", "pretraining-gpu.json", "benchmarks/gpu_check.sh training"),
+    Source("Where the time goes", "profile-cpu.json", "python benchmarks/profile_step.py"),
     Source("Half an hour of pretraining, then real tasks", "race-en.json", "python benchmarks/race.py en"),
     Source("The same in Chinese", "race-zh.json", "python benchmarks/race.py zh"),
     Source("The demo", "demo.json", "make demo"),

@@ -130,6 +130,18 @@ def demo(record: Record) -> list[str]:
     return ["In percent, mean and sample standard deviation over seeds.", markdown(rows)]
 
 
+def profile(record: Record) -> list[str]:
+    """Return a table of groups, and the heaviest operations in a line for each work."""
+    parts = []
+    for result in record["results"]:
+        rows = [["where the time goes", "share"]]
+        rows += [[group, f"{share:.1%}"] for group, share in result["groups"].items()]
+        heaviest = ", ".join(f"{row['name']} {row['share']:.1%}" for row in result["operations"][:6])
+        told = f"*{result['work']}*: {1e3 * result['seconds']:.0f} ms. Heaviest: {heaviest}."
+        parts += [told, markdown(rows)]
+    return parts
+
+
 def percent(score: Record) -> str:
     """Write a mean and its spread, in percent; no spread where one number is all there is."""
     spread = f" ± {100 * score['spread']:.1f}" if score.get("spread") else ""
@@ -153,6 +165,7 @@ TABLES: dict[str, Callable[[Record], list[str]]] = {
     "finetuning": finetuning,
     "memory": memory,
     "attention": attention,
+    "profile": profile,
     "race": race,
     "demo": demo,
 }

@@ -20,24 +20,34 @@ from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.output import Drive, claimed, describe_data, locked, start_record
 from minibert.output.record import describe_model
+from minibert.tasks.from_scratch import fresh_encoder, is_size
 from minibert.tasks.model import TASKS, Model
 from minibert.tasks.task import Task, Window
 from minibert.text.loading import load_tokenizer
 from minibert.training.best import Best
 from minibert.training.config import TrainingConfig
+from minibert.training.degenerate import diagnose
+from minibert.training.fresh_layers import redraw_top
+from minibert.training.held_out import HeldOut
 from minibert.training.journal import describe, header
 from minibert.training.loop import Run
 from minibert.training.plan import Budget
+
+HIGHEST_RATE = 3e-4
 
 
 @dataclass(frozen=True)
 class FinetuneOptions:
     """What is left beside the training numbers.
 
-    from_scratch  keep the encoder's shape but draw its weights anew: the baseline of every pretraining
+    vocab_size     pieces of the vocabulary that is learnt where a size is named instead of a folder
+    from_scratch   keep the encoder's shape but draw its weights anew: the baseline of every pretraining
+    reinit_layers  draw so many of its top layers anew
     """
 
+    vocab_size: int = 8000
     from_scratch: bool = False
+    reinit_layers: int = 0
     report_to: str = "none"
     progress: bool = True
 
@@ -52,12 +62,15 @@ class Settings:
     model: dict[str, Any]
 
     @staticmethod
-    def of(values: dict[str, Any]) -> "Settings":
-        """Sort dotted keys ("task.pooling") or nested tables into the groups."""
+    def of(values: dict[str, Any], *, learning_rate: float = HIGHEST_RATE) -> "Settings":
+        """Sort dotted keys ("task.pooling") or nested tables into the groups.
+
+        learning_rate  the one for values that name none
+        """
         groups = group(values, ("data", "train", "task", "model"))
         return Settings(
             from_dict(FinetuneOptions, groups["data"], where="data"),
-            from_dict(TrainingConfig, {"learning_rate": 3e-4, **groups["train"]}, where="train"),
+            from_dict(TrainingConfig, {"learning_rate": learning_rate, **groups["train"]}, where="train"),
             groups["task"],
             groups["model"],
         )
@@ -77,16 +90,18 @@ def finetune(
 ) -> Model:
     """Fine-tune the encoder in folder `model` on a task and leave the model in `output_dir`.
 
-    task               classification or tagging
+    model              a folder; or, for seq2seq, a size ("mini"): vocabulary and weights begin from nothing
+    task               a name of `minibert.tasks.model.TASKS`
     train, validation  files, or lists of examples
     budget             at most so long ("90s"): fewer epochs on a slow machine; or an earlier run's plan
-    settings           dotted keys such as {"train.num_train_epochs": 5, "task.pooling": "mean"}
+    settings           dotted keys such as {"train.num_train_epochs": 5, "task.pooling": "mean"}; without
+                       "train.learning_rate" the encoder's width decides (`usual_rate`)
     resume             go on from the newest checkpoint in `output_dir`; start afresh where there is none
 
     Returns the model of the best validation epoch (of the last one without validation data). Raises
     InputError for unusable input, before anything is trained.
     """
-    chosen = Settings.of(settings or {})
+    chosen = Settings.of(settings or {}, learning_rate=first_rate(model))
     kind = task_class(task)
     rows = read_examples(kind, train)
     held = read_examples(kind, validation) if validation is not None else []
@@ -101,6 +116,22 @@ def finetune(
             drive = ready(run, held, output, settings=chosen, data=data, resume=resume)
         drive.follow(report_to=chosen.data.report_to, progress=chosen.data.progress)
     return made.eval()
+
+
+def first_rate(model: str | Path) -> float:
+    """Return the learning rate for whoever names none: by the encoder's width, or that of a new encoder."""
+    return HIGHEST_RATE if is_size(str(model)) else usual_rate(read_config(Path(model)).hidden_size)
+
+
+def usual_rate(width: int) -> float:
+    """Return a learning rate for an encoder of this hidden size: the wider it is, the smaller its steps.
+
+    Between what BERT's authors use at 768 and what was best at 384 lies a square.
+
+    >>> [f"{usual_rate(width):.1e}" for width in (256, 384, 768, 1024)]
+    ['3.0e-04', '2.0e-04', '5.0e-05', '2.8e-05']
+    """
+    return min(HIGHEST_RATE, 2e-4 * (384 / width) ** 2)
 
 
 def task_class(name: str) -> type[Task]:
@@ -119,19 +150,25 @@ def read_examples(kind: type[Task], source: str | Path | Sequence[Any]) -> list[
 
 
 def open_for_task(folder: Path, kind: type[Task], examples: Sequence[Any], *, settings: Settings) -> Model:
-    """Join the encoder in a folder with a new head."""
+    """Join the encoder in a folder, or a new one of a named size, with a new head."""
+    if not folder.exists() and is_size(str(folder)):
+        texts = [text for example in examples for text in kind.texts(example)]
+        vocab_size = settings.data.vocab_size
+        encoder, tokenizer = fresh_encoder(str(folder), texts, vocab_size=vocab_size, changes=settings.model)
+        return Model(encoder, kind.build(tokenizer, encoder.config, examples, settings.task))
     shape = {**read_config(folder).to_dict(), **settings.model}
     config = EncoderConfig.from_dict(shape, str(folder / "config.json"))
     tokenizer = load_tokenizer(folder)
     check_vocabulary(tokenizer, config, folder)
     encoder = Encoder(config) if settings.data.from_scratch else read_encoder(folder, config)
+    redraw_top(encoder, settings.data.reinit_layers)
     return Model(encoder, kind.build(tokenizer, config, examples, settings.task))
 
 
 def batches_of(task: Task, examples: Sequence[Any], config: TrainingConfig) -> ExampleBatches[Window, Any]:
     """Encode the examples once and make their batches; say how many did not fit whole."""
     windows = [task.encode(example) for example in examples]
-    tell_long(long_ones(windows, task.max_length), task.max_length)
+    tell_long(long_ones(windows, task), task.max_length)
     return ExampleBatches(
         [window for parts in windows for window in parts if len(window.rows)],
         task.collate,
@@ -141,13 +178,9 @@ def batches_of(task: Task, examples: Sequence[Any], config: TrainingConfig) -> E
     )
 
 
-def long_ones(windows: Sequence[Sequence[Window]], max_length: int) -> Counter[str]:
+def long_ones(windows: Sequence[Sequence[Window]], task: Task) -> Counter[str]:
     """Count the examples, those that were split into several windows, and those that were cut off."""
-    return Counter(
-        examples=len(windows),
-        split=sum(len(parts) > 1 for parts in windows),
-        cut=sum(len(window) == max_length for parts in windows if len(parts) == 1 for window in parts),
-    )
+    return Counter(examples=len(windows)) + Counter(task.fit_of(parts) for parts in windows)
 
 
 def tell_long(counts: Counter[str], max_length: int) -> None:
@@ -167,7 +200,7 @@ def ready(
 ) -> Drive:
     """Say on stderr what is about to run, and return the run as something that drives to its end."""
     task = run.model.task
-    windows = run.model.encode(held)  # an unseen label is found now, not after an epoch
+    validation = HeldOut(run.model, held)
     data = {**data, "validation": describe_data(held)}
     facts = describe(run, task.max_length, run.config.train_batch_size * task.max_length)
     print(header({task.name: str(output), **facts}), file=sys.stderr)
@@ -175,9 +208,10 @@ def ready(
         run,
         output,
         record=start_record("finetune", to_dict(settings), data=data, facts={"task": task.name, **facts}),
-        validate=(lambda: run.model.evaluate(held, windows=windows)) if held else None,
+        validate=validation.scores if held else None,
         every=lambda: settings.train.eval_steps or run.batches.steps_per_epoch,
         best=Best(settings.train.metric_for_best_model),
+        last_word=lambda losses: diagnose(losses, validation.choices, run.config),
     )
     if resume:
         drive.resume()

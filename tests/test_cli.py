@@ -22,23 +22,24 @@ from minibert.commands.flag_help import HELP
 from minibert.commands.flags import chosen_settings, with_dashes
 from minibert.commands.inputs import open_model
 from minibert.finetune import FinetuneOptions
-from minibert.tasks.classification import ClassificationOptions
 from minibert.tasks.masking import Masking
-from minibert.tasks.model import load
-from minibert.tasks.tagging import TaggingOptions
+from minibert.tasks.model import TASKS, load
 from minibert.training.config import TrainingConfig
 from minibert.training.loop import Run
 from minibert.training.pretraining import DataOptions, TokenizerOptions
 from minibert.training.pretraining import Settings as PretrainSettings
 
-COMMANDS = ("tokenizer", "pretrain", "finetune", "evaluate", "predict", "fill-mask", "demo", "attention")
+COMMANDS = (
+    "tokenizer", "pretrain", "finetune", "evaluate", "predict", "fill-mask", "embed", "index", "search",
+    "export", "demo", "attention",
+)  # fmt: skip
 FAST = ("--no-progress", "--fp32", "--max-steps", "3")
 GROUPS = {
     "tokenizer": (TokenizerOptions,),
     "data": (DataOptions, FinetuneOptions),
     "masking": (Masking,),
     "train": (TrainingConfig,),
-    "task": (ClassificationOptions, TaggingOptions),
+    "task": tuple(task.Options for task in TASKS.values() if task.Options is not None),
 }
 
 

@@ -29,9 +29,15 @@ def test_every_example_is_run_here():
     assert names == {
         "pretrain",
         "finetune_classifier",
+        "finetune_few_rows",
         "finetune_tagger",
+        "extract_relations",
+        "understand_requests",
         "look_at_attention",
         "load_a_checkpoint",
+        "search_texts",
+        "answer_questions",
+        "translate",
     }
 
 
@@ -51,6 +57,15 @@ def test_finetune_classifier(encoder, tmp_path, monkeypatch, capsys):
     assert "the cat" in out
 
 
+def test_finetune_few_rows(encoder, tmp_path, monkeypatch, capsys):
+    files = [tiny_runs.write_table(tmp_path / name) for name in ("few.csv", "dev.csv")]
+    run_example("finetune_few_rows", monkeypatch, encoder, *files, tmp_path / "few")
+    plain, careful = capsys.readouterr().out.strip().splitlines()[-2:]
+    assert re.fullmatch(r"plain    accuracy \d\.\d{3} ± 0\.\d{3}", plain)
+    assert re.fullmatch(r"careful  accuracy \d\.\d{3} ± 0\.\d{3}", careful)
+    assert (tmp_path / "few/careful-2/model.safetensors").is_file()
+
+
 def test_finetune_tagger(encoder, tmp_path, monkeypatch, capsys):
     files = [tiny_runs.write_columns(tmp_path / name) for name in ("train.conll", "dev.conll")]
     run_example("finetune_tagger", monkeypatch, encoder, *files, tmp_path / "ner")
@@ -59,9 +74,36 @@ def test_finetune_tagger(encoder, tmp_path, monkeypatch, capsys):
     assert "Paris" in out
 
 
+def test_extract_relations(encoder, monkeypatch, capsys):
+    run_example("extract_relations", monkeypatch, encoder)
+    out = capsys.readouterr().out
+    assert "PER  Anna" in out
+    assert "Anna --lives_in--> Rome" in out
+    assert "Bob --born_in--> Oslo" in out
+    assert "Clara --" not in out
+
+
+def test_understand_requests(encoder, monkeypatch, capsys):
+    run_example("understand_requests", monkeypatch, encoder)
+    out = capsys.readouterr().out
+    assert "please play Nina Simone: PlayMusic (artist = Nina Simone)" in out
+    assert "GetWeather (city = New York)" in out
+
+
 def test_look_at_attention(encoder, monkeypatch, capsys):
     run_example("look_at_attention", monkeypatch, encoder, "The cat sees the dog.")
     assert "layer 0, head 1" in capsys.readouterr().out
+
+
+def test_answer_questions(encoder, tmp_path, monkeypatch, capsys):
+    files = [tiny_runs.write_questions(tmp_path / name) for name in ("train.json", "dev.json")]
+    run_example("answer_questions", monkeypatch, encoder, *files, tmp_path / "qa")
+    out = capsys.readouterr().out
+    assert "exact match" in out
+    answers = re.findall(r"^    0\.\d\d  '(.*)'$", out, re.MULTILINE)
+    assert len(answers) >= 3
+    assert all(text in "Ada Lovelace wrote to Charles Babbage in 1843. Her notes were longer than the "
+               "article itself." for text in answers)  # fmt: skip
 
 
 def test_load_a_checkpoint(encoder, tmp_path, monkeypatch, capsys):
@@ -80,6 +122,24 @@ def test_load_a_checkpoint_of_real_weights(monkeypatch, capsys):
     run_example("load_a_checkpoint", monkeypatch, package.get_model_path())
     cat, kitten, shares = re.findall(r"^ *(-?\d\.\d{3})  ", capsys.readouterr().out, re.MULTILINE)
     assert float(cat) == 1 and float(kitten) > 0.5 > 0.2 > float(shares)
+
+
+def test_search_texts(encoder, tmp_path, monkeypatch, capsys):
+    run_example("search_texts", monkeypatch, encoder, tmp_path / "search")
+    out = capsys.readouterr().out
+    assert re.search(r"Where is my parcel\? +\d\.\d\d  Each order has a number", out)
+    assert "How can I return goods?" in out
+    assert "by words alone: ['Goods may be returned within thirty days.']" in out
+    assert (tmp_path / "search" / "index" / "vectors.bin").is_file()
+
+
+def test_translate(tmp_path, monkeypatch, capsys):
+    run_example("translate", monkeypatch, tmp_path / "numbers")
+    out = capsys.readouterr().out
+    share = int(re.match(r"(\d+)% of 100 numbers", out)[1])
+    assert share >= 90
+    assert out.count("->") == 3
+    assert mb.load(tmp_path / "numbers").task.name == "seq2seq"
 
 
 def write_varied_corpus(path: Path) -> None:

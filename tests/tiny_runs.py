@@ -14,6 +14,7 @@ from minibert.text.sentencepiece import train_sentencepiece
 NOUNS = "cat dog list tree house river stone bird cloud road".split()
 VERBS = "sees finds holds takes moves keeps".split()
 CLASSES = {"cat": "animal", "dog": "animal", "stone": "thing", "road": "thing"}
+PASSAGE = "The cat sees the dog.\nThe bird holds the stone."
 VOCABULARY = 310
 
 
@@ -42,6 +43,19 @@ def write_columns(path: Path, sentences: int = 6) -> Path:
     """Write sentences in CoNLL columns, with people and places."""
     block = "Anna B-PER\nlives O\nin O\nParis B-LOC\n\nBob B-PER\nSmith I-PER\nsees O\nRome B-LOC\n\n"
     path.write_text(block * (sentences // 2), encoding="utf-8")
+    return path
+
+
+def write_questions(path: Path, *, answered: bool = True) -> Path:
+    """Write questions about PASSAGE in SQuAD's form; the third and the sixth have no answer."""
+    rows = []
+    asked = [("Who sees the dog?", "The cat"), ("Who holds the stone?", "The bird"), ("Who takes it?", "")]
+    for number, (question, answer) in enumerate(asked * 2):
+        golds = [{"text": answer, "answer_start": PASSAGE.find(answer)}] if answer else []
+        beside = {"answers": golds, "is_impossible": not golds} if answered else {}
+        rows.append({"id": f"q{number}", "question": question, **beside})
+    data = [{"title": "Animals", "paragraphs": [{"context": PASSAGE, "qas": rows}]}]
+    path.write_text(json.dumps({"version": "v2.0", "data": data}), "utf-8")
     return path
 
 

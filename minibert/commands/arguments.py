@@ -1,9 +1,35 @@
 """What can be typed after `minibert`: the commands, each in a file of its own."""
 
-from minibert.commands import attention, demo, evaluate, fill_mask, finetune, predict, pretrain, tokenizer
+from minibert.commands import (
+    attention,
+    demo,
+    embed,
+    evaluate,
+    export,
+    fill_mask,
+    finetune,
+    index,
+    predict,
+    pretrain,
+    search,
+    tokenizer,
+)
 from minibert.commands.parser import Parser
 
-COMMANDS = (tokenizer, pretrain, finetune, evaluate, predict, fill_mask, demo, attention)
+COMMANDS = (
+    tokenizer,
+    pretrain,
+    finetune,
+    evaluate,
+    predict,
+    fill_mask,
+    embed,
+    index,
+    search,
+    export,
+    demo,
+    attention,
+)
 
 
 def build_parser() -> Parser:

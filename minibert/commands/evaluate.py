@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     model = open_for_labels(args)
     examples = labelled_examples(type(model.task), args.file, args)
     windows = model.encode(examples)
-    tell_long(long_ones(windows, model.task.max_length), model.task.max_length)
+    tell_long(long_ones(windows, model.task), model.task.max_length)
     answers = model.predict(examples, windows=windows, progress=sys.stderr.isatty())
     scores = model.task.score(answers, examples)
     chosen = model.task.choices(answers, examples)

@@ -2,12 +2,16 @@
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
+from minibert.data.examples import QuestionExample
+from minibert.data.files import open_text
 from minibert.errors import InputError
 from minibert.interop.heads import load
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model
+from minibert.tasks.question_answering import QuestionAnswering
 from minibert.tasks.task import Task
 from minibert.training.precision import choose_device, choose_dtype
 
@@ -42,11 +46,31 @@ def texts_and_examples(kind: type[Task], args: argparse.Namespace) -> list[Any]:
     for number, text in enumerate(texts, 1):
         if not text.strip():
             raise InputError(f"text {number} is empty: {text!r}; leave it out")
+    texts += typed_questions(kind, args)
     if args.file:
         texts += kind.read_unanswered(args.file, named_columns(kind, args))
     if not texts:
         raise InputError("nothing to predict; give texts, - for lines of stdin, or --file")
     return texts
+
+
+def typed_questions(kind: type[Task], args: argparse.Namespace) -> list[QuestionExample]:
+    """Return the questions that were typed, each about the passage of --passage-file."""
+    if kind is not QuestionAnswering:
+        if args.question or args.passage_file:
+            raise InputError(f"--question, --passage-file: {kind.name} reads texts; type the text alone")
+        return []
+    if args.text:
+        raise InputError(f"{args.text[0][:60]!r}: a question is typed as --question, beside --passage-file")
+    if bool(args.question) != bool(args.passage_file):
+        raise InputError("a question needs a passage: give --question, once or more, and --passage-file")
+    if not args.question:
+        return []
+    passage = "\n".join(open_text(Path(args.passage_file)))
+    for text, flag in [(passage, "--passage-file"), *((text, "--question") for text in args.question)]:
+        if not text.strip():
+            raise InputError(f"{flag}: there are no words in it: {text[:60]!r}")
+    return [QuestionExample(question, passage) for question in args.question]
 
 
 def open_model(args: argparse.Namespace) -> Model:

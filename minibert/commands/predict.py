@@ -1,4 +1,4 @@
-"""Predict labels or tags, some thousand texts at a time: in memory are the texts and one such chunk."""
+"""Predict labels, tags or answers, some thousand texts at a time: the texts and one such chunk in memory."""
 
 import argparse
 import json
@@ -22,9 +22,10 @@ def add(commands: Any) -> None:
         "predict",
         run,
         usage="[TEXT ...] --model DIR [options]",
-        about="predict labels or tags; one JSON object a line",
+        about="predict labels, tags or answers; one JSON object a line",
         example='minibert predict --model runs/clf "what a film"\n'
-        "  cat lines.txt | minibert predict --model runs/clf -",
+        "  cat lines.txt | minibert predict --model runs/clf -\n"
+        '  minibert predict --model runs/qa --question "Who wrote it?" --passage-file page.txt',
     )
     parser.add_argument("text", nargs="*", metavar="TEXT", help="texts; - reads lines from stdin")
     add_model(parser, "folder of the model")
@@ -32,6 +33,11 @@ def add(commands: Any) -> None:
         "--file", metavar="FILE", help=".txt (a text on each line), .csv, .tsv, .jsonl, or CoNLL columns"
     )
     add_columns(parser)
+    section = parser.add_argument_group("questions about a passage")
+    section.add_argument(
+        "--question", action="append", default=[], metavar="TEXT", help="a question; may be given again"
+    )
+    section.add_argument("--passage-file", metavar="FILE", help="the text that holds the answers")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -44,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
         for start in range(0, len(examples), CHUNK):
             chunk = examples[start : start + CHUNK]
             windows = model.encode(chunk)
-            long += long_ones(windows, model.task.max_length)
+            long += long_ones(windows, model.task)
             for example, answer in zip(chunk, model.predict(chunk, windows=windows), strict=True):
                 print(json.dumps(model.task.show(example, answer), ensure_ascii=False))
             bar.update(len(chunk))

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "output_dir": str(output),
         "steps": read_json(output / "run.json")["steps_done"],
         "weights": sum(weight.numel() for weight in model.parameters()),
-        "first_loss": losses["train"][0],
-        "last_loss": losses["train"][-1],
+        "first_loss": (losses["train"] or [None])[0],  # none if every batch was skipped
+        "last_loss": (losses["train"] or [None])[-1],
         "validation_loss": losses["validation"][-1],
     }

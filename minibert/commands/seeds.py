@@ -12,6 +12,7 @@ from minibert.finetune import Settings, finetune, open_for_task, task_class
 from minibert.interop.heads import load
 from minibert.output import RECORD, claimed, locked, publish_model
 from minibert.tasks.metrics import mean_and_spread
+from minibert.training.best import goodness
 
 
 def finetune_seeds(model: str | Path, seeds: int, given: dict[str, Any]) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def publish_best(table: dict[int, dict[str, float]], output: Path, given: dict[s
     """Put the model of the best seed into the output folder, beside the record of all; return the record."""
     settings, first = given["settings"], min(table)
     metric = settings.get("train.metric_for_best_model") or next(iter(table[first]))
-    best = max(table, key=lambda seed: table[seed][metric])
+    best = max(table, key=lambda seed: goodness(metric, table[seed][metric]))
     publish_model(load(output / f"seed-{best}"), output)
     summary = {"seeds": len(table), "best_seed": best, "scores": summarize([*table.values()])}
     replace_json(output / RECORD, {"kind": "finetune", "settings": settings, "state": "finished", **summary})

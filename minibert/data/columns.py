@@ -21,7 +21,7 @@ PAIRS = (
     ("question", "answer"),
     ("qtext", "atext"),
 )
-LABELS = ("labels", "category", "intent", "class")
+LABELS = ("label", "labels", "category", "intent", "class")
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,11 @@ def choose_columns(
     text: str | None = None,
     pair: str | None = None,
     label: str | None = None,
+    usual: Sequence[str] = LABELS,
 ) -> Columns:
     """Return the columns to read; those that are not named are found by their usual names.
+
+    usual  names of a label's column: the first of them, or else the only one
 
     A named text stays alone unless its pair is named too. Raises InputError, which begins with `where` and
     lists the columns, for a name that is not there, and where none or several columns would do.
@@ -58,7 +61,7 @@ def choose_columns(
         pair = pair or found
     if pair == text:
         raise InputError(f"{where}: column {text!r} cannot be both the text and its pair; {there}")
-    return Columns(text, pair, label or _find_label(where, columns, there))
+    return Columns(text, pair, label or _find_label(where, columns, there, usual))
 
 
 def _find_text(where: str, columns: Sequence[str], there: str) -> tuple[str, str | None]:
@@ -75,10 +78,10 @@ def _find_text(where: str, columns: Sequence[str], there: str) -> tuple[str, str
     raise InputError(f"{where}: the text may be {candidates}; {there}; name it: text_column (--text-column)")
 
 
-def _find_label(where: str, columns: Sequence[str], there: str) -> str | None:
-    if "label" in columns:
-        return "label"
-    found = [name for name in LABELS if name in columns]
+def _find_label(where: str, columns: Sequence[str], there: str, usual: Sequence[str]) -> str | None:
+    found = [name for name in usual if name in columns]
+    if usual[0] in found:
+        return usual[0]
     if len(found) > 1:
         raise InputError(
             f"{where}: the label may be {' or '.join(found)}; {there}; name it: label_column (--label-column)"

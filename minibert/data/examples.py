@@ -13,6 +13,14 @@ class TextExample:
 
 
 @dataclass(frozen=True)
+class ParallelExample:
+    """A text, and the text that is to be made of it: translation, summary, reply (None where unknown)."""
+
+    source: str
+    target: str | None = None
+
+
+@dataclass(frozen=True)
 class TaggedExample:
     """A text whose words carry tags.
 
@@ -23,3 +31,115 @@ class TaggedExample:
     text: str
     spans: tuple[tuple[int, int], ...]
     tags: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class SearchExample:
+    """A query, a passage that answers it (None where it is to be found), and passages known not to."""
+
+    text: str
+    positive: str | None = None
+    negatives: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SummaryExample:
+    """A document, and a summary of it (None where it is to be written)."""
+
+    text: str
+    summary: str | None = None
+
+
+@dataclass(frozen=True)
+class GoldAnswer:
+    """An answer that is right: `text` stands at `start` in the passage, or, with None, nowhere in it."""
+
+    text: str
+    start: int | None
+
+
+@dataclass(frozen=True)
+class QuestionExample:
+    """A question about a passage.
+
+    answers  what several people answered, () where the passage holds no answer, None where it is to be found
+    id       what the file calls the question; it may stay empty
+    """
+
+    question: str
+    passage: str
+    answers: tuple[GoldAnswer, ...] | None = None
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class MultiLabelExample:
+    """A text, or a pair of texts, and all its labels: () for none, None where they are to be predicted."""
+
+    text: str
+    pair: str | None = None
+    labels: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class NumberExample:
+    """A text, or a pair of texts, and the number that belongs to it (None where it is to be predicted)."""
+
+    text: str
+    pair: str | None = None
+    label: float | None = None
+
+
+@dataclass(frozen=True)
+class ChoiceExample:
+    """A text, several ways to go on (or answers to a question about it), and which of them is right.
+
+    label  the place of the right choice, from 0; None where it is to be predicted
+    """
+
+    text: str
+    choices: tuple[str, ...]
+    label: int | None = None
+    question: str | None = None
+
+
+@dataclass(frozen=True)
+class IntentExample:
+    """A request whose words carry tags, and what it is for; both None where they are to be predicted.
+
+    spans, tags  as in `TaggedExample`
+    intent       one label for the whole text
+    """
+
+    text: str
+    spans: tuple[tuple[int, int], ...]
+    tags: tuple[str, ...] | None = None
+    intent: str | None = None
+
+
+@dataclass(frozen=True)
+class RelationExample:
+    """Two mentions in a text, and how the first is related to the second (None where that is asked).
+
+    head, tail  (start, end) of each mention in characters of `text`
+    """
+
+    text: str
+    head: tuple[int, int]
+    tail: tuple[int, int]
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class AnnotatedSentence:
+    """A sentence with its entities and all relations between them.
+
+    spans      (start, end) of each word in characters of `text`
+    entities   (start, end, label) of each entity, in characters too
+    relations  (number of the head entity, number of the tail entity, label)
+    """
+
+    text: str
+    spans: tuple[tuple[int, int], ...]
+    entities: tuple[tuple[int, int, str], ...]
+    relations: tuple[tuple[int, int, str], ...] = ()

@@ -15,12 +15,16 @@ from minibert.checkpoint import WEIGHTS, published, read_json, save_tensors, wri
 from minibert.errors import InputError
 from minibert.interop.heads import ALWAYS_GELU, PROJECTIONS, head_names
 from minibert.interop.names import DICTIONARIES
+from minibert.interop.problems import PROBLEMS
 from minibert.interop.settings import DIALECTS
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.tasks.classification import Classification
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model
+from minibert.tasks.multi_label import MultiLabel
+from minibert.tasks.question_answering import QuestionAnswering
+from minibert.tasks.regression import Regression
 from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Task
 from minibert.text.fast_sentencepiece import tokenizer_json
@@ -39,6 +43,9 @@ SUFFIXES = {
     "masked_lm": "ForMaskedLM",
     "classification": "ForSequenceClassification",
     "tagging": "ForTokenClassification",
+    "question_answering": "ForQuestionAnswering",
+    "multi_label": "ForSequenceClassification",
+    "regression": "ForSequenceClassification",
 }
 ACTIVATIONS = {"gelu_tanh": "gelu_pytorch_tanh"}  # the others are called alike
 
@@ -63,12 +70,15 @@ def write_pretrained(
     """
     family = fitting_family(encoder.config, task)
     write_json(folder / "config.json", settings_of(encoder.config, tokenizer, task, family))
-    write_tokenizer(tokenizer, folder, max_length)
+    write_tokenizer(tokenizer, folder, max_length, segments=encoder.config.type_vocab_size > 1)
     save_tensors(folder / WEIGHTS, tensors_of(encoder, task, family))
 
 
-def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None:
-    """Write a tokenizer with a tokenizer.json; one of SentencePiece keeps its own files beside it."""
+def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int, *, segments: bool) -> None:
+    """Write a tokenizer with a tokenizer.json; one of SentencePiece keeps its own files beside it.
+
+    segments  whether the encoder tells the texts of a pair apart, and must be given their numbers
+    """
     if not isinstance(tokenizer, HuggingFaceTokenizer | SentencePieceTokenizer):
         raise InputError(f"a {type(tokenizer).__name__} cannot be written for Hugging Face")
     tokenizer.save(folder)
@@ -82,7 +92,9 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None
         settings |= {f"{kind}_token": name for kind, name in zip(kinds, names, strict=True)}
     else:
         del settings["kind"]  # the files alone say all
-    write_json(folder / SETTINGS_FILE, {**settings, "model_max_length": max_length})
+    names = ["input_ids", *(["token_type_ids"] if segments else []), "attention_mask"]
+    settings |= {"model_max_length": max_length, "model_input_names": names}
+    write_json(folder / SETTINGS_FILE, settings)
 
 
 def fitting_family(config: EncoderConfig, task: Task | None) -> str:
@@ -124,12 +136,14 @@ def _head_refusal(family: str, config: EncoderConfig, task: Task | None) -> str 
         gelu = config.hidden_act == "gelu" or family not in ALWAYS_GELU
         return None if gelu else "its language-model head has gelu"
     modern = family == "modernbert"
-    if isinstance(task, Tagging):
-        if task.crf is not None:
+    if isinstance(task, Tagging | QuestionAnswering):
+        if isinstance(task, Tagging) and task.crf is not None:
             return "it has no CRF"
         found = ("first", task.act, task.options.projection_norm)
         wanted = ("first", task.act if modern and task.act != "none" else "none", modern)
-    elif isinstance(task, Classification):
+    elif isinstance(task, Classification | MultiLabel | Regression):
+        if isinstance(task, Regression) and task.levels is not None:
+            return "it has no ordered levels"
         act = task.options.activation
         found = (task.options.pooling, act, task.options.projection_norm)
         one = ("first", PROJECTIONS.get(family, "tanh"), False)
@@ -169,20 +183,28 @@ def settings_of(
 
 def _head_settings(task: Task | None, family: str) -> dict[str, Any]:
     """Return what a config.json says of labels and of the way to them."""
-    if not isinstance(task, Classification | Tagging):
+    if isinstance(task, QuestionAnswering):
+        key = {"distilbert": "qa_dropout"}.get(family, "classifier_dropout")
+        told: dict[str, Any] = {key: task.options.classifier_dropout}
+        if family == "modernbert":
+            told |= {"classifier_activation": ACTIVATIONS.get(task.act, task.act), "classifier_bias": True}
+        return told
+    if not isinstance(task, Classification | MultiLabel | Regression | Tagging):
         return {}
+    labels = ("LABEL_0",) if isinstance(task, Regression) else task.labels
     values: dict[str, Any] = {
-        "id2label": {str(number): label for number, label in enumerate(task.labels)},
-        "label2id": {label: number for number, label in enumerate(task.labels)},
+        "id2label": {str(number): label for number, label in enumerate(labels)},
+        "label2id": {label: number for number, label in enumerate(labels)},
     }
-    distil = family == "distilbert" and isinstance(task, Classification)
+    texts = isinstance(task, Classification | MultiLabel | Regression)
+    if texts:
+        values["problem_type"] = next(theirs for theirs, ours in PROBLEMS.items() if ours == task.name)
+    distil = family == "distilbert" and texts
     values["seq_classif_dropout" if distil else "classifier_dropout"] = task.options.classifier_dropout
-    if isinstance(task, Classification):
-        values["problem_type"] = "single_label_classification"
     if family == "modernbert":
-        act = task.options.activation if isinstance(task, Classification) else task.act
+        act = task.act if isinstance(task, Tagging) else task.options.activation
         values |= {"classifier_activation": ACTIVATIONS.get(act, act), "classifier_bias": True}
-        if isinstance(task, Classification):
+        if not isinstance(task, Tagging):
             values["classifier_pooling"] = {"first": "cls"}.get(task.options.pooling, "mean")
     return values
 
@@ -198,8 +220,9 @@ def tensors_of(encoder: Encoder, task: Task | None, family: str) -> dict[str, Te
             found[prefix + name] = part
     if task is None:
         return found
+    head = task.plain_head() if isinstance(task, Classification | Regression) else task.state_dict()
     for ours, (name,) in head_names(task.name, family, task, {}).items():
-        found[name] = task.state_dict()[ours]
+        found[name] = head[ours]
     if isinstance(task, MaskedLM) and task.own_table is not None:  # theirs has two biases then, and uses this
         table = head_names(task.name, family, task, {})["own_table.weight"][0]
         found[table.removesuffix("weight") + "bias"] = task.bias.detach().clone()

@@ -1,11 +1,10 @@
 """Other people's heads: a whole checkpoint, encoder and task, opened as a `Model`.
 
 The first of `architectures` in config.json says which task a checkpoint was made for: filling masks,
-classifying texts, or tagging tokens. Heads differ between families in the names of their layers and in
-one activation, which the tables below and the options of our tasks hold.
+classifying texts, tagging tokens, or answering questions. Heads differ between families in the names of
+their layers and in one activation, which the tables below and the options of our tasks hold.
 
-Left out: question answering, regression, several labels for one text, and multiple choice, which have no
-task here.
+Left out: multiple choice.
 """
 
 from collections.abc import Mapping
@@ -18,7 +17,9 @@ from torch import nn
 from minibert.checkpoint import read_json
 from minibert.errors import InputError
 from minibert.interop.checkpoints import check_vocabulary, compare, fill, read_config, read_encoder
+from minibert.interop.hub import local_folder
 from minibert.interop.names import DICTIONARIES, Names
+from minibert.interop.problems import label_names, problem_of
 from minibert.interop.sentence_transformers import read_habits
 from minibert.interop.settings import ACTIVATIONS
 from minibert.interop.tensors import Stored, stored_tensors
@@ -27,6 +28,9 @@ from minibert.tasks.classification import Classification
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model
 from minibert.tasks.model import load as load_own
+from minibert.tasks.multi_label import MultiLabel
+from minibert.tasks.question_answering import QuestionAnswering
+from minibert.tasks.regression import Regression
 from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Task
 from minibert.text.loading import load_tokenizer
@@ -37,6 +41,7 @@ KINDS = {
     "BertForPreTraining": "masked_lm",  # that of ELECTRA tells replaced tokens
     "ForSequenceClassification": "classification",
     "ForTokenClassification": "tagging",
+    "ForQuestionAnswering": "question_answering",
 }
 Modules = Mapping[str, str]  # a module of our task -> theirs
 
@@ -85,7 +90,19 @@ TAGGING: Mapping[str, Modules] = {
     **{family: {"classifier": "classifier"} for family in DICTIONARIES},
     "modernbert": _MODERN_CLASSIFIER,
 }
-HEADS = {"masked_lm": MASKED_LM, "classification": CLASSIFICATION, "tagging": TAGGING}
+QUESTION_ANSWERING: Mapping[str, Modules] = {
+    **{family: {"classifier": "qa_outputs"} for family in DICTIONARIES},
+    "modernbert": _MODERN_CLASSIFIER,
+}
+HEADS = {
+    "masked_lm": MASKED_LM,
+    "classification": CLASSIFICATION,
+    "multi_label": CLASSIFICATION,
+    "regression": CLASSIFICATION,
+    "tagging": TAGGING,
+    "question_answering": QUESTION_ANSWERING,
+}
+LONGEST_QUESTION_WINDOW = 384  # the habit of their scripts and pipelines
 PROJECTIONS = {"distilbert": "relu", "electra": "gelu"}  # of classifiers; the others' is tanh
 ALWAYS_GELU = ("roberta", "xlm-roberta", "camembert", "electra")  # in the language-model head
 
@@ -93,12 +110,13 @@ ALWAYS_GELU = ("roberta", "xlm-roberta", "camembert", "electra")  # in the langu
 def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
     """Open a model, ours or one in Hugging Face's layout; `load_encoder` opens what has no head.
 
+    A name of the hub that is no folder is fetched, where the package huggingface_hub is installed.
     Raises InputError where a file is missing, damaged or foreign, or the head is of a kind that is not here.
 
     >>> load("runs/clf").predict(["a wonderful film"])[0].label
     'positive'
     """
-    folder = Path(folder)
+    folder = local_folder(folder)
     if (folder / "task.json").is_file() or not (folder / "config.json").is_file():
         return load_own(folder, device)
     config, values = read_config(folder), read_json(folder / "config.json")
@@ -144,7 +162,9 @@ def make_task(
                 f"{values.get('decoder_bias')!r} beside hidden_act {config.hidden_act!r} is not implemented"
             )
         return MaskedLM(tokenizer, config)
-    names = labels_of(values)
+    if kind == "question_answering":
+        return make_question_answering(tokenizer, config, values, max_length=max_length)
+    names = label_names(values)
     dropout = next(
         (values[key] for key in ("classifier_dropout", "seq_classif_dropout") if values.get(key) is not None),
         config.hidden_dropout_prob,
@@ -162,20 +182,25 @@ def make_task(
         return Tagging.reopen(tokenizer, config, {**options, "scheme": "BIO" if bio else None})
     pooling = {"mean": "mean"}.get(values.get("classifier_pooling", "cls"), "first")
     projection = options.get("projection", PROJECTIONS.get(family, "tanh"))
-    return Classification.reopen(tokenizer, config, {**options, "projection": projection, "pooling": pooling})
+    options |= {"projection": projection, "pooling": pooling}
+    if kind == "regression":
+        del options["labels"]
+        return Regression.reopen(tokenizer, config, options)
+    return (MultiLabel if kind == "multi_label" else Classification).reopen(tokenizer, config, options)
 
 
-def labels_of(values: Mapping[str, Any]) -> list[str]:
-    """Return the names of the classes in the order of their numbers; raises InputError for other problems."""
-    names = {int(number): str(name) for number, name in (values.get("id2label") or {}).items()}
-    names = names or {number: f"LABEL_{number}" for number in range(int(values.get("num_labels", 2)))}
-    problem = values.get("problem_type")
-    if problem not in (None, "single_label_classification") or len(names) < 2:
-        raise InputError(
-            f"config.json: problem_type {problem!r} with {len(names)} labels is not implemented; "
-            "one label of at least two is"
-        )
-    return [names[number] for number in sorted(names)]
+def make_question_answering(
+    tokenizer: Tokenizer, config: EncoderConfig, values: Mapping[str, Any], *, max_length: int
+) -> QuestionAnswering:
+    """Make the task of a config.json that finds answers, its head not yet filled; it always gives one."""
+    options: dict[str, Any] = {"refuses": False, "max_length": min(max_length, LONGEST_QUESTION_WINDOW)}
+    if values["model_type"] == "distilbert":
+        options["classifier_dropout"] = float(values.get("qa_dropout", 0.1))
+    if values["model_type"] == "modernbert":
+        act = values.get("classifier_activation", "gelu")
+        options |= {"projection": ACTIVATIONS.get(act, act), "projection_norm": True}
+        options["classifier_dropout"] = float(values.get("classifier_dropout", 0.0))
+    return QuestionAnswering.reopen(tokenizer, config, options)
 
 
 def head_names(kind: str, family: str, task: Task, stored: Mapping[str, Stored]) -> dict[str, Names]:
@@ -199,4 +224,4 @@ def _kind(values: Mapping[str, Any], folder: Path) -> str:
             f"{folder}: architecture {names[0]!r} has no task here; load_encoder opens its encoder, and the "
             f"tasks are those of {', '.join(KINDS)}"
         )
-    return kind
+    return problem_of(values) if kind == "classification" else kind

@@ -37,9 +37,13 @@ def encoder_folder(folder: Path) -> Path:
 def read_habits(folder: Path, longest: int) -> Habits:
     """Read how a folder's vectors are made; `longest` is what its encoder allows.
 
-    A folder that says nothing pools the mean of what its tokenizer's or its encoder's limit leaves. Raises
-    InputError for a step or a pooling that is not implemented.
+    A retrieval model says it in its task.json. A folder that says nothing pools the mean of what its
+    tokenizer's or its encoder's limit leaves. Raises InputError for a step or a pooling that is not
+    implemented.
     """
+    own = _read(folder / "task.json")
+    if own.get("task") == "retrieval":  # trained to embed in one way only
+        return Habits(str(own.get("pooling", "mean")), int(own.get("max_length", 0)) or longest)
     limits, inner = [longest], encoder_folder(folder)
     told = _read(inner / "sentence_bert_config.json").get("max_seq_length")
     usual = _read(inner / "tokenizer_config.json").get("model_max_length")

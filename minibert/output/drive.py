@@ -30,6 +30,7 @@ class Drive:
     validate  returns scores and leaves the model as it is; None where there is nothing to validate on
     every     the number of steps between two validations
     best      keeps the best weights, which are then the result; None takes the last
+    last_word says what looks wrong with the losses of a run that has ended; None where nothing does
     """
 
     def __init__(
@@ -41,9 +42,11 @@ class Drive:
         validate: Callable[[], dict[str, Any]] | None,
         every: Callable[[], int],
         best: Best | None = None,
+        last_word: Callable[[list[float]], str | None] = lambda losses: None,
     ) -> None:
         self.run, self.output, self.record = run, output, record
-        self.validate, self.every, self.best = validate, every, best
+        self.validate, self.every, self.best, self.last_word = validate, every, best, last_word
+        self.losses: list[float] = []  # of this process
         self.elapsed = 0.0  # seconds before this process, in which the run was on its way
         self.pending = False  # a validation after the last step is still to come
         self.signals = Signals()
@@ -89,9 +92,12 @@ class Drive:
                 self._save(journal)
                 self._finish(journal, "stopped")
             except NotFinite as error:
+                place = self._keep_batch(self.run.done, self.run.total, str(error))
                 self._save(journal)
                 self._finish(journal, "not finite")
-                raise InputError(f"{error}; the weights before that step are in {self.output}") from error
+                raise InputError(
+                    f"{error}; the weights before that step are in {self.output}, the batch in {place}"
+                ) from error
             else:
                 self._finish(journal, "finished")
                 return
@@ -106,6 +112,10 @@ class Drive:
             self._validate(journal)
         for step in self.run:
             journal.step(step)
+            if step.skipped:
+                self._keep_batch(step.index - 1, step.total, step.skipped)
+            else:
+                self.losses.append(step.loss)
             is_last = step.index >= self.run.total
             self.pending = self.validate is not None and (is_last or step.index % self.every() == 0)
             self._validate(journal)
@@ -119,18 +129,30 @@ class Drive:
         """Make up for the pending validation; a signal breaks it off, and then it stays pending."""
         if self.validate is None or not self.pending:
             return
-        with self.signals.breaking_off():
-            scores = self.validate()
-        journal.write("validation", self.run.done, scores)
-        if self.best is not None:
-            self.best.offer(self.run.model, scores, self.run.done)
-            self._stop_early(self.best)
+        with self.run.average.applied():  # what is kept is the mean of the weights, where there is one
+            with self.signals.breaking_off():
+                scores = self.validate()
+            journal.write("validation", self.run.done, scores)
+            if self.best is not None:
+                self.best.offer(self.run.model, scores, self.run.done)
+                self._stop_early(self.best)
         self.pending = False
 
     def _stop_early(self, best: Best) -> None:
         patience = self.run.config.early_stopping_patience
         if patience and best.waited >= patience:
             self.run.stop()
+
+    def _keep_batch(self, step: int, total: int, reason: str) -> Path:
+        """Write the token ids of a bad batch, to be looked at; a batch is a function of its step's number."""
+        micro_batches = self.run.batches.at(step, step / total)
+        ids = [[part.tolist() for part in batch.layout.split(batch.ids)] for batch, _ in micro_batches]
+        epoch, place = divmod(step, self.run.batches.steps_per_epoch)
+        where = {"step": step + 1, "epoch": epoch + 1, "batch_of_epoch": place + 1}
+        path = self.output / "bad-batches" / f"step-{step + 1}.json"
+        path.parent.mkdir(exist_ok=True)
+        replace_json(path, {**where, "reason": reason, "micro_batches": ids})
+        return path
 
     def _save(self, journal: Journal) -> None:
         best = None if self.best is None else self.best.state_dict()
@@ -139,9 +161,14 @@ class Drive:
 
     def _finish(self, journal: Journal, state: str) -> None:
         """Leave the model and the record of its run in the output folder."""
+        self.run.average.settle()
         if self.best is not None:
             self.best.restore(self.run.model)
+            self.run.model.task.settle(self.best.scores)
         publish_model(self.run.model, self.output)
         end = {"plan": self.run.plan.entries, "steps_done": self.run.done, "seconds": journal.elapsed}
+        end["warning"] = self.last_word(self.losses) if state == "finished" else None
+        if end["warning"]:
+            print(f"warning: {end['warning']}", file=sys.stderr)
         best = {} if self.best is None else {"best": self.best.record}
         replace_json(self.output / RECORD, {**self.record, "state": state, **end, **best})

@@ -8,11 +8,14 @@ The encoder's rows are pooled into one vector for each text, and a linear layer 
 Other people's classifiers have other projections between the pooling and the classes.
 A text longer than the model is truncated, or split into windows whose probabilities are averaged.
 
+With a `reject_label`, the texts of that label train nothing; a text whose likeliest class stays below a
+threshold is answered with it.
+
 Letters: T tokens, N windows, D hidden size, C classes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -28,41 +31,37 @@ from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Packed
-from minibert.tasks.metrics import choice_scores
-from minibert.tasks.pooling import Activation, pool, project, projection_of
+from minibert.tasks.calibration import at_temperature, fit_rejection, fit_temperature
+from minibert.tasks.metrics import calibration_error, choice_scores
+from minibert.tasks.pooling import PoolingOptions, projection_of, text_scores, text_windows
 from minibert.tasks.task import Choices, Loss, Targets, Task, Window
-from minibert.tasks.windows import fit_text
 from minibert.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
-class ClassificationOptions:
-    """What a person may choose.
+class ClassificationOptions(PoolingOptions):
+    """What a person may choose, beside how a text becomes a vector.
 
-    max_length 0 means as long as the encoder allows. class_weights "balanced" weighs each class by one over
-    its frequency. projection "auto" is tanh after the first token and none after the mean.
+    class_weights  "balanced" weighs each class by one over its frequency
+    reject_label   a label that is no class but the answer where the likeliest class is below a threshold
+    reject_below   that threshold; 0 chooses it on the validation data (0.5 without them)
+    calibrate      fit a temperature on the validation data, so that probabilities mean what they say
     """
 
-    pooling: Literal["first", "mean"] = "first"
-    max_length: int = 0
-    on_long: Literal["truncate", "split", "error"] = "truncate"
-    classifier_dropout: float = 0.1
     label_smoothing: float = 0.0
     class_weights: Literal["none", "balanced"] = "none"
-    projection: Activation = "auto"
-    projection_norm: bool = False
+    reject_label: str = ""
+    reject_below: float = 0.0
+    calibrate: bool = False
 
-    @property
-    def activation(self) -> str:
-        """The activation of the dense layer after the pooling; "none" for no such layer."""
-        if self.projection != "auto":
-            return self.projection
-        return "tanh" if self.pooling == "first" else "none"
+    def __post_init__(self) -> None:
+        if not 0 <= self.reject_below <= 1:
+            raise InputError(f"reject_below {self.reject_below} must be between 0 and 1")
 
 
 @dataclass(frozen=True)
 class Classified:
-    """The answer for one text: the likeliest label, and the probability of every label."""
+    """The answer for one text: the likeliest label, or that of no class; the probability of each class."""
 
     label: str
     probabilities: dict[str, float]
@@ -74,6 +73,7 @@ class Classification(Task):
     name: ClassVar[str] = "classification"
     Options: ClassVar[type] = ClassificationOptions
     columns: ClassVar[tuple[str, ...]] = ("text_column", "pair_column", "label_column")
+    tells_logits: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -90,10 +90,10 @@ class Classification(Task):
         self.numbers = {label: number for number, label in enumerate(self.labels)}
         self.register_buffer("weights_C", torch.tensor(weights or [1.0] * len(self.labels)), persistent=False)
         self.weights_C: Tensor
-        hidden = config.hidden_size
+        self.temperature, self.threshold = 1.0, options.reject_below or 0.5
         self.dense, self.norm = projection_of(config, options.activation, options.projection_norm)
         self.dropout = Dropout(options.classifier_dropout)
-        self.classifier = Linear(hidden, len(self.labels))
+        self.classifier = Linear(config.hidden_size, len(self.labels))
         initialize(self, config.initializer_range)
 
     @classmethod
@@ -109,8 +109,9 @@ class Classification(Task):
         options: dict[str, Any],
     ) -> "Classification":
         chosen = from_dict(ClassificationOptions, options, where="classification options")
-        found = [example.label for example in examples if example.label is not None]
-        labels = sorted(set(found), key=_natural)
+        no_class = (None, chosen.reject_label)
+        found = [str(example.label) for example in examples if example.label not in no_class]
+        labels = sorted(set(found), key=natural)
         if len(labels) < 2:
             raise InputError(f"classification needs at least two labels; the training data has {labels}")
         weights = None
@@ -119,34 +120,29 @@ class Classification(Task):
         return cls(tokenizer, config, labels, chosen, weights=weights)
 
     def settings(self) -> dict[str, Any]:
-        return {"labels": list(self.labels), **to_dict(self.options)}
+        fitted = {"temperature": self.temperature, "threshold": self.threshold}
+        return {"labels": list(self.labels), **to_dict(self.options), **fitted}
 
     @classmethod
     def reopen(
         cls, tokenizer: Tokenizer, config: EncoderConfig, settings: dict[str, Any]
     ) -> "Classification":
-        options = {key: value for key, value in settings.items() if key != "labels"}
-        return cls(
-            tokenizer,
-            config,
-            settings["labels"],
-            from_dict(ClassificationOptions, options, where="task.json"),
-        )
+        own = ("labels", "temperature", "threshold")
+        options = {key: value for key, value in settings.items() if key not in own}
+        chosen = from_dict(ClassificationOptions, options, where="task.json")
+        task = cls(tokenizer, config, settings["labels"], chosen)
+        task.temperature = settings.get("temperature", task.temperature)
+        task.threshold = settings.get("threshold", task.threshold)
+        return task
 
     def encode(self, example: TextExample | str) -> list[Window]:
-        """Return one window, or several if a long text is to be split."""
+        """Return one window, or several if a long text is to be split; a text of no class asks for no row."""
         if isinstance(example, str):
             example = TextExample(example)
-        number = -1 if example.label is None else self._number(example.label)
-        windows = fit_text(
-            self.tokenizer,
-            example.text,
-            example.pair,
-            max_length=self.max_length,
-            on_long=self.options.on_long,
-        )
-        zero = np.zeros(1, np.int64)
-        return [Window(tokens, rows=zero, labels=zero + number, units=zero) for tokens in windows]
+        rejected = bool(self.options.reject_label) and example.label == self.options.reject_label
+        number = -1 if rejected or example.label is None else self._number(example.label)
+        windows = text_windows(self, example.text, example.pair, np.array([number]))
+        return [replace(window, rows=window.rows[:0]) for window in windows] if rejected else windows
 
     def _number(self, label: str) -> int:
         if label not in self.numbers:
@@ -157,38 +153,86 @@ class Classification(Task):
 
     def logits(self, encoder: Encoder, batch: Packed) -> Tensor:
         """Return the scores (N, C) in float32."""
-        pooled_ND = pool(self.options.pooling, encoder(batch), batch.layout)
-        pooled_ND = self.norm(project(self.options.activation, self.dense, pooled_ND))
-        logits: Tensor = self.classifier(self.dropout(pooled_ND)).float()
-        return logits
+        return text_scores(self, encoder, batch)
 
     def loss(self, encoder: Encoder, batch: Packed, targets: Targets) -> Loss:
+        logits_NC = self.logits(encoder, batch)
         total = nn.functional.cross_entropy(
-            self.logits(encoder, batch),
+            logits_NC,
             targets.labels,
             weight=self.weights_C,
             label_smoothing=self.options.label_smoothing,
             reduction="sum",
+            ignore_index=-1,
         )
-        return Loss({"loss": total}, targets.counts)
+        return Loss({"loss": total}, targets.counts, logits=logits_NC)
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:
         """Return the probabilities (C,) of each window."""
-        return list(self.logits(encoder, batch).softmax(-1).cpu().numpy())
+        return list((self.logits(encoder, batch) / self.temperature).softmax(-1).cpu().numpy())
 
     def merge(self, example: Any, windows: Sequence[Window], predictions: Sequence[Any]) -> Classified:
         mean_C = np.mean(predictions, axis=0)
         probabilities = {label: float(p) for label, p in zip(self.labels, mean_C, strict=True)}
-        return Classified(self.labels[int(mean_C.argmax())], probabilities)
+        reject = self.options.reject_label
+        rejected = bool(reject) and float(mean_C.max()) < self.threshold
+        return Classified(reject if rejected else self.labels[int(mean_C.argmax())], probabilities)
 
     def score(self, answers: Sequence[Classified], examples: Sequence[TextExample]) -> dict[str, Any]:
-        """Return accuracy, macro-F1, the report by class and the confusion matrix."""
+        """Return accuracy, macro-F1, the calibration error, the report by class and the confusion matrix.
+
+        With a reject_label also the accuracy of the texts that have a class, how many of the others were
+        rejected, and the threshold that would have been best here.
+        """
         chosen = self.choices(answers, examples)
-        return choice_scores(chosen.gold, chosen.predicted, self.labels)
+        scores = choice_scores(chosen.gold, chosen.predicted, chosen.labels)
+        gold_N = np.array([self.numbers.get(label, -1) for label in chosen.gold])
+        probability_NC = np.array([[*answer.probabilities.values()] for answer in answers])
+        return {**scores, **self._fits(probability_NC, gold_N), **self._rejections(chosen)}
+
+    def _fits(self, probability_NC: np.ndarray, gold_N: np.ndarray) -> dict[str, float]:
+        """Return the calibration error, best temperature and threshold; nothing of weights that blew up."""
+        found: dict[str, float] = {}
+        if not np.isfinite(probability_NC).all():
+            return found
+        known_N = gold_N >= 0
+        if known_N.any():
+            found["calibration_error"] = calibration_error(probability_NC[known_N], gold_N[known_N])
+        if self.options.calibrate and known_N.any():
+            factor = fit_temperature(probability_NC[known_N], gold_N[known_N])
+            found["best_temperature"] = self.temperature * factor
+            probability_NC = at_temperature(probability_NC, factor)
+        if self.options.reject_label:
+            found["best_threshold"] = fit_rejection(probability_NC, gold_N)
+        return found
+
+    def _rejections(self, chosen: Choices) -> dict[str, float]:
+        """Return how well texts of some class and of none were told apart; nothing without a reject_label."""
+        if not self.options.reject_label:
+            return {}
+        right = [(gold, gold == answer) for gold, answer in zip(chosen.gold, chosen.predicted, strict=True)]
+        inside = [good for gold, good in right if gold != self.options.reject_label]
+        outside = [good for gold, good in right if gold == self.options.reject_label]
+        named = {"in_scope_accuracy": inside, "out_of_scope_recall": outside}
+        return {name: float(np.mean(values)) for name, values in named.items() if values}
+
+    def settle(self, scores: dict[str, Any]) -> None:
+        self.temperature = scores.get("best_temperature", self.temperature)
+        if not self.options.reject_below:
+            self.threshold = scores.get("best_threshold", self.threshold)
+
+    @torch.no_grad()
+    def plain_head(self) -> dict[str, Tensor]:
+        """Return the weights of a head that needs no temperature."""
+        weights = dict(self.state_dict())
+        for name in ("classifier.weight", "classifier.bias"):
+            weights[name] = weights[name] / self.temperature
+        return weights
 
     def choices(self, answers: Sequence[Classified], examples: Sequence[TextExample]) -> Choices:
         gold = [str(example.label) for example in examples]
-        return Choices(gold, [answer.label for answer in answers], self.labels)
+        reject = (self.options.reject_label,) if self.options.reject_label else ()
+        return Choices(gold, [answer.label for answer in answers], (*self.labels, *reject))
 
     def show(self, example: TextExample | str, answer: Classified) -> dict[str, Any]:
         text, pair = (example, None) if isinstance(example, str) else (example.text, example.pair)
@@ -197,7 +241,7 @@ class Classification(Task):
         return {"text": text, **beside, "label": answer.label, "probabilities": probabilities}
 
 
-def _natural(label: str) -> tuple[bool, float, str]:
+def natural(label: str) -> tuple[bool, float, str]:
     """Sort numbers by value before words by letter."""
     try:
         return (False, float(label), label)

@@ -18,14 +18,38 @@ from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
 from minibert.tasks.classification import Classification
+from minibert.tasks.extractive_summary import ExtractiveSummary
+from minibert.tasks.intent_slots import IntentSlots
 from minibert.tasks.masked_lm import MaskedLM
+from minibert.tasks.multi_label import MultiLabel
+from minibert.tasks.multiple_choice import MultipleChoice
+from minibert.tasks.question_answering import QuestionAnswering
+from minibert.tasks.regression import Regression
+from minibert.tasks.relations import Relations
 from minibert.tasks.replaced_tokens import ReplacedTokens
+from minibert.tasks.retrieval import Retrieval
+from minibert.tasks.seq2seq import Seq2Seq
 from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Loss, Targets, Task, Window
 from minibert.text.loading import load_tokenizer
 
 TASKS: dict[str, type[Task]] = {
-    task.name: task for task in (MaskedLM, ReplacedTokens, Classification, Tagging)
+    task.name: task
+    for task in (
+        MaskedLM,
+        ReplacedTokens,
+        Classification,
+        MultiLabel,
+        Regression,
+        MultipleChoice,
+        Tagging,
+        IntentSlots,
+        Relations,
+        QuestionAnswering,
+        Retrieval,
+        ExtractiveSummary,
+        Seq2Seq,
+    )
 }
 
 
@@ -72,7 +96,7 @@ class Model(nn.Module):
         with tqdm(total=len(flat), desc="predict", unit="text", disable=not progress) as bar:
             for group in _groups(flat, windows, batch_tokens):
                 parts = [windows[number][place] for number, place in group]
-                batch = pack(parts).to(device)
+                batch = self.task.pack(parts).to(device)
                 for (number, place), answer in zip(
                     group, self.task.predict(self.encoder, batch, parts), strict=True
                 ):
@@ -111,11 +135,6 @@ class Model(nn.Module):
         """Write the model to a folder that is whole or absent; an older one there is replaced."""
         with published(folder) as beside:
             self.write(beside)
-
-
-def pack(windows: Sequence[Window]) -> Packed:
-    """Pack the tokens of windows, as they are."""
-    return Packed.of([w.tokens.ids for w in windows], [w.tokens.segments for w in windows])
 
 
 def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:

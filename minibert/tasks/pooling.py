@@ -1,18 +1,94 @@
-"""From the rows of a text to one vector: its first token, or the mean of all of them; and what may follow.
+"""From the rows of a text to one vector, and from there to scores: what the tasks for whole texts share.
 
-Letters: T tokens, N sequences, D hidden size.
+The vector is the text's first token, or the mean of all of them. A dense layer, a norm and dropout may
+follow; the last layer gives a score for each class, label or choice.
+
+Letters: T tokens, N sequences, D hidden size, C scores of one text.
 """
 
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
-from minibert.model.linear import Linear, activation, make_norm
-from minibert.packed import Layout
+from minibert.model.encoder import Encoder
+from minibert.model.linear import Dropout, Linear, activation, make_norm
+from minibert.packed import Layout, Packed
+from minibert.tasks.task import Task, Window
+from minibert.tasks.windows import fit_text
+from minibert.text.tokenizer import Tokenizer
 
 Activation = Literal["auto", "none", "tanh", "relu", "gelu", "gelu_tanh", "silu"]
+
+
+@dataclass(frozen=True)
+class PoolingOptions:
+    """What a person may choose for every task that reads a text as one vector.
+
+    max_length 0 means as long as the encoder allows. projection "auto" is tanh after the first token and none
+    after the mean.
+    """
+
+    pooling: Literal["first", "mean"] = "first"
+    max_length: int = 0
+    on_long: Literal["truncate", "split", "error"] = "truncate"
+    classifier_dropout: float = 0.1
+    projection: Activation = "auto"
+    projection_norm: bool = False
+
+    @property
+    def activation(self) -> str:
+        """The activation of the dense layer after the pooling; "none" for no such layer."""
+        if self.projection != "auto":
+            return self.projection
+        return "tanh" if self.pooling == "first" else "none"
+
+
+class Pooled(Protocol):
+    """A task for whole texts, as `text_scores` and `text_windows` see it."""
+
+    tokenizer: Tokenizer
+    max_length: int
+    dense: nn.Module
+    norm: nn.Module
+    dropout: Dropout
+    classifier: Linear
+
+    @property
+    def options(self) -> PoolingOptions: ...
+
+
+def text_windows(task: Pooled, text: str, pair: str | None, labels: np.ndarray) -> list[Window]:
+    """Return one window of a text and its pair, or several if a long text is to be split.
+
+    labels  (1, ...) what is wanted of each window
+    """
+    parts = fit_text(task.tokenizer, text, pair, max_length=task.max_length, on_long=task.options.on_long)
+    zero = np.zeros(1, np.int64)
+    return [Window(tokens, rows=zero, labels=labels, units=zero) for tokens in parts]
+
+
+def text_scores(task: Pooled, encoder: Encoder, batch: Packed) -> Tensor:
+    """Return the scores (N, C) of the texts of a batch, in float32."""
+    pooled_ND = pool(task.options.pooling, encoder(batch), batch.layout)
+    pooled_ND = task.norm(project(task.options.activation, task.dense, pooled_ND))
+    scores_NC: Tensor = task.classifier(task.dropout(pooled_ND)).float()
+    return scores_NC
+
+
+def refuse_unanswered(kind: type[Task], examples: Sequence[Any]) -> None:
+    """Raise InputError for the first training example that does not say what is right."""
+    for number, example in enumerate(examples, 1):
+        if not kind.answered(example):
+            raise InputError(
+                f"{kind.name}: training example {number} does not say what is right: {str(example)[:80]}; "
+                "leave it out, or name the column that does"
+            )
 
 
 def pool(how: str, hidden_TD: Tensor, layout: Layout) -> Tensor:
@@ -25,6 +101,10 @@ def pool(how: str, hidden_TD: Tensor, layout: Layout) -> Tensor:
     if how == "first":
         return hidden_TD[layout.starts]
     wide_TD = hidden_TD.double() if hidden_TD.dtype == torch.float64 else hidden_TD.float()
+    if layout.inside_NS is not None:  # a rectangle: its cells are all there, and some are left out
+        weights_NS1 = layout.inside_NS[..., None].to(wide_TD.dtype)
+        sums_ND = (wide_TD.unflatten(0, layout.inside_NS.shape) * weights_NS1).sum(1)
+        return (sums_ND / weights_NS1.sum(1).clamp(min=1)).to(hidden_TD.dtype)
     sums_ND = wide_TD.new_zeros(len(layout.lengths), wide_TD.shape[1])
     means_ND = (
         sums_ND.index_add(0, layout.sequence_T, wide_TD) / layout.cu_seqlens.diff().clamp(min=1)[:, None]

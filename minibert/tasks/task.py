@@ -16,12 +16,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
@@ -82,11 +83,14 @@ class Loss:
     """Named terms, each the sum over some units; what they are divided by is decided by the caller.
 
     Dividing by the units of a whole step, not of a micro-batch, is what makes gradient accumulation exact.
+
+    logits  (M, C) of the units that "loss" is a sum over, for objectives that compare two passes; or None
     """
 
     sums: dict[str, Tensor]
     counts: dict[str, int]
     weights: dict[str, float] = field(default_factory=dict)
+    logits: Tensor | None = None
 
     def __add__(self, other: "Loss") -> "Loss":
         """Join the sums and counts of two micro-batches."""
@@ -119,6 +123,7 @@ class Task(nn.Module, ABC):
 
     Options  what a person may choose, as a frozen dataclass; None for a task that is not fine-tuned
     columns  the columns of a table that `read` can be told by name
+    tells_logits  whether `loss` also gives the logits that it was made from
 
     What follows the six verbs is for the command line, which knows no task by name.
     """
@@ -126,6 +131,7 @@ class Task(nn.Module, ABC):
     name: ClassVar[str]
     Options: ClassVar[type | None] = None
     columns: ClassVar[tuple[str, ...]] = ("text_column",)
+    tells_logits: ClassVar[bool] = False
 
     def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
         super().__init__()
@@ -164,9 +170,13 @@ class Task(nn.Module, ABC):
 
         `progress` is the share of training that is done, for schedules.
         """
-        batch = Packed.of([w.tokens.ids for w in windows], [w.tokens.segments for w in windows])
+        batch = self.pack(windows)
         labels = torch.from_numpy(np.concatenate([window.labels for window in windows]))
         return batch, Targets(rows_of(windows), labels, tuple(len(window.rows) for window in windows))
+
+    def pack(self, windows: Sequence[Window]) -> Packed:
+        """Lay the tokens of windows end to end, as they are: a sequence for each window."""
+        return Packed.of([w.tokens.ids for w in windows], [w.tokens.segments for w in windows])
 
     @abstractmethod
     def loss(self, encoder: Encoder, batch: Packed, targets: Targets) -> Loss:
@@ -198,6 +208,21 @@ class Task(nn.Module, ABC):
     def read_unanswered(cls, path: str | Path, columns: dict[str, str] | None = None) -> list[Any]:
         """Read what is to be predicted: examples without what is right, or bare texts."""
         return [cls.unanswered(example) for example in cls.read(path, columns)]
+
+    @classmethod
+    def texts(cls, example: Any) -> list[str]:
+        """Return the texts of an example that a vocabulary can be learnt from, for a start from nothing."""
+        raise InputError(f"{cls.name} starts from an encoder; name its folder instead of a size")
+
+    def fit_of(self, windows: Sequence[Window]) -> Literal["whole", "split", "cut"]:
+        """Say how an example went into the model: whole, split into several windows, or cut off."""
+        if len(windows) > 1:
+            return "split"
+        return "cut" if windows and len(windows[0]) == self.max_length else "whole"
+
+    def settle(self, scores: dict[str, Any]) -> None:
+        """Choose what is chosen by the scores on validation data, such as a threshold; mostly nothing."""
+        return
 
     def choices(self, answers: Sequence[Any], examples: Sequence[Any]) -> Choices | None:
         """Return the labels to compare in a table and a confusion matrix; None where none are chosen."""

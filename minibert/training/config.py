@@ -13,6 +13,8 @@ class TrainingConfig:
     max_steps -1 means num_train_epochs decides. warmup_steps wins over warmup_ratio where it is not zero.
     layerwise_lr_decay 0.9 gives each layer 0.9 times the rate of the one above it (Sun et al., 2019).
     freeze "encoder" trains the head alone; a number freezes the embeddings and that many lowest layers.
+    r_drop_alpha and fgm_epsilon above 0 turn on the second passes of `objectives`; ema_decay above 0 keeps
+    averaged weights (`averaging`).
     precision "auto" computes in bfloat16 where this machine is faster in it, else in float32.
     device "auto" is where the caller put the model, or for one on the CPU the GPU if torch sees one.
     """
@@ -31,6 +33,9 @@ class TrainingConfig:
     warmup_steps: int = 0
     decay_ratio: float = 0.2
     layerwise_lr_decay: float = 1.0
+    r_drop_alpha: float = 0.0
+    fgm_epsilon: float = 0.0
+    ema_decay: float = 0.0
     freeze: int | Literal["encoder"] = 0
     num_train_epochs: float = 3.0
     max_steps: int = -1
@@ -45,6 +50,7 @@ class TrainingConfig:
     eval_steps: int = 0
     save_steps: int = 0
     save_total_limit: int = 2
+    skip_bad_batches: bool = False
     early_stopping_patience: int = 0
     metric_for_best_model: str | None = None
 
@@ -58,8 +64,13 @@ class TrainingConfig:
         for name in ("weight_decay", "max_grad_norm", "warmup_steps", "save_steps", "save_total_limit"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} {getattr(self, name)} must not be negative")
+        for name in ("r_drop_alpha", "fgm_epsilon"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} {getattr(self, name)} must not be negative")
         for name in ("warmup_ratio", "decay_ratio", "adam_beta1", "adam_beta2", "momentum"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} {getattr(self, name)} must be between 0 and 1")
+        if not 0 <= self.ema_decay < 1:
+            raise InputError(f"ema_decay {self.ema_decay} must be at least 0 (no average) and below 1")
         if not 0 < self.layerwise_lr_decay <= 1:
             raise InputError(f"layerwise_lr_decay {self.layerwise_lr_decay} must be above 0 and at most 1")

@@ -65,17 +65,20 @@ class Journal:
         self.file.close()
 
     def step(self, step: Step) -> None:
-        """Move the bar; write a line at every logged step and at the last."""
+        """Move the bar; write a line at every logged step and at the last, and for every skipped batch."""
         speed = step.tokens / max(step.seconds, 1e-9)
         self.speed = speed if step.index <= 2 or not self.speed else 0.9 * self.speed + 0.1 * speed
         self.bar.total = step.total
         self.bar.set_postfix_str(f"loss {step.loss:.3f}, {self.speed:,.0f} tokens/s", refresh=False)
         self.bar.update(step.index - self.bar.n)
-        if step.index == 1 or step.index % self.every == 0 or step.index == step.total:
-            self.write("train", step.index, vars(step))
+        values = {name: value for name, value in vars(step).items() if name != "skipped"}
+        if step.skipped:
+            self.write("skipped", step.index, {"reason": step.skipped, "total": step.total})
+        elif step.index == 1 or step.index % self.every == 0 or step.index == step.total:
+            self.write("train", step.index, values)
 
     def write(self, event: str, step: int, values: dict[str, Any]) -> None:
-        """Append a line: the event, the step, the seconds since the start, and the values."""
+        """Append a line: the event (train, validation, skipped), the step, seconds so far, and the values."""
         line = {"event": event, **values, "step": step, "elapsed": self.elapsed}
         self.file.write(json.dumps(line, ensure_ascii=False) + "\n")
         self.file.flush()

@@ -22,11 +22,14 @@ from torch import nn
 from minibert.packed import Packed
 from minibert.tasks.model import Model
 from minibert.tasks.task import Targets
+from minibert.training.averaging import Average
 from minibert.training.config import TrainingConfig
+from minibert.training.objectives import objective_of
 from minibert.training.optimizer import freeze, make_optimizers
 from minibert.training.plan import CALIBRATION_STEPS, Budget, Clock, Plan, read_budget
 from minibert.training.precision import choose_device, choose_dtype
 from minibert.training.schedule import rate_at
+from minibert.training.spikes import Watch
 
 
 class Batches(Protocol):
@@ -40,7 +43,10 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """What one optimiser step did; `index` counts from 1, `total` is the planned number of steps."""
+    """What one optimiser step did; `index` counts from 1, `total` is the planned number of steps.
+
+    skipped  why the batch was passed over and nothing learnt from it; "" for all others
+    """
 
     index: int
     total: int
@@ -49,6 +55,7 @@ class Step:
     grad_norm: float
     tokens: int
     seconds: float
+    skipped: str = ""
 
 
 class NotFinite(ArithmeticError):
@@ -83,11 +90,14 @@ class Run:
         model.encoder.dtype = choose_dtype(config.precision, self.device)
         model.encoder.use_attention(config.attention)
         self.optimizers = make_optimizers(model, layers, config)
+        self.average = Average(self.optimizers.weights, config.ema_decay)
         self.clock = None if seconds is None else Clock(seconds)
         self.plan = replayed or Plan(((0, self._planned_steps()),))
+        self.watch = Watch(skips=config.skip_bad_batches)
         self.done = 0
         self.stopped = False
         self.forward: nn.Module | Any = torch.compile(model, dynamic=True) if config.torch_compile else model
+        self.objective = objective_of(model, self.forward, config)
 
     def _planned_steps(self) -> int:
         if self.config.max_steps > 0:
@@ -118,17 +128,23 @@ class Run:
         self.optimizers.set_rate(share)
         loss, tokens = self._gradients(self.batches.at(self.done, self.done / total))
         norm = float(nn.utils.clip_grad_norm_(self.optimizers.weights, self.config.max_grad_norm or math.inf))
-        if not math.isfinite(loss) or not math.isfinite(norm):
+        trouble = self.watch.trouble(loss, norm)
+        if trouble:
             self.optimizers.zero_grad()
-            epoch, place = divmod(self.done, self.batches.steps_per_epoch)
-            raise NotFinite(
-                f"step {self.done + 1} (batch {place + 1} of epoch {epoch + 1}): loss {loss}, "
-                f"gradient norm {norm}; a lower learning_rate may help"
-            )
-        self.optimizers.step()
+            if not self.watch.may_skip():
+                epoch, place = divmod(self.done, self.batches.steps_per_epoch)
+                raise NotFinite(
+                    f"step {self.done + 1} (batch {place + 1} of epoch {epoch + 1}): {trouble}; "
+                    "a lower learning_rate may help"
+                )
+        else:
+            self.optimizers.step()
+            self.watch.note(loss)
         self.done += 1
+        self.average.update(self.done)
         seconds = time.perf_counter() - start
-        return Step(self.done, total, loss, self.config.learning_rate * share, norm, tokens, seconds)
+        rate = self.config.learning_rate * share
+        return Step(self.done, total, loss, rate, norm, tokens, seconds, skipped=trouble)
 
     def _gradients(self, micro_batches: list[tuple[Packed, Targets]]) -> tuple[float, int]:
         """Add up the gradients of a step's micro-batches; return its mean loss and its tokens."""
@@ -137,7 +153,7 @@ class Run:
             counts.update(targets.counts)
         loss = torch.zeros((), device=self.device)
         for batch, targets in micro_batches:
-            part = self.forward(batch.to(self.device), targets.to(self.device)).mean(counts)
+            part = self.objective(batch.to(self.device), targets.to(self.device)).mean(counts)
             part.backward()
             loss += part.detach()
         return loss.item(), sum(batch.layout.tokens for batch, _ in micro_batches)
@@ -164,6 +180,8 @@ class Run:
             "done": self.done,
             "plan": self.plan.entries,
             "optimizers": self.optimizers.state_dict(),
+            "average": self.average.state(),
+            "watch": self.watch.state_dict(),
             "asked": self._asked(),
             "clock": self.clock.state_dict() if self.clock else None,
         }
@@ -177,6 +195,8 @@ class Run:
         if self._asked() != state["asked"] and self.done:  # more steps, say: plan for them from here on
             self.plan = self.plan.revise(self.done, self._fitting_steps())
         self.optimizers.load_state_dict(state["optimizers"])
+        self.average.load(state["average"], self.done)
+        self.watch.load_state_dict(state["watch"])
 
 
 def train(model: Model, batches: Batches, config: TrainingConfig, *, budget: Budget = None) -> Run:

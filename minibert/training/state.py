@@ -1,4 +1,4 @@
-"""The state of a run beside its weights: optimiser moments, plan, best weights, as safetensors and JSON.
+"""The state of a run beside its weights: optimiser moments, plan, averages, best weights; safetensors, JSON.
 
 Order, masks and dropout need no state: they are functions of (seed, step). Whatever plain values and tensors
 a state is made of are kept as they are; the JSON file says where in it each tensor stands.

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from minibert.data.entities import tags_of_entities
 from minibert.data.tagged import from_words, read_tagged
 from minibert.errors import InputError
+from minibert.tasks.spans import detect_scheme, spans_of, to_bio
+from minibert.tasks.tagging import Tagging
 
 CONLL = """-DOCSTART- -X- O O
 
@@ -43,6 +45,24 @@ def test_conll_sentences_keep_the_tags_of_their_file(tmp_path):
     assert (first.text, first.tags) == ("EU rejects", ("I-ORG", "O"))
     assert (words(second), second.tags) == (["#", "Blackburn"], ("O", "I-PER"))
     assert read_tagged(tmp_path / "eng.testa", tag_column=1)[0].tags == ("NNP", "VBZ")
+
+
+def test_columns_may_be_named_as_a_command_line_names_them(tmp_path):
+    path = write(tmp_path, "eng.testa", CONLL)
+    assert read_tagged(path, tag_column="2")[0].tags == ("I-NP", "I-VP")
+    assert Tagging.read(path, {"tag_column": "-3"})[0].tags == ("NNP", "VBZ")
+    with pytest.raises(InputError, match="column 'ner' is no number"):
+        read_tagged(path, tag_column="ner")
+
+
+def test_keys_of_json_lines_may_be_named(tmp_path):
+    row = {"tokens": ["Anna"], "form": ["Ann"], "upos": ["PROPN"], "tags": ["B-PER"]}
+    path = write(tmp_path, "a.jsonl", json.dumps(row))
+    assert Tagging.read(path, {"tag_column": "upos"})[0].tags == ("PROPN",)
+    assert read_tagged(path, token_column="form")[0].text == "Ann"
+    assert Tagging.read_unanswered(path, {"token_column": "form", "tag_column": "upos"})[0].text == "Ann"
+    with pytest.raises(InputError, match="line 1: no key 'xpos'; the row has tokens, form, upos, tags"):
+        read_tagged(path, tag_column="xpos")
 
 
 def test_conllu_leaves_out_comments_ranges_and_empty_nodes(tmp_path):
@@ -154,3 +174,46 @@ def test_overlapping_entities_are_refused():
     entities = [{"start": 0, "end": 4, "label": "A"}, {"start": 3, "end": 6, "label": "B"}]
     with pytest.raises(InputError, match="row 5: entities 'A' and 'B' overlap at character 3"):
         tags_of_entities("abcdefgh", entities, where="row 5")
+
+
+DOCUMENTS = (
+    "-DOCSTART- O\n\nEU I-ORG\nrejects O\n\nGermany I-LOC\n\nUN I-ORG\nsays O\nso O\n\n"
+    "-DOCSTART- O\n\nRome I-LOC\n\nParis I-LOC\nis O\nfar O\n"
+)
+
+
+@pytest.mark.parametrize(
+    "most, texts",
+    [
+        (0, ["EU rejects", "Germany", "UN says so", "Rome", "Paris is far"]),
+        (3, ["EU rejects Germany", "UN says so", "Rome", "Paris is far"]),
+        (4, ["EU rejects Germany", "UN says so", "Rome Paris is far"]),
+        (99, ["EU rejects Germany UN says so", "Rome Paris is far"]),
+    ],
+)
+def test_sentences_are_joined_within_their_document(tmp_path, most, texts):
+    path = tmp_path / "news.conll"
+    path.write_text(DOCUMENTS, "utf-8")
+    found = read_tagged(path, join_words=most)
+    assert [example.text for example in found] == texts
+    assert all(len(example.spans) == len(example.tags) for example in found)
+
+
+def test_joined_sentences_have_the_spans_that_they_had_apart(tmp_path):
+    """In IOB1 two neighbours of one type would run into one another: Rome | Paris are two places."""
+    path = tmp_path / "news.conll"
+    path.write_text(DOCUMENTS, "utf-8")
+
+    def spans(most):
+        examples = read_tagged(path, join_words=most)
+        scheme = detect_scheme([example.tags for example in examples])
+        assert scheme == "IOB1"
+        return [
+            (span.label, example.text[example.spans[span.start][0] : example.spans[span.end - 1][1]])
+            for example in examples
+            for span in spans_of(to_bio(example.tags, scheme))
+        ]
+
+    wanted = [("ORG", "EU"), ("LOC", "Germany"), ("ORG", "UN"), ("LOC", "Rome"), ("LOC", "Paris")]
+    assert spans(0) == wanted
+    assert spans(99) == wanted

@@ -31,6 +31,8 @@ from minibert.packed import Packed  # noqa: E402
 from minibert.tasks.classification import Classification  # noqa: E402
 from minibert.tasks.masked_lm import MaskedLM  # noqa: E402
 from minibert.tasks.model import Model  # noqa: E402
+from minibert.tasks.multi_label import MultiLabel  # noqa: E402
+from minibert.tasks.regression import Regression  # noqa: E402
 from minibert.tasks.tagging import Tagging  # noqa: E402
 from minibert.text.loading import load_tokenizer  # noqa: E402
 
@@ -149,6 +151,45 @@ def test_pipelines_give_our_answers(wordpiece, shape, tmp_path):
         [ours] = words.predict([text])
         firsts = {answer["start"]: answer["entity"] for answer in tag(text)}
         assert [firsts[start] for start, _ in ours.spans] == list(ours.tags)
+
+
+@pytest.mark.parametrize("shape", [small, modern])
+def test_pipelines_give_our_labels_and_numbers(wordpiece, shape, tmp_path):
+    config = shape(wordpiece)
+    options = {"projection": "gelu", "projection_norm": True} if config.modern else {}
+    labels = {"labels": ["a", "b", "c"]}
+    several = Model(Encoder(config), MultiLabel.reopen(wordpiece, config, {**options, **labels}))
+    number = Model(
+        Encoder(config), Regression.reopen(wordpiece, config, {**options, "centre": 70.0, "spread": 9.0})
+    )
+    warm = Model(
+        Encoder(config), Classification.reopen(wordpiece, config, {**options, **labels, "temperature": 0.3})
+    )
+    wanted = {
+        "several": [answer.probabilities for answer in several.predict(TEXTS)],
+        "number": [{"LABEL_0": answer.value} for answer in number.predict(TEXTS)],
+        "warm": [answer.probabilities for answer in warm.predict(TEXTS)],
+    }
+    for name, model in (("several", several), ("number", number), ("warm", warm)):
+        mb.save_pretrained(model, tmp_path / name)
+        classify = transformers.pipeline(
+            "text-classification", str(tmp_path / name), device="cpu", top_k=None
+        )
+        again = mb.load(tmp_path / name)
+        assert type(again.task) is type(model.task)
+        for text, answers in zip(TEXTS, wanted[name], strict=True):
+            [theirs] = classify([text], truncation=True)
+            assert {answer["label"]: answer["score"] for answer in theirs} == pytest.approx(answers, abs=1e-4)
+            [mine] = again.predict([text])
+            found = {"LABEL_0": mine.value} if name == "number" else mine.probabilities
+            assert found == pytest.approx(answers, abs=1e-4)
+
+
+def test_ordered_levels_have_no_counterpart(wordpiece, tmp_path):
+    config = small(wordpiece)
+    task = Regression.reopen(wordpiece, config, {"regression_loss": "ordinal", "levels": [1.0, 2.0, 3.0]})
+    with pytest.raises(InputError, match="bert: it has no ordered levels"):
+        mb.save_pretrained(Model(Encoder(config), task), tmp_path / "out")
 
 
 @pytest.mark.parametrize(

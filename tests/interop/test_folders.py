@@ -279,9 +279,14 @@ def test_limits_and_poolings_are_those_of_the_folder(tmp_path):
     ("kind", "changes", "message"),
     [
         ("Model", {}, "architecture 'BertModel' has no task here; load_encoder opens"),
-        ("ForQuestionAnswering", {}, "architecture 'BertForQuestionAnswering' has no task here"),
-        ("ForSequenceClassification", {"problem_type": "regression"}, "problem_type 'regression'"),
-        ("ForSequenceClassification", {"id2label": {"0": "score"}}, "with 1 labels is not implemented"),
+        ("ForNextSentencePrediction", {}, "'BertForNextSentencePrediction' has no task here"),
+        ("ForSequenceClassification", {"problem_type": "regression"}, "'regression' with 2 labels is not"),
+        ("ForSequenceClassification", {"problem_type": "ranking"}, "problem_type 'ranking' with 2 labels"),
+        (
+            "ForSequenceClassification",
+            {"problem_type": "single_label_classification", "id2label": {"0": "score"}},
+            "with 1 labels is not implemented",
+        ),
         (
             "ForSequenceClassification",
             {"id2label": {"0": "a", "1": "b", "2": "c"}},

@@ -159,6 +159,30 @@ def test_classifiers_of_texts_and_tokens_agree(family, seed, kind, tmp_path, ang
         close(found, grad, 1e-6, name)
 
 
+@pytest.mark.parametrize("problem", ["multi_label_classification", "regression"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_several_labels_and_numbers_agree(family, problem, tmp_path, angles_of_theirs):
+    several = problem == "multi_label_classification"
+    given = {"id2label": {0: "a", 1: "b", 2: "c"}} if several else {"num_labels": 1}
+    given |= {"problem_type": problem} if several or family == "bert" else {}  # one label alone is a number
+    config = odd_config(family, 1, attn_implementation="sdpa", **given)
+    theirs = make_model(config, "ForSequenceClassification", 1)
+    ours = opened(theirs, tmp_path, torch.float64)
+    assert ours.task.name == ("multi_label" if several else "regression")
+    ids, segments = odd_batch(config, 1)
+    batch, inputs = Packed.of(ids, segments), padded_inputs(config, ids, segments)
+    labels = torch.rand(len(ids), 3).round() if several else torch.randn(len(ids))
+    wanted = theirs(**inputs, labels=labels.double())
+    found = (ours.task.logits if several else ours.task.scores)(ours.encoder, batch)
+    close(found, wanted.logits.squeeze(-1), 1e-6, "logits")
+    wanted.loss.backward()
+    loss = ours(batch, Targets(batch.layout.starts, labels if several else labels.double())).mean()
+    close(loss, wanted.loss, 1e-6, "loss")
+    loss.backward()
+    for name, found_grad, grad in gradients(ours, theirs, tmp_path):
+        close(found_grad, grad, 1e-6, name)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_a_config_leaves_out_is_what_transformers_takes(family):
     kind = getattr(transformers, CLASSES[family] + "Config")

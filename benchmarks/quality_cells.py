@@ -1,0 +1,187 @@
+"""Fine-tuning MiniLM on real data: ours and transformers' Trainer by one recipe, and ours by a better one.
+
+    trainer       transformers' Trainer, SHARED recipe
+    minibert      the same weights, data, epochs and numbers; the same kind of head, newly drawn
+    recommended   minibert as docs/07-training.md recommends it
+    ..., whole    the recommended recipe on all rows of a set
+
+Whoever has no data of its own held out has the weights of its last step scored: nothing is chosen by looking.
+All compute in bfloat16. A cap on rows or tokens is part of the row, the same for all, and told in the record.
+"""
+
+import itertools
+import random
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cells import Cell, Places
+from quality_trainer import train_and_score
+
+from minibert.data.examples import TaggedExample
+from minibert.data.tagged import read_tagged
+from minibert.finetune import finetune
+from minibert.tasks.classification import Classification
+
+SHARED = {
+    "learning_rate": 1e-4,
+    "num_train_epochs": 3.0,
+    "train_batch_size": 32,
+    "weight_decay": 0.01,
+    "warmup_ratio": 0.06,
+    "lr_scheduler_type": "linear",
+    "max_grad_norm": 1.0,
+    "adam_beta1": 0.9,
+    "adam_beta2": 0.98,
+    "adam_epsilon": 1e-6,
+}
+STEADY: dict[str, Any] = {  # what every recommended recipe has
+    "train.num_train_epochs": 5.0,
+    "train.layerwise_lr_decay": 0.9,
+    "train.ema_decay": 0.97,
+    "train.r_drop_alpha": 1.0,
+    "task.label_smoothing": 0.1,
+}
+CLASSIFYING = {**STEADY, "task.pooling": "mean", "train.learning_rate": 2e-4}
+MANY_CLASSES = {**CLASSIFYING, "train.num_train_epochs": 10.0, "train.learning_rate": 4e-4}
+TAGGING = {**STEADY, "train.train_batch_size": 6, "train.learning_rate": 4e-4}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One data set: where it is, and what every contestant of the race is given of it.
+
+    cap, held_cap  at most so many rows for training and held out; 0 for all
+    max_length     longest text in tokens
+    recommended    what the recommended recipe says beside SHARED
+    join_words     neighbouring sentences that the recommended recipe reads as one text, in words
+    """
+
+    name: str
+    train: str
+    held: str
+    recommended: dict[str, Any]
+    task: str = "classification"
+    cap: int = 1000
+    held_cap: int = 0
+    max_length: int = 128
+    columns: tuple[tuple[str, str], ...] = ()
+    join_words: int = 0
+
+    def note(self, recipe: dict[str, Any]) -> str:
+        """What the record must not hide."""
+        rows = f"{self.cap:,} training rows" if self.cap else "all training rows"
+        held = f", {self.held_cap:,} held out" if self.held_cap else ""
+        epochs = f"{recipe['train.num_train_epochs']:g} epochs"
+        joined = f", sentences joined to {self.join_words} words" if self.join_words else ""
+        return f"{rows}{held}, {epochs}, at most {self.max_length} tokens{joined}"
+
+
+ROWS = (
+    Row("sst2", "sst2/train.jsonl", "sst2/dev.jsonl", CLASSIFYING),
+    Row(
+        "banking77",
+        "banking77/train.csv",
+        "banking77/test.csv",
+        MANY_CLASSES,
+        columns=(("label_column", "category"),),
+    ),
+    Row("conll2003", "conll2003/eng.train.xz", "conll2003/eng.testa", TAGGING, "tagging", join_words=100),
+    Row(
+        "financial_phrasebank",
+        "financial_phrasebank/train.jsonl",
+        "financial_phrasebank/test.jsonl",
+        CLASSIFYING,
+        cap=500,
+    ),
+    Row("ag_news_small", "ag_news_small/train.jsonl.xz", "ag_news_small/test.jsonl", CLASSIFYING, cap=500),
+    Row("imdb", "imdb/train.jsonl.xz", "imdb/dev.jsonl.xz", CLASSIFYING, cap=250, held_cap=500),
+)
+
+
+def cells(places: Places) -> list[Cell]:
+    """Return the cells: the race of all rows, then the recommended recipe on whole data sets."""
+    race = [cell for row in ROWS for cell in cells_of(row, places)]
+    return race + [whole(row, places) for row in ROWS]
+
+
+def recipe_of(row: Row) -> dict[str, Any]:
+    """Return the recipe that the Trainer and ours share, as settings of `finetune`."""
+    shared = {f"train.{name}": value for name, value in SHARED.items()}
+    return {**shared, "train.precision": "bf16", "task.max_length": row.max_length}
+
+
+def cells_of(row: Row, places: Places) -> list[Cell]:
+    """Return the three cells of one data set."""
+    shared = recipe_of(row)
+    best = {**shared, **row.recommended}
+    alike = replace(row, join_words=0)
+
+    def theirs(seed: int) -> dict[str, float]:
+        train, held = read(alike, places.data)
+        return train_and_score(
+            places.english, row.task, train, held, recipe=shared, seed=seed, scratch=places.scratch
+        )
+
+    return [
+        Cell(row.name, "trainer", theirs, note=alike.note(shared), recipe=shared),
+        Cell(row.name, "minibert", ours(alike, shared, places), note=alike.note(shared), recipe=shared),
+        Cell(row.name, "recommended", ours(row, best, places), note=row.note(best), recipe=best),
+    ]
+
+
+def whole(row: Row, places: Places) -> Cell:
+    """Return the cell of the recommended recipe on all rows."""
+    best = {**recipe_of(row), **row.recommended}
+    every = replace(row, cap=0, held_cap=0)
+    return Cell(row.name, "recommended, whole", ours(every, best, places), note=every.note(best), recipe=best)
+
+
+def ours(row: Row, recipe: dict[str, Any], places: Places) -> Callable[[int], dict[str, float]]:
+    """Return what fine-tunes by a recipe, as `minibert finetune` does, and scores what comes out."""
+
+    def run(seed: int) -> dict[str, float]:
+        train, held = read(row, places.data)
+        with tempfile.TemporaryDirectory(dir=places.scratch) as folder:
+            model = finetune(
+                places.english,
+                task=row.task,
+                train=train,
+                output_dir=Path(folder) / "model",
+                settings={**recipe, "train.seed": seed, "data.progress": False},
+            )
+        return numbers(model.evaluate(held))
+
+    return run
+
+
+def read(row: Row, data: Path) -> tuple[list[Any], list[Any]]:
+    """Return the examples for training and those held out, as many as the caps allow.
+
+    Texts are drawn once for all, as some files are sorted by label; sentences of news are the first ones.
+    """
+    if row.task == "tagging":
+        files = (read_tagged(data / name, join_words=row.join_words) for name in (row.train, row.held))
+        train, held = files
+        apart = read_tagged(data / row.train) if row.cap else []
+        return first(train, sum(len(example.spans) for example in apart[: row.cap])), held
+    train, held = (Classification.read(data / name, dict(row.columns)) for name in (row.train, row.held))
+    return drawn(train, row.cap), drawn(held, row.held_cap)
+
+
+def drawn(examples: list[Any], cap: int) -> list[Any]:
+    """Return `cap` of the examples, the same for everybody; 0 for all."""
+    return random.Random(0).sample(examples, cap) if cap else examples
+
+
+def first(examples: list[TaggedExample], words: int) -> list[TaggedExample]:
+    """Return the first examples, with at most so many words together; 0 for all."""
+    ends = itertools.accumulate(len(example.spans) for example in examples)
+    return [example for example, end in zip(examples, ends, strict=True) if not words or end <= words]
+
+
+def numbers(scores: dict[str, Any]) -> dict[str, float]:
+    """Return the scores that are one number, the main one first."""
+    return {name: value for name, value in scores.items() if isinstance(value, float)}

@@ -1,0 +1,87 @@
+"""Find the documents of an index that answer a query."""
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from typing import Any
+
+from minibert.commands.parser import add_command, add_model
+from minibert.embedding.index import Hit, Index
+from minibert.embedding.loading import load_encoder
+from minibert.errors import InputError
+from minibert.interop.heads import load
+from minibert.tasks.model import Model
+from minibert.tasks.reranking import RELEVANT, rerank
+from minibert.training.precision import choose_device
+
+
+def add(commands: Any) -> None:
+    """Add the command's flags."""
+    parser = add_command(
+        commands,
+        "search",
+        run,
+        usage="INDEX QUERY [QUERY ...] --model DIR [options]",
+        about="find the documents of an index that answer a query; one JSON object a line",
+        example='minibert search idx "what are the costs?" --model runs/enc --top-k 5',
+    )
+    parser.add_argument("index", metavar="INDEX", help="folder that `minibert index` made")
+    parser.add_argument("query", nargs="+", metavar="QUERY", help="queries; - reads lines from stdin")
+    add_model(parser, "folder of the encoder that the index was built with")
+    parser.add_argument(
+        "--top-k", type=int, default=10, metavar="N", help="documents for each query (default: 10)"
+    )
+    parser.add_argument(
+        "--rerank-model", metavar="DIR", help="a classification model of pairs that orders them anew"
+    )
+    parser.add_argument(
+        "--rerank-depth", type=int, default=100, metavar="N", help="documents that it reads (default: 100)"
+    )
+    parser.add_argument(
+        "--relevant-label",
+        default=RELEVANT,
+        metavar="NAME",
+        help=f"its label for a passage that answers the query (default: {RELEVANT})",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print one JSON object for each query, its documents the best first."""
+    queries = texts_of(args.query)
+    device = choose_device(args.device)
+    encoder, index = load_encoder(args.model, device), Index(args.index)
+    index.check(encoder)
+    judge = load(args.rerank_model, device) if args.rerank_model else None
+    depth = max(args.top_k, args.rerank_depth) if judge else args.top_k
+    normalize = index.settings.similarity == "cosine"
+    vectors = encoder.embed(queries, normalize=normalize, dtype=args.precision, progress=False)
+    for query, hits in zip(queries, index.search(vectors, depth), strict=True):
+        if judge is not None:
+            hits = reordered(judge, query, hits, args)
+        print(json.dumps({"query": query, "hits": list(map(shown, hits))}, ensure_ascii=False))
+
+
+def texts_of(given: list[str]) -> list[str]:
+    """Return the queries that were typed, and the lines of stdin for "-"; refuse an empty one."""
+    queries: list[str] = []
+    for text in given:
+        queries += [line.strip() for line in sys.stdin if line.strip()] if text == "-" else [text]
+    for number, query in enumerate(queries, 1):
+        if not query.strip():
+            raise InputError(f"query {number} is empty: {query!r}; leave it out")
+    if not queries:
+        raise InputError("no query on stdin; give at least one line")
+    return queries
+
+
+def reordered(judge: Model, query: str, hits: list[Hit], args: argparse.Namespace) -> list[Hit]:
+    """Return the hits in the order of a cross-encoder, with its probabilities for scores."""
+    passages = [hit.text for hit in hits]
+    order = rerank(judge, query, passages, relevant=args.relevant_label, top_k=args.top_k)
+    return [replace(hits[number], score=score) for number, score in order]
+
+
+def shown(hit: Hit) -> dict[str, Any]:
+    """Return a hit as plain values."""
+    return {"id": hit.id, "score": round(hit.score, 6), "text": hit.text}

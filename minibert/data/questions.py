@@ -1,0 +1,189 @@
+"""From files of questions about passages to examples: SQuAD's JSON, and flat rows.
+
+SQuAD (Rajpurkar et al., 2016, and 2.0, 2018) nests questions in passages and passages in articles; CMRC 2018
+and DRCD do the same. A flat row (.jsonl, .csv, .tsv, or a list in a .json) holds one question: `question`,
+`context`, and `answers`, which are {"text": [...], "answer_start": [...]} or a list of {"text",
+"answer_start"}, or a bare text. No answers means that the passage holds none (`is_impossible` in SQuAD 2.0);
+no such column, that they are to be found.
+
+Starts are often wrong: counted in bytes or UTF-16 units, or -1. An answer that does not stand at its start is
+moved to the nearest place where its text does. One that stands nowhere keeps no start: answers are compared
+with it, but nothing is learnt from it. Both are counted on stderr, with the first of each.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from minibert.data.examples import GoldAnswer, QuestionExample
+from minibert.data.files import kind_of, open_text
+from minibert.data.rows import rows_of
+from minibert.errors import InputError
+
+USUAL = {"question": ("question",), "passage": ("context", "passage"), "answers": ("answers", "answer")}
+Placed = tuple[str, dict[str, Any]]  # where a row stands, and the row
+
+
+def read_questions(
+    path: str | Path,
+    *,
+    question_column: str | None = None,
+    passage_column: str | None = None,
+    answers_column: str | None = None,
+) -> list[QuestionExample]:
+    """Read questions, their passages and, if the file has any, their answers.
+
+    Columns of flat rows are found by their usual names unless they are named. Raises InputError with file,
+    passage (or line) and id for an empty question or passage, and for answers of another form.
+
+    >>> rows = '{"id": "7", "question": "Who sat?", "context": "The cat sat.", "answers": "The cat"}'
+    >>> _ = Path("cats.jsonl").write_text(rows)
+    >>> read_questions("cats.jsonl")[0].answers
+    (GoldAnswer(text='The cat', start=0),)
+    """
+    path = Path(path)
+    named = {"question": question_column, "passage": passage_column, "answers": answers_column}
+    names = {part: (name,) if name else USUAL[part] for part, name in named.items()}
+    rows = [_example(place, row, names) for place, row in _rows(path)]
+    if not rows:
+        raise InputError(
+            f"{path}: holds no questions; SQuAD's JSON or rows of question and context are wanted"
+        )
+    moved = [place for _, places, _ in rows for place in places]
+    lost = [place for _, _, places in rows for place in places]
+    if moved:
+        _tell(f"{len(moved):,} answers moved to where their text stands", moved[0])
+    if lost:
+        _tell(f"{len(lost):,} answers stand nowhere in their passage, nothing is learnt from them", lost[0])
+    return [example for example, _, _ in rows]
+
+
+def _tell(what: str, first: str) -> None:
+    print(f"  {what}; the first: {first}", file=sys.stderr)
+
+
+def _rows(path: Path) -> Iterator[Placed]:
+    """Yield every question as a flat row, and say where it stands."""
+    if kind_of(path) == ".json":
+        whole = _whole(path)
+        if whole is not None:
+            yield from _articles(whole, path)
+            return
+    for number, row in rows_of(path):
+        yield _place(f"{path}, line {number}", row), row
+
+
+def _whole(path: Path) -> list[Any] | None:
+    """Return the articles or rows of a file that is one JSON value; None for one object a line."""
+    lines = list(open_text(path))
+    try:
+        whole = json.loads("\n".join(lines))
+    except (ValueError, RecursionError) as error:
+        if _is_object(next(filter(str.strip, lines), "")):
+            return None
+        raise InputError(f"{path}: not JSON: {error}; is the file cut short?") from error
+    whole = whole.get("data", [whole]) if isinstance(whole, dict) else whole
+    if not isinstance(whole, list):
+        raise InputError(f"{path}: a list of articles under 'data' is wanted, found {str(whole)[:60]!r}")
+    return whole
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _articles(entries: list[Any], path: Path) -> Iterator[Placed]:
+    passages = 0
+    for number, entry in enumerate(entries, 1):
+        if not isinstance(entry, dict):
+            raise InputError(f"{path}, entry {number}: {str(entry)[:60]!r} is neither an article nor a row")
+        if "paragraphs" not in entry:
+            yield _place(f"{path}, row {number}", entry), entry
+            continue
+        for paragraph in _list(entry["paragraphs"], f"{path}, article {number}", "paragraphs"):
+            passages += 1
+            where = f"{path}, passage {passages}"
+            for row in _list(paragraph.get("qas"), where, "qas"):
+                yield _place(where, row), {**row, "context": paragraph.get("context")}
+
+
+def _list(value: Any, where: str, name: str) -> list[dict[str, Any]]:
+    if not isinstance(value, list) or not all(isinstance(part, dict) for part in value):
+        raise InputError(f"{where}: {name!r} must be a list of objects, found {str(value)[:60]!r}")
+    return value
+
+
+def _place(where: str, row: dict[str, Any]) -> str:
+    return f"{where}, question {row['id']!r}" if "id" in row else where
+
+
+def _example(
+    where: str, row: dict[str, Any], names: dict[str, tuple[str, ...]]
+) -> tuple[QuestionExample, list[str], list[str]]:
+    """Return a row's example, and where answers were moved and lost."""
+    found = {part: next((name for name in usual if name in row), None) for part, usual in names.items()}
+    texts = {}
+    for part in ("question", "passage"):
+        text = row.get(found[part] or "")
+        if not isinstance(text, str) or not text.strip():
+            there = f"found {text!r}" if found[part] else f"the row has {', '.join(row)}"
+            raise InputError(f"{where}: no text in {' or '.join(names[part])}; {there}")
+        texts[part] = text
+    column, empty = found["answers"], row.get("is_impossible", False)
+    if names["answers"] != USUAL["answers"] and column is None:
+        raise InputError(f"{where}: no column {names['answers'][0]!r}; the row has {', '.join(row)}")
+    given = _answers(row.get(column or ""), where)
+    given = [] if empty and given is None else given
+    if empty and given:
+        raise InputError(f"{where}: is_impossible, and yet it has answers: {given[0][0]!r}; which is right?")
+    golds, moved, lost = [], [], []
+    for text, start in given or ():
+        gold = GoldAnswer(text, nearest(texts["passage"], text, start))
+        golds.append(gold)
+        if gold.start is None:
+            lost.append(f"{where}: {text[:40]!r}")
+        elif gold.start != start and start is not None:
+            moved.append(f"{where}: {text[:40]!r} from {start} to {gold.start}")
+    answers = None if given is None else tuple(golds)
+    example = QuestionExample(texts["question"], texts["passage"], answers, str(row.get("id", "")))
+    return example, moved, lost
+
+
+def _answers(value: Any, where: str) -> list[tuple[str, int | None]] | None:
+    """Return texts and starts out of any of the forms, None for none; raises InputError for another."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return [(value, None)] if value.strip() else []
+    if isinstance(value, dict):
+        texts, starts = value.get("text"), value.get("answer_start", value.get("start"))
+        if not isinstance(texts, list) or not isinstance(starts, list) or len(texts) != len(starts):
+            raise InputError(f"{where}: answers need as many texts as starts, found {str(value)[:60]!r}")
+        pairs = list(zip(texts, starts, strict=True))
+    else:
+        parts = _list(value, where, "answers")
+        pairs = [(part.get("text"), part.get("answer_start")) for part in parts]
+    for text, start in pairs:
+        if not isinstance(text, str) or not text.strip():
+            raise InputError(f"{where}: {text!r} among the answers; a text is wanted, or no answers at all")
+        if start is not None and (isinstance(start, bool) or not isinstance(start, int)):
+            raise InputError(f"{where}: answer_start {start!r} of {text[:40]!r} is no whole number")
+    return pairs
+
+
+def nearest(passage: str, text: str, start: int | None) -> int | None:
+    """Return where a text stands in a passage, the place nearest to `start`; None if it stands nowhere.
+
+    >>> nearest("a cat, a cat", "cat", 8), nearest("a cat, a cat", "cat", None), nearest("a cat", "dog", 2)
+    (9, 2, None)
+    """
+    wanted = max(0, start or 0)
+    before = passage.rfind(text, 0, wanted + len(text))
+    behind = passage.find(text, wanted)
+    found = [place for place in (before, behind) if place >= 0]
+    return min(found, key=lambda place: abs(place - wanted), default=None)

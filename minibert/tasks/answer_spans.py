@@ -1,0 +1,176 @@
+"""From a start and an end score for every token to the best stretches of a passage.
+
+A span scores the sum of its start's and its end's logit (Devlin et al., 2019, section 4.2). Of all pairs
+whose end does not come before the start and that are not too long, the best are kept, over all windows of a
+passage; a stretch that two windows hold counts once, as the better of the two.
+
+Letters: M rows of all windows, N windows, P tokens of a window's passage, L longest answer, 2 start and end.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minibert.packed import Layout
+
+
+@dataclass(frozen=True)
+class SpanTargets:
+    """Which rows of a packed batch may begin or end an answer, and how much each of them should.
+
+    positions  (M,) int64, rows of the hidden states (T, D): the first token and the passage of each window
+    shares_M2  (M, 2) share of the start and of the end that is wanted at each row; they sum to one in each
+               window, to zero where nobody knows
+    lengths    how many of the rows belong to each window
+    known      number of windows whose shares are known
+    """
+
+    positions: Tensor
+    shares_M2: Tensor
+    lengths: tuple[int, ...]
+    known: int
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {"loss": self.known}
+
+    def to(self, device: torch.device | str) -> "SpanTargets":
+        return SpanTargets(self.positions.to(device), self.shares_M2.to(device), self.lengths, self.known)
+
+
+def shares_of(
+    golds: list[tuple[int, int]] | None, units: np.ndarray, *, inside: tuple[int, int]
+) -> np.ndarray:
+    """Return the shares (m, 2) of starts and ends that are wanted at the rows of a window.
+
+    golds   first and last token of each answer, [] for no answer, None where nobody knows
+    units   (m,) the token of each row, ascending; -1 for the first row
+    inside  the tokens [start, end) of the passage that the window shows
+    """
+    shares_m2 = np.zeros((len(units), 2), np.float32)
+    if golds is None:
+        return shares_m2
+    here = [gold for gold in golds if inside[0] <= gold[0] and gold[1] < inside[1]]
+    for gold in here or [(-1, -1)]:
+        for column, token in enumerate(gold):
+            shares_m2[np.searchsorted(units, token), column] += 1 / max(1, len(here))
+    return shares_m2
+
+
+def log_softmax_within(scores_M2: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Return log probabilities (M, 2) of each column, window by window, without padding.
+
+    >>> log_softmax_within(torch.zeros(3, 2), [2, 1]).exp().tolist()
+    [[0.5, 0.5], [0.5, 0.5], [1.0, 1.0]]
+    """
+    window_M = Layout.of(lengths, scores_M2.device).sequence_T
+    window_M2 = window_M[:, None].expand_as(scores_M2)
+    empty_N2 = scores_M2.new_zeros(len(lengths), scores_M2.shape[1])
+    highest_N2 = empty_N2.scatter_reduce(0, window_M2, scores_M2.detach(), "amax", include_self=False)
+    shifted_M2 = scores_M2 - highest_N2[window_M]
+    sums_N2 = empty_N2.scatter_add(0, window_M2, shifted_M2.exp())
+    return shifted_M2 - sums_N2.log()[window_M]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A stretch [start, end) in characters of the passage, and the sum of its two logits."""
+
+    start: int
+    end: int
+    score: float
+
+
+def spans_of_window(
+    logits_P2: np.ndarray, offsets_P2: np.ndarray, *, longest: int, count: int
+) -> list[Scored]:
+    """Return the `count` best spans of at most `longest` tokens of a window, the best first.
+
+    offsets_P2  [start, end) of each token in characters of the passage
+    """
+    size = len(logits_P2)
+    if not size:
+        return []
+    width = min(longest, size)
+    start_P, end_P = logits_P2.astype(np.float64).T
+    padded = np.concatenate([end_P, np.full(width - 1, -np.inf)])
+    scores_PL = start_P[:, None] + np.lib.stride_tricks.sliding_window_view(padded, width)
+    flat = scores_PL.ravel()
+    count = min(count, flat.size)
+    kept = np.sort(np.argpartition(-flat, count - 1)[:count])
+    kept = kept[np.argsort(-flat[kept], kind="stable")]
+    first, more = np.divmod(kept[np.isfinite(flat[kept])], width)
+    begin, stop = offsets_P2[first, 0].tolist(), offsets_P2[first + more, 1].tolist()
+    return [Scored(*span) for span in zip(begin, stop, scores_PL[first, more].tolist(), strict=True)]
+
+
+def join_windows(windows: Sequence[Sequence[Scored]], count: int) -> list[Scored]:
+    """Return the `count` best spans of all windows of a passage, each stretch once.
+
+    >>> join_windows([[Scored(0, 3, 1.0)], [Scored(0, 3, 2.0), Scored(4, 5, 0.0)]], 2)
+    [Scored(start=0, end=3, score=2.0), Scored(start=4, end=5, score=0.0)]
+    """
+    best: dict[tuple[int, int], Scored] = {}
+    for span in (span for spans in windows for span in spans):
+        place = (span.start, span.end)
+        if place not in best or span.score > best[place].score:
+            best[place] = span
+    return sorted(best.values(), key=lambda span: (-span.score, span.start, span.end))[:count]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A possible answer: text == passage[start:end], "" for none; its score, its probability among them."""
+
+    text: str
+    start: int
+    end: int
+    score: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a question: text == passage[start:end], "" where there is none.
+
+    margin      by how much "no answer" scores above the best span
+    candidates  the best spans, and "no answer" where it may be given; the best first
+    """
+
+    text: str
+    start: int
+    end: int
+    probability: float
+    margin: float
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def best_span(self) -> str:
+        """The best text that is an answer, whether it was given or not."""
+        return next((candidate.text for candidate in self.candidates if candidate.text), "")
+
+
+def choose(passage: str, spans: Sequence[Scored], nothing: float, *, threshold: float | None) -> Answer:
+    """Answer with the best span, or with "" if `nothing`, the score of no answer, is above it by more.
+
+    spans      the best first; without any, the answer is ""
+    threshold  by how much no answer must be better; None if there always is one
+
+    >>> choose("a cat sat", [Scored(2, 5, 1.0)], 1.5, threshold=1.0).text
+    'cat'
+    """
+    margin = nothing - spans[0].score if spans else 0.0
+    refused = not spans or (threshold is not None and margin > threshold)
+    listed = list(spans)
+    if threshold is not None or not spans:
+        listed = sorted([*spans, Scored(0, 0, nothing)], key=lambda span: -span.score)
+    shares = np.exp(np.array([span.score for span in listed]) - listed[0].score)
+    candidates = tuple(
+        Candidate(passage[span.start : span.end], span.start, span.end, span.score, float(share))
+        for span, share in zip(listed, shares / shares.sum(), strict=True)
+    )
+    chosen = next(candidate for candidate in candidates if refused != bool(candidate.text))
+    return Answer(chosen.text, chosen.start, chosen.end, chosen.probability, margin, candidates)

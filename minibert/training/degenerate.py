@@ -1,0 +1,63 @@
+"""Whether a run has gone wrong without an error: one label for everything, or a loss that does not fall.
+
+Both happen to Transformers that are fine-tuned on little data, with some seeds and not with others (Mosbach
+et al., 2021, "On the Stability of Fine-tuning BERT"; Zhang et al., 2021, "Revisiting Few-sample BERT
+Fine-tuning"). The usual reason is a learning rate that was too high, or climbed too fast, in the first steps.
+"""
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from minibert.tasks.task import Choices
+from minibert.training.config import TrainingConfig
+
+FEWEST_STEPS = 40  # of fewer, a mean says little
+FALLEN = 0.97  # a loss that falls by less than 3 % from the first quarter to the last is flat
+LEARNT = 0.1  # nats a unit: who begins below has nothing to learn
+FEWEST_ANSWERS = 10
+
+
+def one_label(choices: Choices | None) -> str | None:
+    """Say so where all answers are one label though the right ones are several; None where all is well.
+
+    >>> one_label(Choices(["a", "b"] * 5, ["a"] * 10, ("a", "b")))
+    "all 10 answers are 'a', and 2 labels are right"
+    """
+    if choices is None or len(choices.predicted) < FEWEST_ANSWERS:
+        return None
+    right, given = set(choices.gold), set(choices.predicted)
+    if len(given) > 1 or len(right) < 2:
+        return None
+    return f"all {len(choices.predicted)} answers are {given.pop()!r}, and {len(right)} labels are right"
+
+
+def flat(losses: Sequence[float]) -> str | None:
+    """Say so where the loss of the last quarter is about that of the first; None where it fell.
+
+    >>> flat([0.7] * 40), flat([0.7] * 20 + [0.4] * 20)
+    ('the loss has not fallen: 0.700 in the first quarter of the steps, 0.700 in the last', None)
+    """
+    quarter = len(losses) // 4
+    if len(losses) < FEWEST_STEPS:
+        return None
+    first, last = fmean(losses[:quarter]), fmean(losses[-quarter:])
+    if first < LEARNT or last < FALLEN * first:
+        return None
+    return f"the loss has not fallen: {first:.3f} in the first quarter of the steps, {last:.3f} in the last"
+
+
+def remedies(config: TrainingConfig) -> str:
+    """Say what to try, beginning with what helps most often."""
+    warmup = "" if config.warmup_steps or config.warmup_ratio >= 0.1 else "warmup_ratio 0.1, "
+    rate = config.learning_rate / 3
+    return f"try learning_rate {rate:.1e}, {warmup}another seed, more epochs, or reinit_layers 1"
+
+
+def diagnose(losses: Sequence[float], choices: Choices | None, config: TrainingConfig) -> str | None:
+    """Return what looks wrong with a run that has ended, and what to try; None where nothing does.
+
+    losses   of every step
+    choices  labels that are right and labels that were given on validation data, if there were any
+    """
+    found = [what for what in (one_label(choices), flat(losses)) if what]
+    return f"{'; '.join(found)}; {remedies(config)}" if found else None

@@ -1,0 +1,122 @@
+"""Fine-tuning as a function: what is kept, and what is told of a run that has learnt nothing."""
+
+import json
+import sys
+from dataclasses import replace
+
+import pytest
+import tiny_runs
+import torch
+
+from minibert.data.readers import read_texts
+from minibert.errors import InputError
+from minibert.finetune import Settings, finetune, open_for_task
+from minibert.interop.heads import load
+from minibert.tasks.classification import Classification
+from minibert.training.averaging import Average
+
+finetuning = sys.modules["minibert.finetune"]  # `minibert.finetune` is the function
+FAST = {"train.precision": "fp32", "train.max_steps": 6, "data.progress": False, "train.learning_rate": 1e-3}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("given")
+    tiny_runs.make_encoder(folder / "enc")
+    tiny_runs.write_table(folder / "train.csv", rows=24)
+    return folder
+
+
+def run(folder, output, *, held=False, **settings):
+    named = {f"train.{name}": value for name, value in settings.items()}
+    rows = folder / "train.csv"
+    return finetune(
+        folder / "enc", task="classification", train=rows, validation=rows if held else None,
+        output_dir=output, settings={**FAST, **named},
+    )  # fmt: skip
+
+
+def weights(model):
+    return torch.cat([weight.detach().flatten() for weight in model.parameters()])
+
+
+def test_averaged_weights_are_what_is_kept(folder, tmp_path):
+    plain = run(folder, tmp_path / "plain")
+    averaged = run(folder, tmp_path / "averaged", ema_decay=0.9)
+    assert not torch.equal(weights(plain), weights(averaged))
+    assert torch.equal(weights(load(tmp_path / "averaged")), weights(averaged))
+
+
+def test_averaged_weights_are_what_is_validated(folder, tmp_path, monkeypatch):
+    inside = []
+    original = Average.applied
+
+    def watched(self):
+        inside.append(len(self.means))
+        return original(self)
+
+    monkeypatch.setattr(Average, "applied", watched)
+    model = run(folder, tmp_path / "clf", held=True, ema_decay=0.5)
+    assert inside
+    assert all(inside)
+    record = json.loads((tmp_path / "clf/run.json").read_text("utf-8"))
+    assert record["best"]["value"] == model.evaluate(read_texts(folder / "train.csv"))["accuracy"]
+
+
+def test_a_run_that_learns_nothing_is_told_with_what_to_try(folder, tmp_path, capsys):
+    run(folder, tmp_path / "clf", held=True, learning_rate=1e-12, max_steps=40)
+    error = capsys.readouterr().err
+    warning = json.loads((tmp_path / "clf/run.json").read_text("utf-8"))["warning"]
+    assert "the loss has not fallen" in warning
+    assert "try learning_rate" in warning
+    assert f"warning: {warning}" in error
+
+
+def test_a_run_that_learns_is_left_in_peace(folder, tmp_path, capsys):
+    run(folder, tmp_path / "clf", held=True, learning_rate=1e-2, max_steps=60)
+    assert "warning" not in capsys.readouterr().err
+    assert json.loads((tmp_path / "clf/run.json").read_text("utf-8"))["warning"] is None
+
+
+def test_the_top_layer_is_drawn_anew_and_the_rest_is_kept(folder):
+    rows = read_texts(folder / "train.csv")
+    torch.manual_seed(0)
+    kept, fresh = (
+        open_for_task(folder / "enc", Classification, rows, settings=Settings.of({"data.reinit_layers": n}))
+        for n in (0, 1)
+    )
+    pairs = zip(kept.encoder.named_parameters(), fresh.encoder.parameters(), strict=True)
+    for (name, weight), other in pairs:
+        drawn = name.startswith("blocks.0.") and weight.ndim == 2
+        assert torch.equal(weight, other) != drawn, name
+
+
+def test_more_layers_than_the_encoder_has_are_refused_and_an_earlier_run_stays(folder, tmp_path):
+    run(folder, tmp_path / "clf")
+    before = (tmp_path / "clf/model.safetensors").read_bytes()
+    with pytest.raises(InputError, match="reinit_layers 2"):
+        finetune(
+            folder / "enc", task="classification", train=folder / "train.csv", output_dir=tmp_path / "clf",
+            settings={**FAST, "data.reinit_layers": 2}, overwrite_output_dir=True,
+        )  # fmt: skip
+    assert (tmp_path / "clf/model.safetensors").read_bytes() == before
+
+
+def test_a_wider_encoder_gets_a_smaller_rate_unless_one_is_named(folder, tmp_path, monkeypatch):
+    found = []
+
+    def noted(*given, settings, **named):
+        found.append(settings.train.learning_rate)
+        raise KeyError
+
+    monkeypatch.setattr(finetuning, "open_for_task", noted)
+    for settings in ({}, {"train.learning_rate": 1e-3}, {"train": {"learning_rate": 2e-3}}):
+        for width in (32, 768):
+            config = replace(finetuning.read_config(folder / "enc"), hidden_size=width)
+            monkeypatch.setattr(finetuning, "read_config", lambda place, config=config: config)
+            with pytest.raises(KeyError):
+                finetune(
+                    folder / "enc", task="classification", train=folder / "train.csv",
+                    output_dir=tmp_path / "clf", settings=settings,
+                )  # fmt: skip
+    assert found == pytest.approx([3e-4, 5e-5, 1e-3, 1e-3, 2e-3, 2e-3])
