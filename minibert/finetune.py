@@ -98,7 +98,8 @@ def finetune(
     Returns the model of the best validation epoch (of the last one without validation data). Raises
     InputError for unusable input, before anything is trained.
     """
-    rate = usual_rate(read_config(Path(model)).hidden_size)
+    fresh = is_size(str(model))
+    rate = HIGHEST_RATE if fresh else usual_rate(read_config(Path(model)).hidden_size)
     chosen = Settings.of(settings or {}, learning_rate=rate)
     kind = task_class(task)
     rows = read_examples(kind, train)
