@@ -31,6 +31,7 @@ def test_every_example_is_run_here():
         "finetune_classifier",
         "finetune_few_rows",
         "finetune_tagger",
+        "reject_strange_texts",
         "extract_relations",
         "understand_requests",
         "look_at_attention",
@@ -88,6 +89,17 @@ def test_understand_requests(encoder, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "please play Nina Simone: PlayMusic (artist = Nina Simone)" in out
     assert "GetWeather (city = New York)" in out
+
+
+def test_reject_strange_texts(encoder, tmp_path, monkeypatch, capsys):
+    files = [tiny_runs.write_table(tmp_path / name) for name in ("train.csv", "dev.csv")]
+    for file in files:
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write("seven of 93 and 17,none\n")
+    run_example("reject_strange_texts", monkeypatch, encoder, *files, tmp_path / "intents")
+    out = capsys.readouterr().out
+    assert "in_scope_accuracy" in out and "best_temperature" in out
+    assert "seven of 93" in out
 
 
 def test_look_at_attention(encoder, monkeypatch, capsys):
