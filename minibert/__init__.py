@@ -7,18 +7,28 @@ torch.Size([6, 128])
 """
 
 from minibert.data.corpus import Corpus
-from minibert.data.examples import GoldAnswer, QuestionExample, TaggedExample, TextExample
+from minibert.data.examples import (
+    GoldAnswer,
+    IntentExample,
+    ParallelExample,
+    QuestionExample,
+    RelationExample,
+    TaggedExample,
+    TextExample,
+)
 from minibert.embedding.loading import load_encoder
 from minibert.embedding.text_encoder import TextEncoder
 from minibert.errors import InputError
 from minibert.finetune import finetune
 from minibert.interop.export import save_pretrained
+from minibert.interop.graphs import export
 from minibert.interop.heads import load
 from minibert.kernels.attention import attend
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.packed import Layout, Packed
 from minibert.pretrain import pretrain
+from minibert.tasks.extract import extract
 from minibert.tasks.model import Model
 from minibert.text.loading import load_tokenizer
 from minibert.text.sentencepiece import train_sentencepiece
@@ -31,16 +41,21 @@ __all__ = [
     "EncoderConfig",
     "GoldAnswer",
     "InputError",
+    "IntentExample",
     "Layout",
     "Model",
     "Packed",
+    "ParallelExample",
     "QuestionExample",
+    "RelationExample",
     "Run",
     "TaggedExample",
     "TextEncoder",
     "TextExample",
     "TrainingConfig",
     "attend",
+    "export",
+    "extract",
     "finetune",
     "load",
     "load_encoder",

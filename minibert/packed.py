@@ -69,6 +69,7 @@ class Layout:
     max_seqlen  S, the longest of them; 0 in an empty batch
     cu_seqlens  (N+1,) int32, running sum of the lengths, on the batch's device
     positions   (T,) int64, place of each token in its own sequence
+    inside_NS   None, but in a rectangle (`dense`): True at the cells that are tokens
 
     >>> layout = Layout.of([3, 1, 2])
     >>> layout.cu_seqlens.tolist(), layout.positions.tolist()
@@ -79,6 +80,7 @@ class Layout:
     max_seqlen: int
     cu_seqlens: Tensor
     positions: Tensor
+    inside_NS: Tensor | None = None
 
     @staticmethod
     def of(lengths: Sequence[int], device: torch.device | str = "cpu") -> "Layout":
@@ -94,6 +96,21 @@ class Layout:
             torch.from_numpy(borders.astype(np.int32)).to(device),
             torch.from_numpy(positions).to(device),
         )
+
+    @staticmethod
+    def dense(inside_NS: Tensor) -> "Layout":
+        """Lay the rows of a rectangle end to end, padding included: for graphs, which cannot count tokens.
+
+        inside_NS  (N, S) bool, True at the cells that are tokens. Every cell counts as one of T = N S tokens;
+                   attention and pooling leave the others out. There are no `lengths`.
+
+        >>> Layout.dense(torch.tensor([[True, True], [True, False]])).positions.tolist()
+        [0, 1, 0, 1]
+        """
+        count, width = inside_NS.shape
+        places_S = torch.arange(width, device=inside_NS.device)
+        borders = torch.arange(count + 1, device=inside_NS.device) * width
+        return Layout((), width, borders.int(), places_S.expand(count, width).flatten(), inside_NS)
 
     @property
     def tokens(self) -> int:
@@ -130,7 +147,9 @@ class Layout:
 
     def to(self, device: torch.device | str) -> "Layout":
         """Move the tensors to a device; the Python lengths stay."""
-        return replace(self, cu_seqlens=self.cu_seqlens.to(device), positions=self.positions.to(device))
+        inside_NS = None if self.inside_NS is None else self.inside_NS.to(device)
+        borders, positions = self.cu_seqlens.to(device), self.positions.to(device)
+        return replace(self, cu_seqlens=borders, positions=positions, inside_NS=inside_NS)
 
     def split(self, packed_T: Tensor) -> tuple[Tensor, ...]:
         """(T, ...) -> one (length, ...) view for each sequence."""

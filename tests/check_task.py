@@ -154,7 +154,8 @@ def check_reopening(model: Model, examples: Sequence[Any], answers: Sequence[Any
 
 
 def numbers_of(predictions: Sequence[Any]) -> np.ndarray:
-    return np.concatenate([np.asarray(prediction, np.float64).ravel() for prediction in predictions])
+    parts = [part if isinstance(part, tuple) else (part,) for part in predictions]
+    return np.concatenate([np.asarray(value, np.float64).ravel() for part in parts for value in part])
 
 
 def check_packing(model: Model, examples: Sequence[Any]) -> None:

@@ -29,8 +29,8 @@ from minibert.training.pretraining import DataOptions, TokenizerOptions
 from minibert.training.pretraining import Settings as PretrainSettings
 
 COMMANDS = (
-    "tokenizer", "pretrain", "finetune", "evaluate", "predict", "fill-mask", "index", "search", "demo",
-    "attention",
+    "tokenizer", "pretrain", "finetune", "evaluate", "predict", "fill-mask", "embed", "index", "search",
+    "export", "demo", "attention",
 )  # fmt: skip
 FAST = ("--no-progress", "--fp32", "--max-steps", "3")
 GROUPS = {
@@ -38,7 +38,7 @@ GROUPS = {
     "data": (DataOptions, FinetuneOptions),
     "masking": (Masking,),
     "train": (TrainingConfig,),
-    "task": tuple(task.Options for task in TASKS.values() if task.Options),
+    "task": tuple(task.Options for task in TASKS.values() if task.Options is not None),
 }
 
 

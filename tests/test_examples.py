@@ -29,11 +29,15 @@ def test_every_example_is_run_here():
     assert names == {
         "pretrain",
         "finetune_classifier",
+        "finetune_few_rows",
         "finetune_tagger",
+        "extract_relations",
+        "understand_requests",
         "look_at_attention",
         "load_a_checkpoint",
         "search_texts",
         "answer_questions",
+        "translate",
     }
 
 
@@ -53,12 +57,37 @@ def test_finetune_classifier(encoder, tmp_path, monkeypatch, capsys):
     assert "the cat" in out
 
 
+def test_finetune_few_rows(encoder, tmp_path, monkeypatch, capsys):
+    files = [tiny_runs.write_table(tmp_path / name) for name in ("few.csv", "dev.csv")]
+    run_example("finetune_few_rows", monkeypatch, encoder, *files, tmp_path / "few")
+    plain, careful = capsys.readouterr().out.strip().splitlines()[-2:]
+    assert re.fullmatch(r"plain    accuracy \d\.\d{3} ± 0\.\d{3}", plain)
+    assert re.fullmatch(r"careful  accuracy \d\.\d{3} ± 0\.\d{3}", careful)
+    assert (tmp_path / "few/careful-2/model.safetensors").is_file()
+
+
 def test_finetune_tagger(encoder, tmp_path, monkeypatch, capsys):
     files = [tiny_runs.write_columns(tmp_path / name) for name in ("train.conll", "dev.conll")]
     run_example("finetune_tagger", monkeypatch, encoder, *files, tmp_path / "ner")
     out = capsys.readouterr().out
     assert "'f1'" in out
     assert "Paris" in out
+
+
+def test_extract_relations(encoder, monkeypatch, capsys):
+    run_example("extract_relations", monkeypatch, encoder)
+    out = capsys.readouterr().out
+    assert "PER  Anna" in out
+    assert "Anna --lives_in--> Rome" in out
+    assert "Bob --born_in--> Oslo" in out
+    assert "Clara --" not in out
+
+
+def test_understand_requests(encoder, monkeypatch, capsys):
+    run_example("understand_requests", monkeypatch, encoder)
+    out = capsys.readouterr().out
+    assert "please play Nina Simone: PlayMusic (artist = Nina Simone)" in out
+    assert "GetWeather (city = New York)" in out
 
 
 def test_look_at_attention(encoder, monkeypatch, capsys):
@@ -102,6 +131,15 @@ def test_search_texts(encoder, tmp_path, monkeypatch, capsys):
     assert "How can I return goods?" in out
     assert "by words alone: ['Goods may be returned within thirty days.']" in out
     assert (tmp_path / "search" / "index" / "vectors.bin").is_file()
+
+
+def test_translate(tmp_path, monkeypatch, capsys):
+    run_example("translate", monkeypatch, tmp_path / "numbers")
+    out = capsys.readouterr().out
+    share = int(re.match(r"(\d+)% of 100 numbers", out)[1])
+    assert share >= 90
+    assert out.count("->") == 3
+    assert mb.load(tmp_path / "numbers").task.name == "seq2seq"
 
 
 def write_varied_corpus(path: Path) -> None:

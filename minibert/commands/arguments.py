@@ -3,7 +3,9 @@
 from minibert.commands import (
     attention,
     demo,
+    embed,
     evaluate,
+    export,
     fill_mask,
     finetune,
     index,
@@ -14,7 +16,20 @@ from minibert.commands import (
 )
 from minibert.commands.parser import Parser
 
-COMMANDS = (tokenizer, pretrain, finetune, evaluate, predict, fill_mask, index, search, demo, attention)
+COMMANDS = (
+    tokenizer,
+    pretrain,
+    finetune,
+    evaluate,
+    predict,
+    fill_mask,
+    embed,
+    index,
+    search,
+    export,
+    demo,
+    attention,
+)
 
 
 def build_parser() -> Parser:

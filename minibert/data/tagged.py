@@ -32,43 +32,53 @@ SHARED = "“”‘’…—·"  # punctuation of Chinese and English alike: it 
 
 
 def read_tagged(
-    path: str | Path, *, token_column: int = 0, tag_column: int = -1, join_words: int = 0
+    path: str | Path,
+    *,
+    token_column: int | str | None = None,
+    tag_column: int | str | None = None,
+    join_words: int = 0,
 ) -> list[TaggedExample]:
     """Read sentences of tagged words; columns are counted from 0, or from the end with -1.
 
     join_words  neighbouring sentences of one document become one text of at most so many words (a longer
                 sentence stays whole), so that a word is read with more around it; 0 keeps sentences apart
 
-    Sentences are parted by blank lines, columns by tabs or spaces; -DOCSTART- lines are passed over. In
-    .conllu the word is column 1 and the tag column 3 unless others are named, and comments, multiword tokens
-    and empty nodes are passed over. .jsonl rows hold {"tokens": [...], "tags": [...]} or
-    {"text": ..., "entities": [{"start", "end", "label"}]}. Rows are not joined: nothing says which belong
-    together. Raises InputError with file and line.
+    Without numbers the word is in the first column and the tag in the last; in .conllu they are in columns 1
+    and 3, and comments, multiword tokens and empty nodes are passed over. Blank lines part sentences,
+    columns by tabs or spaces; -DOCSTART- lines are passed over. Rows of .jsonl hold {"tokens": [...],
+    "tags": [...]}, or other keys if these are named, or {"text": ..., "entities": [{"start", "end",
+    "label"}]}, and are not joined: nothing says which belong together. Raises InputError with file and line.
 
     >>> read_tagged("people.conll")[0]
     TaggedExample(text='Anna lives', spans=((0, 4), (5, 10)), tags=('B-PER', 'O'))
     """
     path = Path(path)
     if kind_of(path) in (".jsonl", ".json"):
-        examples = [example_of_row(row, where=f"{path}, line {number}") for number, row in rows_of(path)]
+        keys = tuple(None if name is None else str(name) for name in (token_column, tag_column))
+        examples = [
+            example_of_row(row, where=f"{path}, line {number}", keys=keys) for number, row in rows_of(path)
+        ]
     else:
-        if kind_of(path) == ".conllu" and (token_column, tag_column) == (0, -1):
-            token_column, tag_column = 1, 3
-        examples = list(_texts(_sentences(path, token_column, tag_column), join_words))
+        usual = (1, 3) if kind_of(path) == ".conllu" else (0, -1)
+        columns = _column(token_column, usual[0]), _column(tag_column, usual[1])
+        examples = list(_texts(_sentences(path, *columns), join_words))
     if not examples:
         raise InputError(f"{path}: empty; a file of tagged sentences is wanted")
     return examples
 
 
-def read_untagged(path: str | Path, *, text_column: str | None = None) -> list[TaggedExample | str]:
+def read_untagged(
+    path: str | Path, *, text_column: str | None = None, token_column: int | str | None = None
+) -> list[TaggedExample | str]:
     """Read what is to be tagged: the words of a file of `read_tagged`, or the texts of any other.
 
     >>> read_untagged("people.conll")[0].tags, read_untagged("cats.txt")[0]
     (None, 'The cat sat.')
     """
     path = Path(path)
-    if _holds_words(path):
-        return [replace(example, tags=None) for example in read_tagged(path)]
+    if token_column is not None or _holds_words(path):
+        examples = read_tagged(path, token_column=token_column)
+        return [replace(example, tags=None) for example in examples]
     return [example.text for example in read_texts(path, text_column=text_column)]
 
 
@@ -100,15 +110,32 @@ def _stand_together(left: str, right: str) -> bool:
     return all(unspaced) or (any(unspaced) and (left in SHARED or right in SHARED))
 
 
-def example_of_row(row: dict[str, Any], *, where: str) -> TaggedExample:
+def _column(given: int | str | None, usual: int) -> int:
+    if given is None:
+        return usual
+    if isinstance(given, str) and not re.fullmatch(r"-?\d+", given):
+        raise InputError(
+            f"column {given!r} is no number; columns are counted from 0, or from the end with -1"
+        )
+    return int(given)
+
+
+def example_of_row(
+    row: dict[str, Any], *, where: str, keys: Sequence[str | None] = (None, None)
+) -> TaggedExample:
     """Turn {"tokens", "tags"} or {"text", "entities"} into an example.
 
+    keys  the names of the words and of the tags, if they are not the usual ones
     Without tags, the example has none. Raises InputError, whose message begins with `where`.
     """
-    if "text" in row and "entities" in row:
+    for key in keys:
+        if key is not None and key not in row:
+            raise InputError(f"{where}: no key {key!r}; the row has {', '.join(row)}")
+    if "text" in row and "entities" in row and tuple(keys) == (None, None):
         return tags_of_entities(row["text"], row["entities"], where=where)
-    words = next((row[name] for name in WORDS if name in row), None)
-    tags = next((row[name] for name in TAGS if name in row), None)
+    words_key, tags_key = keys
+    words = next((row[name] for name in ([words_key] if words_key else WORDS) if name in row), None)
+    tags = next((row[name] for name in ([tags_key] if tags_key else TAGS) if name in row), None)
     if not isinstance(words, list) or not words:
         raise InputError(f"{where}: no list of 'tokens' that holds some; the row has {', '.join(row)}")
     for word in words:

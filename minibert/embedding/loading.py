@@ -1,4 +1,4 @@
-"""The door for encoders: a folder in, ours or Hugging Face's, a text encoder out."""
+"""The door for encoders: a folder in, ours or Hugging Face's (or a name of its hub), a text encoder out."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import torch
 
 from minibert.embedding.text_encoder import TextEncoder
 from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
+from minibert.interop.hub import local_folder
 from minibert.interop.sentence_transformers import encoder_folder, read_habits
 from minibert.text.loading import load_tokenizer
 
@@ -15,13 +16,14 @@ def load_encoder(folder: str | Path, device: torch.device | str = "cpu") -> Text
 
     folder  a model that minibert saved, whatever its task, or a checkpoint in Hugging Face's layout:
             config.json, model.safetensors (or several and their index), tokenizer files. Where
-            sentence-transformers left its files beside them, they say how texts become vectors.
+            sentence-transformers left its files beside them, they say how texts become vectors. Or a name
+            of the hub, "organisation/model", that is no folder: the package huggingface_hub fetches it.
     Raises InputError for a folder that cannot be opened, MissingExtra where its tokenizer needs a package.
 
     >>> load_encoder("runs/clf").embed(["a wonderful film"]).shape
     (1, 128)
     """
-    folder = Path(folder)
+    folder = local_folder(folder)
     inner = encoder_folder(folder)
     config = read_config(inner)
     tokenizer = load_tokenizer(inner)

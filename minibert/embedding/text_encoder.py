@@ -18,22 +18,23 @@ from typing import Any, Literal, final
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from minibert.checkpoint import published
 from minibert.embedding.chunks import Chunk, chunks
+from minibert.embedding.rows import embed_chunk, usual_tokens
 from minibert.errors import InputError
 from minibert.interop.export import write_pretrained
+from minibert.interop.graphs import Exported, export_source
+from minibert.interop.padded import Source
 from minibert.interop.sentence_transformers import write_habits
 from minibert.model.encoder import Encoder
-from minibert.packed import Layout, Packed
+from minibert.packed import Packed
 from minibert.text.tokenizer import Tokenizer
 from minibert.training.precision import choose_dtype
 
 Pooling = Literal["mean", "first"]
 Precision = Literal["fp32", "bf16", "auto"]
-BATCH_TOKENS = {"cpu": 8192, "cuda": 65_536}
 SECONDS_BEFORE_THE_BAR = 3
 
 
@@ -88,6 +89,11 @@ class TextEncoder:
             write_pretrained(self.encoder, self.tokenizer, beside, max_length=self.max_length)
             write_habits(beside, self.pooling, self.max_length, self.encoder.config.hidden_size)
 
+    def export(self, folder: str | Path, *, format: str = "onnx", quantize: str = "none") -> Exported:
+        """Write a graph whose outputs are last_hidden_state and embeddings; see `interop.graphs.export`."""
+        source = Source(self.encoder, self.tokenizer, self.max_length, pooling=self.pooling)
+        return export_source(source, folder, format=format, quantize=quantize)
+
     def embed(
         self,
         texts: Iterable[str],
@@ -137,11 +143,10 @@ class TextEncoder:
         if isinstance(texts, str):
             raise InputError(f"texts is one string, {texts[:40]!r}; give a list or an iterator of strings")
         encoder = self._in(dtype)
-        device = next(encoder.parameters()).device
-        budget = batch_tokens or BATCH_TOKENS.get(device.type, BATCH_TOKENS["cpu"])
+        budget = batch_tokens or usual_tokens(encoder)
         cut = count = 0
         for chunk in chunks(texts, self.tokenizer, self.max_length):
-            yield _embed_chunk(encoder, chunk, how, normalize=normalize, budget=budget)
+            yield embed_chunk(encoder, chunk, how, normalize=normalize, budget=budget)
             cut, count = cut + chunk.cut, count + len(chunk.order_N)
         if cut:
             print(f"{cut:,} of {count:,} texts were cut at {self.max_length} tokens", file=sys.stderr)
@@ -159,7 +164,7 @@ class TextEncoder:
         """
         encoder, room = self._in(dtype), max(0, self.max_length - self.tokenizer.special_count())
         device = next(encoder.parameters()).device
-        budget = batch_tokens or BATCH_TOKENS.get(device.type, BATCH_TOKENS["cpu"])
+        budget = batch_tokens or usual_tokens(encoder)
         whole = [self.tokenizer.encode(text) for text in texts]
         encoded = [self.tokenizer.build(tokens[:room]) for tokens in whole]
         lengths = np.array([len(tokens) for tokens in encoded], np.int64)
@@ -199,32 +204,6 @@ class TextEncoder:
             narrow.dtype = dtype
             self._narrow = (dtype, weights), narrow
         return self._narrow[1]
-
-
-@torch.inference_mode()
-def _embed_chunk(encoder: Encoder, chunk: Chunk, how: str, *, normalize: bool, budget: int) -> np.ndarray:
-    """Return the rows of a chunk in the order of its texts; the device is asked once, at the end."""
-    device = next(encoder.parameters()).device
-    whole = Layout.of(chunk.lengths_N.tolist()).to(device)
-    ids_T = torch.from_numpy(chunk.ids_T).to(device)
-    rows_ND = torch.zeros(len(chunk.order_N), encoder.config.hidden_size, device=device)
-    for texts, tokens in chunk.batches(budget):
-        borders = whole.cu_seqlens[texts.start : texts.stop + 1]
-        lengths = whole.lengths[texts]
-        layout = Layout(lengths, lengths[-1], borders - borders[0], whole.positions[tokens])
-        hidden_TD = encoder(Packed(ids_T[tokens], None, layout))
-        if how == "first":
-            rows_ND[texts] = hidden_TD[layout.starts].float()
-        else:  # the numbers of the texts are those of the whole chunk: nothing waits for the device
-            rows_ND.index_add_(0, whole.sequence_T[tokens], hidden_TD.float())
-    if how == "mean":
-        rows_ND /= whole.cu_seqlens.diff().clamp(min=1)[:, None]
-    if normalize:
-        rows_ND = torch.nn.functional.normalize(rows_ND, dim=1)
-    ordered_ND = torch.empty_like(rows_ND)
-    ordered_ND[torch.from_numpy(chunk.order_N).to(device)] = rows_ND
-    found: Tensor = ordered_ND.cpu()
-    return found.numpy()
 
 
 def _with_bar(texts: Iterable[str], total: int | None, progress: bool) -> Iterable[str]:

@@ -220,8 +220,7 @@ def tensors_of(encoder: Encoder, task: Task | None, family: str) -> dict[str, Te
             found[prefix + name] = part
     if task is None:
         return found
-    folds = isinstance(task, Classification | Regression)
-    head = task.plain_head() if folds else task.state_dict()
+    head = task.plain_head() if isinstance(task, Classification | Regression) else task.state_dict()
     for ours, (name,) in head_names(task.name, family, task, {}).items():
         found[name] = head[ours]
     if isinstance(task, MaskedLM) and task.own_table is not None:  # theirs has two biases then, and uses this

@@ -17,6 +17,7 @@ from torch import nn
 from minibert.checkpoint import read_json
 from minibert.errors import InputError
 from minibert.interop.checkpoints import check_vocabulary, compare, fill, read_config, read_encoder
+from minibert.interop.hub import local_folder
 from minibert.interop.names import DICTIONARIES, Names
 from minibert.interop.problems import label_names, problem_of
 from minibert.interop.sentence_transformers import read_habits
@@ -109,12 +110,13 @@ ALWAYS_GELU = ("roberta", "xlm-roberta", "camembert", "electra")  # in the langu
 def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
     """Open a model, ours or one in Hugging Face's layout; `load_encoder` opens what has no head.
 
+    A name of the hub that is no folder is fetched, where the package huggingface_hub is installed.
     Raises InputError where a file is missing, damaged or foreign, or the head is of a kind that is not here.
 
     >>> load("runs/clf").predict(["a wonderful film"])[0].label
     'positive'
     """
-    folder = Path(folder)
+    folder = local_folder(folder)
     if (folder / "task.json").is_file() or not (folder / "config.json").is_file():
         return load_own(folder, device)
     config, values = read_config(folder), read_json(folder / "config.json")

@@ -7,16 +7,19 @@ This is the only reader of `EncoderConfig`: the bricks below take numbers.
 Letters: T tokens, D hidden size.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
-from minibert.kernels.rotary import rotary_angles
+from minibert.kernels.rotary import Angles
 from minibert.model.attention import MultiHeadAttention
 from minibert.model.block import PostNormBlock, PreNormBlock
 from minibert.model.config import EncoderConfig
 from minibert.model.embeddings import Embeddings
 from minibert.model.feed_forward import MLP, GatedMLP
 from minibert.model.linear import Linear, initialize, make_norm
+from minibert.model.rotary_positions import RotaryPositions
 from minibert.packed import Layout, Packed
 
 
@@ -46,6 +49,8 @@ class Encoder(nn.Module):
         )
         self.blocks = nn.ModuleList(self._block(layer) for layer in range(config.num_hidden_layers))
         self.norm = self._norm() if config.modern else nn.Identity()
+        bases = frozenset(map(config.rope_theta, range(config.num_hidden_layers)) if config.modern else ())
+        self.rotary: Callable[[Tensor], dict[float, Angles]] = RotaryPositions(bases, config.head_size)
         initialize(self, config.initializer_range)
 
     def _norm(self, size: int = 0) -> nn.Module:
@@ -89,10 +94,8 @@ class Encoder(nn.Module):
 
     def contextualize(self, hidden_TD: Tensor, layout: Layout) -> Tensor:
         """Take the embeddings of all tokens through the blocks."""
-        config = self.config
-        bases = {config.rope_theta(layer) for layer in range(len(self.blocks))} if config.modern else set()
-        angles = {base: rotary_angles(layout.positions, config.head_size, base) for base in bases}
+        angles = self.rotary(layout.positions)
         for layer, block in enumerate(self.blocks):
-            hidden_TD = block(hidden_TD, layout, angles.get(config.rope_theta(layer)))
+            hidden_TD = block(hidden_TD, layout, angles.get(self.config.rope_theta(layer)))
         normed_TD: Tensor = self.norm(hidden_TD)
         return normed_TD

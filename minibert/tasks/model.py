@@ -18,13 +18,16 @@ from minibert.model.encoder import Encoder
 from minibert.packed import Packed
 from minibert.tasks.classification import Classification
 from minibert.tasks.extractive_summary import ExtractiveSummary
+from minibert.tasks.intent_slots import IntentSlots
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.multi_label import MultiLabel
 from minibert.tasks.multiple_choice import MultipleChoice
 from minibert.tasks.question_answering import QuestionAnswering
 from minibert.tasks.regression import Regression
+from minibert.tasks.relations import Relations
 from minibert.tasks.replaced_tokens import ReplacedTokens
 from minibert.tasks.retrieval import Retrieval
+from minibert.tasks.seq2seq import Seq2Seq
 from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Loss, Targets, Task, Window
 from minibert.text.loading import load_tokenizer
@@ -39,9 +42,12 @@ TASKS: dict[str, type[Task]] = {
         Regression,
         MultipleChoice,
         Tagging,
+        IntentSlots,
+        Relations,
         QuestionAnswering,
         Retrieval,
         ExtractiveSummary,
+        Seq2Seq,
     )
 }
 

@@ -101,6 +101,10 @@ def pool(how: str, hidden_TD: Tensor, layout: Layout) -> Tensor:
     if how == "first":
         return hidden_TD[layout.starts]
     wide_TD = hidden_TD.double() if hidden_TD.dtype == torch.float64 else hidden_TD.float()
+    if layout.inside_NS is not None:  # a rectangle: its cells are all there, and some are left out
+        weights_NS1 = layout.inside_NS[..., None].to(wide_TD.dtype)
+        sums_ND = (wide_TD.unflatten(0, layout.inside_NS.shape) * weights_NS1).sum(1)
+        return (sums_ND / weights_NS1.sum(1).clamp(min=1)).to(hidden_TD.dtype)
     sums_ND = wide_TD.new_zeros(len(layout.lengths), wide_TD.shape[1])
     means_ND = (
         sums_ND.index_add(0, layout.sequence_T, wide_TD) / layout.cu_seqlens.diff().clamp(min=1)[:, None]

@@ -12,7 +12,6 @@ the window that shows most of its surroundings.
 Letters: T tokens, M words, D hidden size, C tags.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from minibert.config import from_dict, to_dict
+from minibert.data.documents import documents_in, read_annotated, tags_of
 from minibert.data.examples import TaggedExample
 from minibert.data.tagged import read_tagged, read_untagged
 from minibert.errors import InputError
@@ -32,12 +32,11 @@ from minibert.packed import Packed
 from minibert.tasks.crf import LinearChainCRF
 from minibert.tasks.metrics import choice_scores
 from minibert.tasks.pooling import Activation, project, projection_of
-from minibert.tasks.spans import detect_scheme, span_scores, spans_of, to_bio
+from minibert.tasks.spans import span_scores, to_bio
+from minibert.tasks.tags import Entity, entities_of, spell_tags, tag_labels, words_of
 from minibert.tasks.task import Choices, Loss, Targets, Task, Window, rows_of
-from minibert.tasks.windows import owners, spread
+from minibert.tasks.windows import fit_words
 from minibert.text.tokenizer import Tokenizer
-
-WORD = re.compile(r"[\u3400-\u9fff\U00020000-\U0003ffff]|\w+|[^\w\s]")
 
 
 @dataclass(frozen=True)
@@ -51,16 +50,6 @@ class TaggingOptions:
     crf: bool = False
     projection: Activation = "auto"
     projection_norm: bool = False
-
-
-@dataclass(frozen=True)
-class Entity:
-    """A tagged stretch: text[start:end] of the original text."""
-
-    start: int
-    end: int
-    label: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -78,6 +67,7 @@ class Tagging(Task):
     name: ClassVar[str] = "tagging"
     Options: ClassVar[type] = TaggingOptions
     tells_logits: ClassVar[bool] = True
+    columns: ClassVar[tuple[str, ...]] = ("text_column", "token_column", "tag_column")
 
     def __init__(
         self,
@@ -100,7 +90,10 @@ class Tagging(Task):
 
     @classmethod
     def read(cls, path: str | Path, columns: dict[str, str] | None = None) -> list[TaggedExample]:
-        return read_tagged(path)
+        if documents_in(Path(path)):
+            return [tags_of(sentence) for sentence in read_annotated(path)]
+        named = columns or {}
+        return read_tagged(path, token_column=named.get("token_column"), tag_column=named.get("tag_column"))
 
     @classmethod
     def answered(cls, example: TaggedExample) -> bool:
@@ -112,7 +105,8 @@ class Tagging(Task):
 
     @classmethod
     def read_unanswered(cls, path: str | Path, columns: dict[str, str] | None = None) -> list[Any]:
-        return read_untagged(path, **columns or {})
+        named = {name: value for name, value in (columns or {}).items() if name != "tag_column"}
+        return read_untagged(path, **named)
 
     @classmethod
     def build(
@@ -124,13 +118,10 @@ class Tagging(Task):
     ) -> "Tagging":
         chosen = from_dict(TaggingOptions, options, where="tagging options")
         sequences = [example.tags for example in examples if example.tags is not None]
-        scheme = detect_scheme(sequences)
-        labels = {tag for tags in sequences for tag in (to_bio(tags, scheme) if scheme else tags)}
-        if scheme:
-            labels |= {"O"} | {f"{prefix}{tag[1:]}" for tag in labels if tag != "O" for prefix in "BI"}
+        labels, scheme = tag_labels(sequences)
         if len(labels) < 2:
-            raise InputError(f"tagging needs at least two tags; the training data has {sorted(labels)}")
-        return cls(tokenizer, config, sorted(labels), chosen, scheme=scheme)
+            raise InputError(f"tagging needs at least two tags; the training data has {labels}")
+        return cls(tokenizer, config, labels, chosen, scheme=scheme)
 
     def settings(self) -> dict[str, Any]:
         return {"labels": list(self.labels), "scheme": self.scheme, **to_dict(self.options)}
@@ -144,7 +135,7 @@ class Tagging(Task):
     def example(self, example: TaggedExample | str) -> TaggedExample:
         """Return the example with its tags in this task's scheme; a bare text is cut into words."""
         if isinstance(example, str):
-            return TaggedExample(example, tuple(match.span() for match in WORD.finditer(example)))
+            return words_of(example)
         if example.tags is None or self.scheme is None:
             return example
         return replace(example, tags=tuple(to_bio(example.tags, self.scheme)))
@@ -152,29 +143,15 @@ class Tagging(Task):
     def encode(self, example: TaggedExample | str) -> list[Window]:
         """Return windows in which every word is asked exactly once."""
         example = self.example(example)
-        borders = sorted({border for span in example.spans for border in span})
-        tokens = self.tokenizer.encode(example.text, borders)
-        labels_M = np.array([self._number(tag) for tag in example.tags or ()] or [-1] * len(example.spans))
-        starts_M = np.array([start for start, _ in example.spans], dtype=np.int64)
-        first_M = np.searchsorted(tokens.offsets[:, 1], starts_M, side="right").clip(
-            max=max(0, len(tokens) - 1)
+        labels = [self._number(tag) for tag in example.tags or ()] or [-1] * len(example.spans)
+        return fit_words(
+            self.tokenizer,
+            example.text,
+            example.spans,
+            labels=np.array(labels, np.int64),
+            max_length=self.max_length,
+            on_long=self.options.on_long,
         )
-        room = self.max_length - self.tokenizer.special_count()
-        if len(tokens) > room and self.options.on_long == "error":
-            raise InputError(
-                f"a text has {len(tokens)} tokens and the model takes {room}: {example.text[:60]!r}...; "
-                "use on_long split or truncate, or a larger max_length"
-            )
-        runs = spread(len(tokens), room, room // 4)[: 1 if self.options.on_long == "truncate" else None]
-        owner_M = owners(first_M, runs)
-        before = len(self.tokenizer.around()[0])
-        windows = []
-        for number, (start, end) in enumerate(runs):
-            mine = np.flatnonzero(owner_M == number)
-            window = self.tokenizer.build(tokens[start:end])
-            rows = (first_M[mine] - start + before).clip(max=len(window) - 1)
-            windows.append(Window(window, rows=rows, labels=labels_M[mine].astype(np.int64), units=mine))
-        return windows
 
     def _number(self, tag: str) -> int:
         if tag not in self.numbers:
@@ -206,25 +183,10 @@ class Tagging(Task):
         return [np.array(path) for path in self.crf.decode(emissions_MC, lengths)]
 
     def merge(self, example: Any, windows: Sequence[Window], predictions: Sequence[Any]) -> Tagged:
-        spans = self.example(example).spans
-        outside = "O" if "O" in self.numbers else self.labels[0]
-        tags = [outside] * len(spans)
-        for window, numbers in zip(windows, predictions, strict=True):
-            for word, number in zip(window.units, numbers, strict=True):
-                tags[word] = self.labels[number]
-        return Tagged(spans, tuple(tags), self._entities(example, spans, tags))
-
-    def _entities(
-        self, example: Any, spans: Sequence[tuple[int, int]], tags: Sequence[str]
-    ) -> tuple[Entity, ...]:
-        if self.scheme is None:
-            return ()
-        text = example if isinstance(example, str) else example.text
-        found = []
-        for span in spans_of(tags):
-            start, end = spans[span.start][0], spans[span.end - 1][1]
-            found.append(Entity(start, end, span.label, text[start:end]))
-        return tuple(found)
+        example = self.example(example)
+        tags = spell_tags(len(example.spans), windows, predictions, labels=self.labels)
+        entities = entities_of(example.text, example.spans, tags) if self.scheme else ()
+        return Tagged(example.spans, tuple(tags), entities)
 
     def score(self, answers: Sequence[Tagged], examples: Sequence[TaggedExample]) -> dict[str, Any]:
         """Return strict span F1 where the tags mark spans, accuracy and macro-F1 where they are plain."""

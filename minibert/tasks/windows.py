@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minibert.errors import InputError
+from minibert.tasks.task import Window
 from minibert.text.encoded import Encoded
 from minibert.text.tokenizer import Tokenizer
 
@@ -59,6 +60,44 @@ def _shares(first: int, second: int, room: int) -> tuple[int, int]:
     if shorter + longer > room:
         shorter, longer = room // 2, room - room // 2
     return (longer, shorter) if first > second else (shorter, longer)
+
+
+def fit_words(
+    tokenizer: Tokenizer,
+    text: str,
+    spans: Sequence[tuple[int, int]],
+    *,
+    labels: np.ndarray,
+    max_length: int,
+    on_long: str,
+) -> list[Window]:
+    """Return windows in which every word is asked exactly once, at its first token.
+
+    spans, labels  (start, end) in characters, and the number of the label wanted, of each of the M words
+    on_long        "split" gives windows that overlap by a quarter, "truncate" the first of them alone
+    Raises InputError where words and labels differ in number, and for on_long="error" where the text is long.
+    """
+    if len(labels) != len(spans):
+        raise InputError(f"{len(spans)} words but {len(labels)} tags: {text[:60]!r}; each word needs one")
+    tokens = tokenizer.encode(text, sorted({border for span in spans for border in span}))
+    starts_M = np.array([start for start, _ in spans], dtype=np.int64)
+    first_M = np.searchsorted(tokens.offsets[:, 1], starts_M, side="right").clip(max=max(0, len(tokens) - 1))
+    room = max_length - tokenizer.special_count()
+    if len(tokens) > room and on_long == "error":
+        raise InputError(
+            f"a text has {len(tokens)} tokens and the model takes {room}: {text[:60]!r}...; "
+            "use on_long split or truncate, or a larger max_length"
+        )
+    runs = spread(len(tokens), room, room // 4)[: 1 if on_long == "truncate" else None]
+    owner_M = owners(first_M, runs)
+    before = len(tokenizer.around()[0])
+    windows = []
+    for number, (start, end) in enumerate(runs):
+        mine = np.flatnonzero(owner_M == number)
+        window = tokenizer.build(tokens[start:end])
+        rows = (first_M[mine] - start + before).clip(max=len(window) - 1)
+        windows.append(Window(window, rows=rows, labels=labels[mine], units=mine))
+    return windows
 
 
 def owners(first_M: np.ndarray, runs: Sequence[tuple[int, int]]) -> np.ndarray:

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from minibert.data.documents import read_annotated
+from minibert.data.intents import read_intents
 from minibert.data.readers import columns_of, read_documents, read_texts
+from minibert.data.relations import read_relations
 from minibert.data.tagged import read_tagged
+from minibert.tasks.tagging import Tagging
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 pytestmark = pytest.mark.skipif(
@@ -42,6 +46,7 @@ def test_texts(name, columns, rows, labels):
         ("conll2003/eng.testa", 3250, 51362, {"I-PER", "B-MISC", "O"}),
         ("msra_ner/test.txt.xz", 4631, 172601, {"B-PER", "I-LOC", "O"}),
         ("resume_ner/dev.char.bmes", 463, 13890, {"M-NAME", "E-ORG", "O"}),
+        ("conll2000/test.txt", 2012, 47377, {"B-NP", "I-VP", "O"}),
         ("slu_snips/dev.jsonl", 700, 6384, {"B-playlist", "O"}),
         ("ud_zh_gsdsimp/zh_gsdsimp-ud-dev.conllu.xz", 500, 12663, {"NOUN", "PUNCT"}),
         ("ud_en_ewt/en_ewt-ud-dev.conllu.xz", 2001, 25147, {"VERB", "AUX"}),
@@ -54,6 +59,39 @@ def test_tagged_words(name, sentences, tokens, tags):
     assert tags <= counts.keys()
     for example in examples[:500]:
         assert all(example.text[start:end].strip() for start, end in example.spans)
+
+
+def test_requests_with_intents():
+    for name, rows, intents in (("slu_atis/test.jsonl", 893, 20), ("slu_snips/train.jsonl.xz", 13084, 7)):
+        examples = read_intents(DATA / name)
+        assert len(examples) == rows
+        assert len({example.intent for example in examples}) == intents
+
+
+@pytest.mark.parametrize(
+    ("name", "pairs", "labels"),
+    [
+        ("semeval2010_task8/test.jsonl", 2717, 19),
+        ("zh_people_relation/train.jsonl", 1000, 12),
+        ("scierc/test.jsonl", 5062, 8),
+    ],
+)
+def test_pairs_of_mentions(name, pairs, labels):
+    examples = read_relations(DATA / name)
+    assert len(examples) == pairs
+    assert len({example.label for example in examples}) == labels
+    assert all(example.text[slice(*example.head)].strip() for example in examples)
+
+
+def test_every_entity_and_relation_of_a_document_is_read():
+    sentences = read_annotated(DATA / "scierc" / "test.jsonl")
+    counts = (
+        len(sentences),
+        sum(len(s.entities) for s in sentences),
+        sum(len(s.relations) for s in sentences),
+    )
+    assert counts == (551, 1685, 974)
+    assert len(Tagging.read(DATA / "scierc" / "test.jsonl")) == 551
 
 
 def test_chinese_characters_are_joined_to_a_text():

@@ -10,6 +10,7 @@ from minibert.data.entities import tags_of_entities
 from minibert.data.tagged import from_words, read_tagged
 from minibert.errors import InputError
 from minibert.tasks.spans import detect_scheme, spans_of, to_bio
+from minibert.tasks.tagging import Tagging
 
 CONLL = """-DOCSTART- -X- O O
 
@@ -44,6 +45,24 @@ def test_conll_sentences_keep_the_tags_of_their_file(tmp_path):
     assert (first.text, first.tags) == ("EU rejects", ("I-ORG", "O"))
     assert (words(second), second.tags) == (["#", "Blackburn"], ("O", "I-PER"))
     assert read_tagged(tmp_path / "eng.testa", tag_column=1)[0].tags == ("NNP", "VBZ")
+
+
+def test_columns_may_be_named_as_a_command_line_names_them(tmp_path):
+    path = write(tmp_path, "eng.testa", CONLL)
+    assert read_tagged(path, tag_column="2")[0].tags == ("I-NP", "I-VP")
+    assert Tagging.read(path, {"tag_column": "-3"})[0].tags == ("NNP", "VBZ")
+    with pytest.raises(InputError, match="column 'ner' is no number"):
+        read_tagged(path, tag_column="ner")
+
+
+def test_keys_of_json_lines_may_be_named(tmp_path):
+    row = {"tokens": ["Anna"], "form": ["Ann"], "upos": ["PROPN"], "tags": ["B-PER"]}
+    path = write(tmp_path, "a.jsonl", json.dumps(row))
+    assert Tagging.read(path, {"tag_column": "upos"})[0].tags == ("PROPN",)
+    assert read_tagged(path, token_column="form")[0].text == "Ann"
+    assert Tagging.read_unanswered(path, {"token_column": "form", "tag_column": "upos"})[0].text == "Ann"
+    with pytest.raises(InputError, match="line 1: no key 'xpos'; the row has tokens, form, upos, tags"):
+        read_tagged(path, tag_column="xpos")
 
 
 def test_conllu_leaves_out_comments_ranges_and_empty_nodes(tmp_path):

@@ -16,14 +16,17 @@ from minibert.errors import InputError
 from minibert.model.encoder import Encoder
 from minibert.tasks.classification import Classification
 from minibert.tasks.extractive_summary import ExtractiveSummary
+from minibert.tasks.intent_slots import IntentSlots
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import TASKS, Model
 from minibert.tasks.multi_label import MultiLabel
 from minibert.tasks.multiple_choice import MultipleChoice
 from minibert.tasks.question_answering import QuestionAnswering
 from minibert.tasks.regression import Regression
+from minibert.tasks.relations import Relations
 from minibert.tasks.replaced_tokens import ReplacedTokens
 from minibert.tasks.retrieval import Retrieval
+from minibert.tasks.seq2seq import Seq2Seq
 from minibert.tasks.tagging import Tagging
 from minibert.text.sentencepiece import SentencePieceTokenizer, train_sentencepiece
 
@@ -127,16 +130,20 @@ def test_masked_lm_keeps_every_promise_that_applies(tokenizer, tmp_path):
 
 def test_every_task_that_can_be_reopened_is_checked_here():
     # The others have files of their own, named after them.
+    here = {Classification, Tagging, MaskedLM}
     elsewhere = {
         ExtractiveSummary,
+        IntentSlots,
         MultiLabel,
         MultipleChoice,
         QuestionAnswering,
         Regression,
+        Relations,
         ReplacedTokens,
         Retrieval,
+        Seq2Seq,
     }
-    assert set(TASKS.values()) == {Classification, Tagging, MaskedLM} | elsewhere
+    assert set(TASKS.values()) == here | elsewhere
 
 
 @pytest.mark.parametrize("on_long", ["truncate", "split", "error"])

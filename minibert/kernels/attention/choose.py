@@ -15,6 +15,7 @@ from torch import Tensor
 
 from minibert.errors import InputError
 from minibert.kernels.attention.cpu import cpu_attention, cpu_packed_attention, cpu_refuses
+from minibert.kernels.attention.dense import dense_attention, dense_packed_attention, dense_refuses
 from minibert.kernels.attention.flex import flex_attention, flex_refuses
 from minibert.kernels.attention.reference import reference_attention
 from minibert.kernels.attention.request import Machine, Request
@@ -31,12 +32,20 @@ class Implementation:
     refuses   the reason why it cannot do a request on a machine, or None
     function  over queries, keys and values apart
     packed    over a packed qkv (T, 3, H, K) and its angles in one go, where it can
+    padded    whether it is for the rectangles of `Layout.dense`, and for nothing else
     """
 
     name: str
     refuses: Callable[[Request, Machine], str | None]
     function: Callable[..., Tensor]
     packed: Callable[..., Tensor] | None = None
+    padded: bool = False
+
+    def reason(self, request: Request, machine: Machine) -> str | None:
+        """Return why this cannot be done, or should not, or None."""
+        if request.padded != self.padded:
+            return f"made for {'padded' if self.padded else 'packed'} batches only"
+        return self.refuses(request, machine)
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,7 @@ ORDER = (
     Implementation("varlen", varlen_refuses, varlen_attention),
     Implementation("flex", flex_refuses, flex_attention),
     Implementation("reference", _never_refuses, reference_attention),
+    Implementation("dense", dense_refuses, dense_attention, dense_packed_attention, padded=True),
 )
 
 
@@ -87,11 +97,12 @@ def choose(request: Request, machine: Machine, *, backend: str = "auto") -> Choi
     for implementation in ORDER:
         if backend not in ("auto", implementation.name):
             continue
-        reason = implementation.refuses(request, machine)
+        reason = implementation.reason(request, machine)
         if reason is None:
             return Choice(implementation, refusals)
         refusals[implementation.name] = reason
-    raise InputError(f"attention backend {backend!r} cannot be used here: {refusals[backend]}")
+    told = refusals.get(backend) or "; ".join(f"{name}: {why}" for name, why in refusals.items())
+    raise InputError(f"attention backend {backend!r} cannot be used here: {told}")
 
 
 def refusals(request: Request, machine: Machine) -> dict[str, str | None]:
@@ -101,4 +112,4 @@ def refusals(request: Request, machine: Machine) -> dict[str, str | None]:
     >>> refusals(Request(torch.float32, 64, 128), Machine("mps"))["cpu"]
     'made for a CPU, and this is mps'
     """
-    return {implementation.name: implementation.refuses(request, machine) for implementation in ORDER}
+    return {implementation.name: implementation.reason(request, machine) for implementation in ORDER}

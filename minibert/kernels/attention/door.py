@@ -48,6 +48,7 @@ def attend(
         causal=causal,
         dropout=dropout,
         cross=memory is not None,
+        padded=layout.inside_NS is not None,
     )
     function = choose(request, Machine.of(q_THK.device), backend=backend).implementation.function
     extra = () if memory is None else (memory,)
@@ -81,6 +82,7 @@ def attend_packed(
         window=window,
         causal=causal,
         dropout=dropout,
+        padded=layout.inside_NS is not None,
     )
     implementation = choose(request, Machine.of(qkv_T3HK.device), backend=backend).implementation
     if implementation.packed is not None:

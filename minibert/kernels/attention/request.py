@@ -21,6 +21,7 @@ class Request:
     causal: bool = False
     dropout: float = 0.0
     cross: bool = False
+    padded: bool = False
 
     @property
     def dtype_name(self) -> str:
@@ -36,6 +37,7 @@ class Request:
             "causal" if self.causal else "",
             f"dropout {self.dropout}" if self.dropout else "",
             "queries and keys of different texts" if self.cross else "",
+            "padded" if self.padded else "",
         ]
         return ", ".join(part for part in parts if part)
 

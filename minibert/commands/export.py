@@ -1,0 +1,119 @@
+"""Write a model for other programs: an ONNX graph, a program of torch.export, or Hugging Face's folder."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from minibert.checkpoint import read_json
+from minibert.commands.parser import Parser, add_command
+from minibert.embedding.loading import load_encoder
+from minibert.embedding.text_encoder import TextEncoder
+from minibert.errors import InputError
+from minibert.interop.export import save_pretrained
+from minibert.interop.graphs import Exported, export
+from minibert.interop.heads import load
+from minibert.interop.hub import local_folder
+from minibert.output import MARK, check_free
+from minibert.tasks.model import Model
+
+MODELS_WITHOUT_HEAD = "Model"  # how the architecture ends of a folder that holds an encoder alone
+
+
+def add(commands: Any) -> None:
+    """Add the command's flags."""
+    parser: Parser = add_command(
+        commands,
+        "export",
+        run,
+        usage="--model DIR --output-dir DIR [options]",
+        about="write a model as an ONNX graph, a torch.export program or Hugging Face's folder",
+        example="minibert export --model runs/clf --format onnx --quantize int8 --output-dir clf-onnx",
+    )
+    parser.add_argument("--model", required=True, metavar="DIR", help="folder of the model")
+    parser.add_argument(
+        "--output-dir",
+        "--output",
+        required=True,
+        metavar="DIR",
+        help="folder for graph and tokenizer",
+    )
+    parser.add_argument("--overwrite-output-dir", action="store_true", help="replace an earlier export there")
+    parser.add_argument(
+        "--format",
+        choices=("onnx", "torch", "hf"),
+        default="onnx",
+        help="onnx: model.onnx; torch: model.pt2; hf: a folder that transformers opens (default: onnx)",
+    )
+    parser.add_argument(
+        "--outputs",
+        choices=("auto", "logits", "embeddings"),
+        default="auto",
+        help="what comes out: the head's logits, or hidden states and embeddings; auto is logits if there is "
+        "a head (default: auto)",
+    )
+    parser.add_argument(
+        "--quantize", choices=("none", "int8"), default="none", help="int8: round an ONNX graph's weights"
+    )
+    parser.add_argument(
+        "--pooling", choices=("mean", "first"), help="of the embeddings (default: as the folder says)"
+    )
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Write the folder; say what is in it and how far the graph is from the library."""
+    output = Path(args.output_dir)
+    check_free(output, overwrite=args.overwrite_output_dir)
+    model = opened(args)
+    if args.format == "hf":
+        if args.quantize != "none":
+            raise InputError(
+                "--quantize int8 is for --format onnx; --format hf keeps the weights as they are"
+            )
+        save_pretrained(model, output) if isinstance(model, Model) else model.save_pretrained(output)
+        (output / MARK).touch()
+        return {"output_dir": str(output), "format": "hf"}
+    told = written(model, output, args)
+    (output / MARK).touch()
+    megabytes = round(sum(path.stat().st_size for path in output.glob("model*")) / 1e6, 1)
+    print(
+        f"{output / told.file}: {', '.join(told.inputs)} -> {', '.join(told.outputs)}; {megabytes} MB; "
+        f"at most {told.difference:.2g} from the model on real text"
+    )
+    return {
+        "output_dir": str(output),
+        "format": args.format,
+        "file": told.file,
+        "inputs": told.inputs,
+        "outputs": told.outputs,
+        "difference": told.difference,
+        "megabytes": megabytes,
+    }
+
+
+def written(model: Model | TextEncoder, output: Path, args: argparse.Namespace) -> Exported:
+    """Write the graph of a model with a head, or of a text encoder."""
+    if isinstance(model, Model):
+        return export(model, output, format=args.format, quantize=args.quantize)
+    return model.export(output, format=args.format, quantize=args.quantize)
+
+
+def opened(args: argparse.Namespace) -> Model | TextEncoder:
+    """Open the model with its head, or its encoder, as --outputs asks."""
+    folder = local_folder(args.model)
+    if args.outputs == "logits" or (args.outputs == "auto" and has_head(folder)):
+        if args.pooling:
+            raise InputError("--pooling is for --outputs embeddings; the head has its own")
+        return load(folder)
+    encoder = load_encoder(folder)
+    encoder.pooling = args.pooling or encoder.pooling
+    return encoder
+
+
+def has_head(folder: Path) -> bool:
+    """Whether a folder holds a model with the head of a task."""
+    if (folder / "task.json").is_file():
+        return True
+    if (folder / "modules.json").is_file() or not (folder / "config.json").is_file():
+        return False
+    names = read_json(folder / "config.json").get("architectures") or [MODELS_WITHOUT_HEAD]
+    return not str(names[0]).endswith(MODELS_WITHOUT_HEAD)
