@@ -20,6 +20,7 @@ from minibert.interop.checkpoints import check_vocabulary, read_config, read_enc
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.output import claimed, publish_model
+from minibert.tasks.from_scratch import fresh_encoder, is_size
 from minibert.tasks.model import TASKS, Model
 from minibert.tasks.task import Choices, Task, Window
 from minibert.text.loading import load_tokenizer
@@ -30,6 +31,7 @@ from minibert.training.fresh_layers import redraw_top
 from minibert.training.journal import Journal, describe, header, machine
 from minibert.training.loop import NotFinite, Run
 
+HIGHEST_RATE = 3e-4
 Validation = tuple[Sequence[Any], Sequence[Sequence[Window]]]  # examples, and the windows of each
 
 
@@ -37,10 +39,12 @@ Validation = tuple[Sequence[Any], Sequence[Sequence[Window]]]  # examples, and t
 class FinetuneOptions:
     """What is left beside the training numbers.
 
+    vocab_size     pieces of the vocabulary that is learnt where a size is named instead of a folder
     from_scratch   keep the encoder's shape but draw its weights anew: the baseline of every pretraining
     reinit_layers  draw so many of its top layers anew
     """
 
+    vocab_size: int = 8000
     from_scratch: bool = False
     reinit_layers: int = 0
     report_to: str = "none"
@@ -57,12 +61,15 @@ class Settings:
     model: dict[str, Any]
 
     @staticmethod
-    def of(values: dict[str, Any]) -> "Settings":
-        """Sort dotted keys ("task.pooling") or nested tables into the groups."""
+    def of(values: dict[str, Any], *, learning_rate: float = HIGHEST_RATE) -> "Settings":
+        """Sort dotted keys ("task.pooling") or nested tables into the groups.
+
+        learning_rate  the one for values that name none
+        """
         groups = group(values, ("data", "train", "task", "model"))
         return Settings(
             from_dict(FinetuneOptions, groups["data"], where="data"),
-            from_dict(TrainingConfig, {"learning_rate": 3e-4, **groups["train"]}, where="train"),
+            from_dict(TrainingConfig, {"learning_rate": learning_rate, **groups["train"]}, where="train"),
             groups["task"],
             groups["model"],
         )
@@ -81,15 +88,19 @@ def finetune(
 ) -> Model:
     """Fine-tune the encoder in folder `model` on a task and leave the model in `output_dir`.
 
-    task               classification, tagging or question_answering
+    model              a folder; or, for seq2seq, a size ("mini"): vocabulary and weights begin from nothing
+    task               a name of `minibert.tasks.model.TASKS`
     train, validation  files, or lists of examples
     budget             at most so many seconds ("90s"): fewer epochs on a slow machine, never more
-    settings           dotted keys such as {"train.num_train_epochs": 5, "task.pooling": "mean"}
+    settings           dotted keys such as {"train.num_train_epochs": 5, "task.pooling": "mean"}; without
+                       "train.learning_rate" the encoder's width decides (`usual_rate`)
 
     Returns the model of the best validation epoch (of the last one without validation data). Raises
     InputError for unusable input, before anything is trained.
     """
-    chosen = Settings.of(settings or {})
+    fresh = is_size(str(model))
+    rate = HIGHEST_RATE if fresh else usual_rate(read_config(Path(model)).hidden_size)
+    chosen = Settings.of(settings or {}, learning_rate=rate)
     kind = task_class(task)
     rows = read_examples(kind, train)
     held = read_examples(kind, validation) if validation is not None else []
@@ -102,6 +113,17 @@ def finetune(
         run = Run(made, batches, chosen.train, budget=seconds)
     follow(run, (held, held_windows), output, settings=chosen)
     return made.eval()
+
+
+def usual_rate(width: int) -> float:
+    """Return a learning rate for an encoder of this hidden size: the wider it is, the smaller its steps.
+
+    Between what BERT's authors use at 768 and what was best at 384 lies a square.
+
+    >>> [f"{usual_rate(width):.1e}" for width in (256, 384, 768, 1024)]
+    ['3.0e-04', '2.0e-04', '5.0e-05', '2.8e-05']
+    """
+    return min(HIGHEST_RATE, 2e-4 * (384 / width) ** 2)
 
 
 def task_class(name: str) -> type[Task]:
@@ -120,7 +142,12 @@ def read_examples(kind: type[Task], source: str | Path | Sequence[Any]) -> list[
 
 
 def open_for_task(folder: Path, kind: type[Task], examples: Sequence[Any], *, settings: Settings) -> Model:
-    """Join the encoder in a folder with a new head."""
+    """Join the encoder in a folder, or a new one of a named size, with a new head."""
+    if not folder.exists() and is_size(str(folder)):
+        texts = [text for example in examples for text in kind.texts(example)]
+        vocab_size = settings.data.vocab_size
+        encoder, tokenizer = fresh_encoder(str(folder), texts, vocab_size=vocab_size, changes=settings.model)
+        return Model(encoder, kind.build(tokenizer, encoder.config, examples, settings.task))
     shape = {**read_config(folder).to_dict(), **settings.model}
     config = EncoderConfig.from_dict(shape, str(folder / "config.json"))
     tokenizer = load_tokenizer(folder)

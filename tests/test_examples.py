@@ -29,6 +29,7 @@ def test_every_example_is_run_here():
     assert names == {
         "pretrain",
         "finetune_classifier",
+        "finetune_few_rows",
         "finetune_tagger",
         "extract_relations",
         "understand_requests",
@@ -37,6 +38,7 @@ def test_every_example_is_run_here():
         "search_texts",
         "answer_questions",
         "export_a_model",
+        "translate",
     }
 
 
@@ -54,6 +56,15 @@ def test_finetune_classifier(encoder, tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "accuracy" in out
     assert "the cat" in out
+
+
+def test_finetune_few_rows(encoder, tmp_path, monkeypatch, capsys):
+    files = [tiny_runs.write_table(tmp_path / name) for name in ("few.csv", "dev.csv")]
+    run_example("finetune_few_rows", monkeypatch, encoder, *files, tmp_path / "few")
+    plain, careful = capsys.readouterr().out.strip().splitlines()[-2:]
+    assert re.fullmatch(r"plain    accuracy \d\.\d{3} ± 0\.\d{3}", plain)
+    assert re.fullmatch(r"careful  accuracy \d\.\d{3} ± 0\.\d{3}", careful)
+    assert (tmp_path / "few/careful-2/model.safetensors").is_file()
 
 
 def test_finetune_tagger(encoder, tmp_path, monkeypatch, capsys):
@@ -129,6 +140,15 @@ def test_export_a_model(encoder, tmp_path, monkeypatch, capsys):
     assert "-> logits; at most" in out
     assert re.search(r"logits \(2, \d+, 310\)", out)
     assert (tmp_path / "graph" / "model.pt2").is_file()
+
+
+def test_translate(tmp_path, monkeypatch, capsys):
+    run_example("translate", monkeypatch, tmp_path / "numbers")
+    out = capsys.readouterr().out
+    share = int(re.match(r"(\d+)% of 100 numbers", out)[1])
+    assert share >= 90
+    assert out.count("->") == 3
+    assert mb.load(tmp_path / "numbers").task.name == "seq2seq"
 
 
 def write_varied_corpus(path: Path) -> None:

@@ -1,6 +1,8 @@
 """Fine-tuning as a function: what is kept, and what is told of a run that has learnt nothing."""
 
 import json
+import sys
+from dataclasses import replace
 
 import pytest
 import tiny_runs
@@ -13,6 +15,7 @@ from minibert.interop.heads import load
 from minibert.tasks.classification import Classification
 from minibert.training.averaging import Average
 
+finetuning = sys.modules["minibert.finetune"]  # `minibert.finetune` is the function
 FAST = {"train.precision": "fp32", "train.max_steps": 6, "data.progress": False, "train.learning_rate": 1e-3}
 
 
@@ -97,3 +100,23 @@ def test_more_layers_than_the_encoder_has_are_refused_and_an_earlier_run_stays(f
             settings={**FAST, "data.reinit_layers": 2}, overwrite_output_dir=True,
         )  # fmt: skip
     assert (tmp_path / "clf/model.safetensors").read_bytes() == before
+
+
+def test_a_wider_encoder_gets_a_smaller_rate_unless_one_is_named(folder, tmp_path, monkeypatch):
+    found = []
+
+    def noted(*given, settings, **named):
+        found.append(settings.train.learning_rate)
+        raise KeyError
+
+    monkeypatch.setattr(finetuning, "open_for_task", noted)
+    for settings in ({}, {"train.learning_rate": 1e-3}, {"train": {"learning_rate": 2e-3}}):
+        for width in (32, 768):
+            config = replace(finetuning.read_config(folder / "enc"), hidden_size=width)
+            monkeypatch.setattr(finetuning, "read_config", lambda place, config=config: config)
+            with pytest.raises(KeyError):
+                finetune(
+                    folder / "enc", task="classification", train=folder / "train.csv",
+                    output_dir=tmp_path / "clf", settings=settings,
+                )  # fmt: skip
+    assert found == pytest.approx([3e-4, 5e-5, 1e-3, 1e-3, 2e-3, 2e-3])

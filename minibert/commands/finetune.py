@@ -29,10 +29,10 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--task", required=True, choices=tuple(options_of_tasks()), help="what is to be predicted"
     )
-    parser.add_argument("--model", required=True, metavar="DIR", help="folder of the encoder")
-    parser.add_argument(
-        "--train-file", required=True, metavar="FILE", help="labelled .csv, .tsv, .jsonl, or CoNLL columns"
-    )
+    model = "folder of the encoder; a size (mini) starts seq2seq from nothing"
+    parser.add_argument("--model", required=True, metavar="DIR", help=model)
+    files = "labelled .csv, .tsv, .jsonl, CoNLL columns, or lines side by side: a.de,a.en"
+    parser.add_argument("--train-file", required=True, metavar="FILE", help=files)
     parser.add_argument(
         "--validation-file", metavar="FILE", help="the same, held out: the best model on it is kept"
     )

@@ -12,6 +12,7 @@ from minibert.finetune import Settings, finetune, open_for_task, task_class
 from minibert.interop.heads import load
 from minibert.output import claimed, publish_model
 from minibert.tasks.metrics import mean_and_spread
+from minibert.training.best import goodness
 
 
 def finetune_seeds(model: str | Path, seeds: int, given: dict[str, Any]) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def finetune_seeds(model: str | Path, seeds: int, given: dict[str, Any]) -> dict
         trained = finetune(model, **{**given, **own})
         table[seed] = tell_seed(seed, trained.evaluate(validation))
     metric = settings.get("train.metric_for_best_model") or next(iter(table[first]))
-    best = max(table, key=lambda seed: table[seed][metric])
+    best = max(table, key=lambda seed: goodness(metric, table[seed][metric]))
     publish_model(load(output / f"seed-{best}"), output)
     summary = {"seeds": seeds, "best_seed": best, "scores": summarize([*table.values()])}
     write_json(output / "run.json", {"kind": "finetune", "settings": settings, **summary})

@@ -27,6 +27,7 @@ from minibert.tasks.regression import Regression
 from minibert.tasks.relations import Relations
 from minibert.tasks.replaced_tokens import ReplacedTokens
 from minibert.tasks.retrieval import Retrieval
+from minibert.tasks.seq2seq import Seq2Seq
 from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Loss, Targets, Task, Window
 from minibert.text.loading import load_tokenizer
@@ -46,6 +47,7 @@ TASKS: dict[str, type[Task]] = {
         QuestionAnswering,
         Retrieval,
         ExtractiveSummary,
+        Seq2Seq,
     )
 }
 

@@ -4,17 +4,15 @@ A task knows its tags by number; people see them as they were written. In betwee
 text, the list of tags that a training set makes necessary, and the way back from numbers to entities.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from minibert.data.entities import WORD
 from minibert.data.examples import TaggedExample
 from minibert.tasks.spans import Scheme, detect_scheme, spans_of, to_bio
 from minibert.tasks.task import Window
-
-WORD = re.compile(r"[\u3400-\u9fff\U00020000-\U0003ffff]|\w+|[^\w\s]")
 
 
 @dataclass(frozen=True)

@@ -20,14 +20,14 @@ class Best:
         self.scores: dict[str, Any] = {}
 
     def offer(self, model: Model, scores: dict[str, Any], step: int) -> None:
-        """Compare with the best so far; higher is better, except for a metric that ends in "loss"."""
+        """Compare with the best so far; `goodness` says what is better."""
         metric = self.metric or next(iter(scores))
         if not isinstance(scores.get(metric), float | int):
             numbers = [name for name, value in scores.items() if isinstance(value, float | int)]
             raise InputError(
                 f"metric_for_best_model {metric!r} is not scored here; use one of {', '.join(numbers)}"
             )
-        value = -scores[metric] if metric.endswith("loss") else scores[metric]
+        value = goodness(metric, scores[metric])
         self.waited += 1
         if value > self.value:
             self.value, self.waited = value, 0
@@ -39,3 +39,12 @@ class Best:
         """Give the model its best weights back, if any were kept."""
         if self.weights is not None:
             model.load_state_dict(self.weights)
+
+
+def goodness(metric: str, value: float) -> float:
+    """Return a number that is higher for the better: of a loss or an error, the negative.
+
+    >>> goodness("accuracy", 0.75), goodness("mean_squared_error", 0.75)
+    (0.75, -0.75)
+    """
+    return -value if metric.endswith(("loss", "error")) else value
