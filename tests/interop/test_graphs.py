@@ -121,7 +121,7 @@ def task_of(kind: str, tokenizer: Any, config: EncoderConfig) -> Any:
     if kind == "tagging":
         return Tagging.reopen(tokenizer, config, {"labels": ["a", "b"], "scheme": None})
     if kind == "question_answering":
-        return QuestionAnswering.reopen(tokenizer, config, {})
+        return QuestionAnswering.reopen(tokenizer, config, {"refuses": True})
     if kind == "multi_label":
         return MultiLabel.reopen(tokenizer, config, {"labels": ["a", "b", "c"]})
     if kind == "regression":
