@@ -24,6 +24,8 @@ from minibert.data.examples import TaggedExample
 from minibert.data.tagged import read_tagged
 from minibert.finetune import finetune
 from minibert.tasks.classification import Classification
+from minibert.tasks.tagging import Tagging
+from minibert.training.recipes import recipe_for
 
 SHARED = {
     "learning_rate": 1e-4,
@@ -37,16 +39,9 @@ SHARED = {
     "adam_beta2": 0.98,
     "adam_epsilon": 1e-6,
 }
-STEADY: dict[str, Any] = {  # what every recommended recipe has
-    "train.num_train_epochs": 5.0,
-    "train.layerwise_lr_decay": 0.9,
-    "train.ema_decay": 0.97,
-    "train.r_drop_alpha": 1.0,
-    "task.label_smoothing": 0.1,
-}
-CLASSIFYING = {**STEADY, "task.pooling": "mean", "train.learning_rate": 2e-4}
+CLASSIFYING = {**recipe_for(Classification, "few_rows"), "train.learning_rate": 2e-4}
 MANY_CLASSES = {**CLASSIFYING, "train.num_train_epochs": 10.0, "train.learning_rate": 4e-4}
-TAGGING = {**STEADY, "train.train_batch_size": 6, "train.learning_rate": 4e-4}
+TAGGING = {**recipe_for(Tagging, "few_rows"), "train.train_batch_size": 6, "train.learning_rate": 4e-4}
 
 
 @dataclass(frozen=True)
