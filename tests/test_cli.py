@@ -8,6 +8,7 @@ import json
 import os
 import re
 import runpy
+import signal
 import sys
 
 import pytest
@@ -311,8 +312,8 @@ def test_ctrl_c_saves_says_how_to_go_on_and_resume_completes(tmp_path, monkeypat
     step = Run._step
 
     def interrupted(self):
-        if self.done == 2:
-            raise KeyboardInterrupt
+        if self.done == 1:
+            signal.raise_signal(signal.SIGINT)  # the step in hand is still taken
         return step(self)
 
     with monkeypatch.context() as patch:
@@ -330,15 +331,16 @@ def test_ctrl_c_saves_says_how_to_go_on_and_resume_completes(tmp_path, monkeypat
 
 def test_ctrl_c_in_fine_tuning_keeps_the_best_model(folder, tmp_path, monkeypatch, capsys):
     step = Run._step
-    monkeypatch.setattr(Run, "_step", lambda self: step(self) if self.done < 2 else _interrupt())
+    monkeypatch.setattr(Run, "_step", lambda self: step(self) if self.done != 1 else _interrupted(self, step))
     assert run("finetune", "--task", "classification", "--model", folder / "enc", "--train-file",
                folder / "train.csv", "--output-dir", tmp_path / "clf", *FAST) == 130  # fmt: skip
     assert "stopped at step 2" in capsys.readouterr().err
     assert load(tmp_path / "clf").task.labels == ("animal", "thing")
 
 
-def _interrupt():
-    raise KeyboardInterrupt
+def _interrupted(run, step):
+    signal.raise_signal(signal.SIGINT)
+    return step(run)
 
 
 def test_attention_shows_the_choice_and_every_refusal(capsys):
