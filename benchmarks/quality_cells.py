@@ -12,12 +12,12 @@ All compute in bfloat16. A cap on rows or tokens is part of the row, the same fo
 import itertools
 import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cells import Cell, Places
+from cells import Cell, Line, Places, Table, key, spelled
 from quality_trainer import train_and_score
 
 from minibert.data.examples import TaggedExample
@@ -180,3 +180,17 @@ def first(examples: list[TaggedExample], words: int) -> list[TaggedExample]:
 def numbers(scores: dict[str, Any]) -> dict[str, float]:
     """Return the scores that are one number, the main one first."""
     return {name: value for name, value in scores.items() if isinstance(value, float)}
+
+
+def race_of(lines: Sequence[Line]) -> Table:
+    """Return what docs/07-training.md shows: a line for each data set, a column for each contestant."""
+    contestants = ("trainer", "minibert", "recommended")
+    table = [["data", "training rows", "measure", "Trainer", "minibert", "recommended", "seeds"]]
+    for row in ROWS:
+        groups = [[line for line in lines if key(line)[:2] == (row.name, name)] for name in contestants]
+        if all(groups):
+            measure = next(iter(groups[0][0]["scores"]))
+            shown = [spelled(group, measure) for group in groups]
+            seeds = str(min(map(len, groups)))
+            table.append([row.name, f"{row.cap:,}", measure, *shown, seeds])
+    return table
