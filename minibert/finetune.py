@@ -126,7 +126,7 @@ def first_rate(model: str | Path) -> float:
 def usual_rate(width: int) -> float:
     """Return a learning rate for an encoder of this hidden size: the wider it is, the smaller its steps.
 
-    Between what BERT's authors use at 768 and what was best at 384 lies a square.
+    Through what BERT's authors use at 768 and what does well at 384 goes a square.
 
     >>> [f"{usual_rate(width):.1e}" for width in (256, 384, 768, 1024)]
     ['3.0e-04', '2.0e-04', '5.0e-05', '2.8e-05']

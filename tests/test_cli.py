@@ -90,6 +90,15 @@ def test_finetune_reports_the_validation_scores(folder, tmp_path, capsys):
     assert (tmp_path / "clf" / "model.safetensors").is_file()
 
 
+def test_a_recipe_is_followed_where_nothing_else_is_said(folder, tmp_path):
+    assert run("finetune", "--task", "classification", "--model", folder / "enc", "--train-file",
+               folder / "train.csv", "--output-dir", tmp_path / "clf", "--recipe", "few_rows",
+               "--ema-decay", 0.5, *FAST) == 0  # fmt: skip
+    settings = json.loads((tmp_path / "clf/run.json").read_text("utf-8"))["settings"]
+    assert (settings["train"]["r_drop_alpha"], settings["train"]["ema_decay"]) == (1.0, 0.5)
+    assert settings["task"]["pooling"] == "mean"
+
+
 def test_evaluate_prints_a_report_a_confusion_matrix_and_json(folder, capsys):
     assert run("evaluate", "--model", folder / "clf", "--file", folder / "train.csv") == 0
     out = capsys.readouterr().out

@@ -13,6 +13,7 @@ from minibert.commands.seeds import finetune_seeds
 from minibert.finetune import Settings as FinetuneSettings
 from minibert.finetune import finetune, task_class
 from minibert.tasks.model import TASKS
+from minibert.training.recipes import RECIPES, recipe_for
 
 
 def add(commands: Any) -> None:
@@ -38,13 +39,10 @@ def add(commands: Any) -> None:
     )
     add_output(parser, "folder for the model, its checkpoints and its log")
     add_resume(parser)
-    parser.add_argument(
-        "--seeds",
-        type=int,
-        default=1,
-        metavar="N",
-        help="train N times and report mean and spread; the best is kept",
-    )
+    seeds = "train N times and report mean and spread; the best is kept"
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help=seeds)
+    recipe = "settings that were measured together; what else is given wins (default: plain)"
+    parser.add_argument("--recipe", default="plain", choices=tuple(RECIPES), help=recipe)
     add_budget(parser)
     add_columns(parser)
     defaults = FinetuneSettings.of({})
@@ -64,8 +62,8 @@ def options_of_tasks() -> dict[str, Any]:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Fine-tune an encoder, with several seeds if asked to."""
-    settings = chosen_settings(args, FinetuneSettings.of)
     kind = task_class(args.task)
+    settings = {**recipe_for(kind, args.recipe), **chosen_settings(args, FinetuneSettings.of)}
     train = labelled_examples(kind, args.train_file, args)
     held = labelled_examples(kind, args.validation_file, args) if args.validation_file else None
     keep_memory()
