@@ -1,7 +1,6 @@
 """transformers' Trainer on the rows of cells_classify.py: the same weights, rows, epochs and learning rate.
 
-Its head is its own: a dense layer and tanh on the first token. It chooses no best epoch: it has no more
-validation data than it needs to be told, and our rows are short runs whose last epoch is the best but rarely.
+Its head is its own: a dense layer and tanh on the first token. It keeps the last epoch, not the best one.
 """
 
 from collections.abc import Sequence
@@ -29,6 +28,10 @@ def train_theirs(
     model = AutoModelForSequenceClassification.from_pretrained(
         folder, num_labels=1 if numbers else len(labels), problem_type=problem
     )
+
+    frozen = [model.bert.embeddings, *model.bert.encoder.layer[: recipe["train.freeze"]]]
+    for part in frozen:
+        part.requires_grad_(False)
 
     def encoded(rows: Sequence[Any]) -> list[dict[str, Any]]:
         pairs = [row.pair for row in rows] if rows[0].pair is not None else None

@@ -31,12 +31,14 @@ def test_every_example_is_run_here():
         "finetune_classifier",
         "finetune_few_rows",
         "finetune_tagger",
+        "reject_strange_texts",
         "extract_relations",
         "understand_requests",
         "look_at_attention",
         "load_a_checkpoint",
         "search_texts",
         "answer_questions",
+        "export_a_model",
         "translate",
     }
 
@@ -90,6 +92,17 @@ def test_understand_requests(encoder, monkeypatch, capsys):
     assert "GetWeather (city = New York)" in out
 
 
+def test_reject_strange_texts(encoder, tmp_path, monkeypatch, capsys):
+    files = [tiny_runs.write_table(tmp_path / name) for name in ("train.csv", "dev.csv")]
+    for file in files:
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write("seven of 93 and 17,none\n")
+    run_example("reject_strange_texts", monkeypatch, encoder, *files, tmp_path / "intents")
+    out = capsys.readouterr().out
+    assert "in_scope_accuracy" in out and "best_temperature" in out
+    assert "seven of 93" in out
+
+
 def test_look_at_attention(encoder, monkeypatch, capsys):
     run_example("look_at_attention", monkeypatch, encoder, "The cat sees the dog.")
     assert "layer 0, head 1" in capsys.readouterr().out
@@ -131,6 +144,14 @@ def test_search_texts(encoder, tmp_path, monkeypatch, capsys):
     assert "How can I return goods?" in out
     assert "by words alone: ['Goods may be returned within thirty days.']" in out
     assert (tmp_path / "search" / "index" / "vectors.bin").is_file()
+
+
+def test_export_a_model(encoder, tmp_path, monkeypatch, capsys):
+    run_example("export_a_model", monkeypatch, encoder, tmp_path / "graph")
+    out = capsys.readouterr().out
+    assert "-> logits; at most" in out
+    assert re.search(r"logits \(2, \d+, 310\)", out)
+    assert (tmp_path / "graph" / "model.pt2").is_file()
 
 
 def test_translate(tmp_path, monkeypatch, capsys):

@@ -191,8 +191,10 @@ class Classification(Task):
         return {**scores, **self._fits(probability_NC, gold_N), **self._rejections(chosen)}
 
     def _fits(self, probability_NC: np.ndarray, gold_N: np.ndarray) -> dict[str, float]:
-        """Return the calibration error, and the temperature and threshold that would be best."""
+        """Return the calibration error, best temperature and threshold; nothing of weights that blew up."""
         found: dict[str, float] = {}
+        if not np.isfinite(probability_NC).all():
+            return found
         known_N = gold_N >= 0
         if known_N.any():
             found["calibration_error"] = calibration_error(probability_NC[known_N], gold_N[known_N])
