@@ -24,6 +24,7 @@ from minibert.interop.padded import PaddedModel, Source, input_names, output_nam
 from minibert.model.encoder import Encoder
 from minibert.tasks.classification import Classification
 from minibert.tasks.model import Model
+from minibert.tasks.multi_label import MultiLabel
 from minibert.tasks.tagging import Tagging
 
 FILES = {"onnx": "model.onnx", "torch": "model.pt2"}
@@ -162,7 +163,9 @@ def description(source: Source) -> dict[str, Any]:
     told = {"pooling": source.pooling} if task is None else {}
     return {
         "task": "embedding" if task is None else task.name,
-        **({"labels": list(task.labels)} if isinstance(task, Classification | Tagging) else told),
+        **(
+            {"labels": list(task.labels)} if isinstance(task, Classification | MultiLabel | Tagging) else told
+        ),
         "max_length": source.max_length,
         "pad_token_id": source.tokenizer.pad_id,
         "padding_side": "right",

@@ -5,7 +5,8 @@ The encoder and the task are the library's own; three things differ. The batch i
 have a cosine in float64. Inputs bear the names that other people's graphs have.
 
     encoder alone    last_hidden_state (N, S, D), embeddings (N, D)
-    classification   logits (N, C)
+    classification   logits (N, C), also those of several labels
+    regression       logits (N, 1), the number itself
     tagging          logits (N, S, C), for every token: read those of each word's first
     masked_lm        logits (N, S, V)
     replaced_tokens  logits (N, S), above zero where a token was replaced
@@ -28,11 +29,15 @@ from minibert.model.encoder import Encoder
 from minibert.packed import Layout, Packed
 from minibert.tasks.classification import Classification
 from minibert.tasks.masked_lm import MaskedLM
+from minibert.tasks.multi_label import MultiLabel
 from minibert.tasks.pooling import pool
+from minibert.tasks.regression import Regression
 from minibert.tasks.replaced_tokens import ReplacedTokens
 from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Task
 from minibert.text.tokenizer import Tokenizer
+
+WHOLE_TEXTS = (Classification, MultiLabel, Regression)
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ def check(source: Source) -> None:
     task, device = source.task, next(source.encoder.parameters()).device
     if device.type != "cpu":
         raise InputError(f"the model lies on {device}; move it first: model.to('cpu')")
-    if not isinstance(task, Classification | Tagging | MaskedLM | ReplacedTokens | None):
+    if not isinstance(task, (*WHOLE_TEXTS, Tagging, MaskedLM, ReplacedTokens, type(None))):
         raise InputError(f"a graph of the task {task.name} is not implemented; export its encoder alone")
     if isinstance(task, Tagging) and task.crf is not None:
         raise InputError(
@@ -126,14 +131,16 @@ def check(source: Source) -> None:
 
 def has_row_for_text(name: str, source: Source) -> bool:
     """Whether an output has one row for each text; the others have one for each token."""
-    return name == "embeddings" or isinstance(source.task, Classification)
+    return name == "embeddings" or isinstance(source.task, WHOLE_TEXTS)
 
 
 def outputs_of(encoder: Encoder, source: Source, batch: Packed) -> dict[str, Tensor]:
     """Return the outputs of a batch, packed or a rectangle: rows of tokens (T, ...) or of texts (N, ...)."""
     task = source.task
-    if isinstance(task, Classification):
+    if isinstance(task, Classification | MultiLabel):
         return {"logits": task.logits(encoder, batch)}
+    if isinstance(task, Regression):
+        return {"logits": task.numbers(task.scores(encoder, batch))[:, None].float()}
     if isinstance(task, Tagging):
         every_T = torch.arange(batch.ids.shape[0], device=batch.ids.device)
         return {"logits": task.emissions(encoder, batch, every_T)}
