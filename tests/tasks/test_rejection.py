@@ -123,8 +123,8 @@ def test_finetuning_settles_what_the_validation_data_say(english, tmp_path):
     config = shape("bert", english.vocab_size)
     Model(Encoder(config), Classification.build(english, config, ROWS[:4], {})).save(tmp_path / "enc")
     settings = {"task.reject_label": "oos", "task.calibrate": True, "task.pooling": "mean",
-                "train.max_steps": 30, "train.eval_steps": 30, "train.learning_rate": 5e-3, "train.precision": "fp32",
-                "data.progress": False}  # fmt: skip
+                "train.max_steps": 30, "train.eval_steps": 30, "train.learning_rate": 5e-3,
+                "train.precision": "fp32", "data.progress": False}  # fmt: skip
     held = [*ROWS, TextExample("the error", label="good")]
     model = mb.finetune(tmp_path / "enc", task="classification", train=ROWS, validation=held,
                         output_dir=tmp_path / "out", settings=settings)  # fmt: skip
