@@ -12,18 +12,20 @@ All compute in bfloat16. A cap on rows or tokens is part of the row, the same fo
 import itertools
 import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cells import Cell, Places
+from cells import Cell, Line, Places, Table, key, spelled
 from quality_trainer import train_and_score
 
 from minibert.data.examples import TaggedExample
 from minibert.data.tagged import read_tagged
 from minibert.finetune import finetune
 from minibert.tasks.classification import Classification
+from minibert.tasks.tagging import Tagging
+from minibert.training.recipes import recipe_for
 
 SHARED = {
     "learning_rate": 1e-4,
@@ -37,16 +39,9 @@ SHARED = {
     "adam_beta2": 0.98,
     "adam_epsilon": 1e-6,
 }
-STEADY: dict[str, Any] = {  # what every recommended recipe has
-    "train.num_train_epochs": 5.0,
-    "train.layerwise_lr_decay": 0.9,
-    "train.ema_decay": 0.97,
-    "train.r_drop_alpha": 1.0,
-    "task.label_smoothing": 0.1,
-}
-CLASSIFYING = {**STEADY, "task.pooling": "mean", "train.learning_rate": 2e-4}
+CLASSIFYING = {**recipe_for(Classification, "few_rows"), "train.learning_rate": 2e-4}
 MANY_CLASSES = {**CLASSIFYING, "train.num_train_epochs": 10.0, "train.learning_rate": 4e-4}
-TAGGING = {**STEADY, "train.train_batch_size": 6, "train.learning_rate": 4e-4}
+TAGGING = {**recipe_for(Tagging, "few_rows"), "train.train_batch_size": 6, "train.learning_rate": 4e-4}
 
 
 @dataclass(frozen=True)
@@ -185,3 +180,17 @@ def first(examples: list[TaggedExample], words: int) -> list[TaggedExample]:
 def numbers(scores: dict[str, Any]) -> dict[str, float]:
     """Return the scores that are one number, the main one first."""
     return {name: value for name, value in scores.items() if isinstance(value, float)}
+
+
+def race_of(lines: Sequence[Line]) -> Table:
+    """Return what docs/07-training.md shows: a line for each data set, a column for each contestant."""
+    contestants = ("trainer", "minibert", "recommended")
+    table = [["data", "training rows", "measure", "Trainer", "minibert", "recommended", "seeds"]]
+    for row in ROWS:
+        groups = [[line for line in lines if key(line)[:2] == (row.name, name)] for name in contestants]
+        if all(groups):
+            measure = next(iter(groups[0][0]["scores"]))
+            shown = [spelled(group, measure) for group in groups]
+            seeds = str(min(map(len, groups)))
+            table.append([row.name, f"{row.cap:,}", measure, *shown, seeds])
+    return table

@@ -15,7 +15,7 @@ careful = {
     "train.num_train_epochs": 5,
     "train.layerwise_lr_decay": 0.9,  # low layers move less
     "train.r_drop_alpha": 1.0,  # two passes with other dropout shall agree
-    "train.fgm_epsilon": 0.5,  # and the worst small move of the token vectors is trained too
+    "train.fgm_epsilon": 0.05,  # and the worst small move of the token vectors is trained too
     "train.ema_decay": 0.97,  # the running mean of the weights is kept
     "task.label_smoothing": 0.1,
 }

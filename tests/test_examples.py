@@ -38,6 +38,7 @@ def test_every_example_is_run_here():
         "load_a_checkpoint",
         "search_texts",
         "answer_questions",
+        "export_a_model",
         "translate",
     }
 
@@ -143,6 +144,14 @@ def test_search_texts(encoder, tmp_path, monkeypatch, capsys):
     assert "How can I return goods?" in out
     assert "by words alone: ['Goods may be returned within thirty days.']" in out
     assert (tmp_path / "search" / "index" / "vectors.bin").is_file()
+
+
+def test_export_a_model(encoder, tmp_path, monkeypatch, capsys):
+    run_example("export_a_model", monkeypatch, encoder, tmp_path / "graph")
+    out = capsys.readouterr().out
+    assert "-> logits; at most" in out
+    assert re.search(r"logits \(2, \d+, 310\)", out)
+    assert (tmp_path / "graph" / "model.pt2").is_file()
 
 
 def test_translate(tmp_path, monkeypatch, capsys):

@@ -95,6 +95,8 @@ HELP = {
     "train.logging_steps": "steps between two lines of log.jsonl",
     "train.eval_steps": "steps between two validations (default: eight in pretraining, one an epoch else)",
     "train.save_steps": "steps between two checkpoints; 0 saves the end alone",
+    "train.save_total_limit": "newest checkpoints that are kept; 0 keeps all",
+    "train.skip_bad_batches": "pass over a batch whose loss is not finite or far above the last ones",
     "train.early_stopping_patience": "validations without a better score that end the run; 0 never ends it",
     "train.metric_for_best_model": "score that chooses the best model (default: the task's main one)",
 }

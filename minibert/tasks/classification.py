@@ -190,10 +190,7 @@ class Classification(Task):
         return {**scores, **self._fits(probability_NC, gold_N), **apart}
 
     def _fits(self, probability_NC: np.ndarray, gold_N: np.ndarray) -> dict[str, float]:
-        """Return the calibration error, and the temperature and threshold that would be best.
-
-        Weights that have blown up give probabilities that are no numbers: then there is nothing to fit.
-        """
+        """Return the calibration error, best temperature and threshold; nothing of weights that blew up."""
         found: dict[str, float] = {}
         if not np.isfinite(probability_NC).all():
             return found

@@ -110,3 +110,10 @@ def test_classes_come_back_as_labels(benchmark, minilm):
         answer = trainer.answer_of(judge, example, row, logits)
         assert answer.label == example.label
         assert sum(answer.probabilities.values()) == pytest.approx(1.0)
+
+
+def test_the_page_on_training_shows_the_committed_race(quality, benchmark):
+    root = Path(quality.__file__).resolve().parents[1]
+    lines = benchmark("cells").read_lines(root / "benchmarks/results/quality.jsonl")
+    table = benchmark("page_tables").markdown(quality.race_of(lines))
+    assert table in (root / "docs/07-training.md").read_text("utf-8")

@@ -34,6 +34,7 @@ from minibert.model.encoder import Encoder  # noqa: E402
 from minibert.tasks.classification import Classification  # noqa: E402
 from minibert.tasks.model import Model  # noqa: E402
 from minibert.tasks.multi_label import MultiLabel  # noqa: E402
+from minibert.tasks.question_answering import QuestionAnswering  # noqa: E402
 from minibert.tasks.regression import Regression  # noqa: E402
 from minibert.tasks.replaced_tokens import ReplacedTokens  # noqa: E402
 from minibert.tasks.tagging import Tagging  # noqa: E402
@@ -119,6 +120,12 @@ def task_of(kind: str, tokenizer: Any, config: EncoderConfig) -> Any:
         return Classification.reopen(tokenizer, config, options)
     if kind == "tagging":
         return Tagging.reopen(tokenizer, config, {"labels": ["a", "b"], "scheme": None})
+    if kind == "question_answering":
+        return QuestionAnswering.reopen(tokenizer, config, {"refuses": True})
+    if kind == "multi_label":
+        return MultiLabel.reopen(tokenizer, config, {"labels": ["a", "b", "c"]})
+    if kind == "regression":
+        return Regression.reopen(tokenizer, config, {"centre": 2.5, "spread": 1.5})
     return ReplacedTokens.build(tokenizer, config, [], {})
 
 
@@ -127,6 +134,8 @@ PARTS = [
     ("modern-tiny", "tagging", {"local_attention": 6, "global_attn_every_n_layers": 2}),
     ("tiny", "replaced_tokens", {"gated_mlp": True, "hidden_act": "silu", "bias": False}),
 ]
+PARTS += [("tiny", kind, {}) for kind in ("question_answering", "multi_label", "regression")]
+LABELLED = ("classification", "tagging", "multi_label")
 SOON = (("onnx", 0), ("torch", 1))  # the others are slow
 
 
@@ -151,8 +160,8 @@ def test_parts_that_no_other_library_has_are_exported_too(tokenizer, size, kind,
     told = mb.export(model.train(), tmp_path / "out", format=format)
     assert told.difference <= TOLERANCES[format]
     kept = json.loads((tmp_path / "out" / "graph.json").read_text("utf-8"))
-    assert kept["task"] == kind and kept["file"] == told.file and kept["outputs"] == ["logits"]
-    assert kept.get("labels") == (list(model.task.labels) if kind != "replaced_tokens" else None)
+    assert kept["task"] == kind and kept["file"] == told.file and kept["outputs"] == [*told.outputs]
+    assert kept.get("labels") == (list(model.task.labels) if kind in LABELLED else None)
     assert mb.load_tokenizer(tmp_path / "out").encode("The cat").ids.tolist()
     run = (open_onnx if format == "onnx" else open_program)(tmp_path / "out" / told.file)
     assert run is not None and all(torch.equal(before[name], t) for name, t in model.state_dict().items())
@@ -164,36 +173,6 @@ def test_parts_that_no_other_library_has_are_exported_too(tokenizer, size, kind,
             logits = run({"input_ids": ids, "attention_mask": np.ones_like(ids)})["logits"][0]
             shares = np.exp(logits) / np.exp(logits).sum()
             np.testing.assert_allclose(shares, [*answer.probabilities.values()], atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("format", "kind"),
-    [("torch", "multi_label"), ("torch", "regression"), ("torch", "ordinal"), ("onnx", "regression")]
-    + [pytest.param("onnx", kind, marks=pytest.mark.slow) for kind in ("multi_label", "ordinal")],
-)
-def test_several_labels_and_numbers_come_out_of_a_graph(tokenizer, kind, format, tmp_path):
-    if format == "onnx":
-        need_onnx()
-    config = shape(tokenizer, "tiny", max_position_embeddings=53)
-    if kind == "multi_label":
-        task = MultiLabel.reopen(tokenizer, config, {"labels": ["a", "b", "c"]})
-    else:
-        options = {"regression_loss": "ordinal", "levels": [1.0, 2.0, 7.0]} if kind == "ordinal" else {}
-        task = Regression.reopen(tokenizer, config, {"centre": 70.0, "spread": 9.0, **options})
-    model = Model(Encoder(config), task)
-    told = mb.export(model, tmp_path / "out", format=format)
-    kept = json.loads((tmp_path / "out" / "graph.json").read_text("utf-8"))
-    assert kept.get("labels") == (["a", "b", "c"] if kind == "multi_label" else None)
-    run = (open_onnx if format == "onnx" else open_program)(tmp_path / "out" / told.file)
-    (answer,) = model.predict(["The cat sees the dog."])
-    tokens = tokenizer.build(tokenizer.encode("The cat sees the dog."))
-    ids = tokens.ids[None].astype(np.int64)
-    given = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-    logits = run({name: given[name] for name in told.inputs})["logits"][0]
-    if kind == "multi_label":
-        np.testing.assert_allclose(1 / (1 + np.exp(-logits)), [*answer.probabilities.values()], atol=1e-5)
-    else:
-        assert logits == pytest.approx([answer.value], rel=1e-5)
 
 
 @pytest.mark.parametrize("pooling", ["mean", pytest.param("first", marks=pytest.mark.slow)])
