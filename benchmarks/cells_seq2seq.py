@@ -240,7 +240,7 @@ def cells(places: Places) -> list[Cell]:
             tatoeba,
             translation_scores,
             "modern-mini",
-            {**FROM_NOTHING, "train.num_train_epochs": 8, "data.vocab_size": 8000},
+            {**FROM_NOTHING, "train.num_train_epochs": 6, "data.vocab_size": 6000, "budget": "8m"},
             5,
             (source_itself, nearest_target),
         ),

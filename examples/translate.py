@@ -25,17 +25,16 @@ def pair(number: int) -> mb.ParallelExample:
 numbers = random.Random(0).sample(range(100, 10_000), 2000)
 train, held = [pair(n) for n in numbers[100:]], [pair(n) for n in numbers[:100]]
 model = mb.finetune(
-    "tiny",  # a size instead of a folder: vocabulary and weights begin from nothing
+    "modern-tiny",  # a size instead of a folder: vocabulary and weights begin from nothing
     task="seq2seq",
     train=train,
     validation=held,
     output_dir=output_dir,
     settings={
         "data.vocab_size": 310,
-        "train.num_train_epochs": 6,
-        "train.learning_rate": 2e-3,
-        "train.lr_scheduler_type": "cosine",
-        "task.label_smoothing": 0.05,
+        "train.num_train_epochs": 7,
+        "train.learning_rate": 3e-3,
+        "task.label_smoothing": 0.0,
     },
 )
 model.task.options = replace(model.task.options, num_beams=3)
