@@ -175,36 +175,6 @@ def test_parts_that_no_other_library_has_are_exported_too(tokenizer, size, kind,
             np.testing.assert_allclose(shares, [*answer.probabilities.values()], atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("format", "kind"),
-    [("torch", "multi_label"), ("torch", "regression"), ("torch", "ordinal"), ("onnx", "regression")]
-    + [pytest.param("onnx", kind, marks=pytest.mark.slow) for kind in ("multi_label", "ordinal")],
-)
-def test_several_labels_and_numbers_come_out_of_a_graph(tokenizer, kind, format, tmp_path):
-    if format == "onnx":
-        need_onnx()
-    config = shape(tokenizer, "tiny", max_position_embeddings=53)
-    if kind == "multi_label":
-        task = MultiLabel.reopen(tokenizer, config, {"labels": ["a", "b", "c"]})
-    else:
-        options = {"regression_loss": "ordinal", "levels": [1.0, 2.0, 7.0]} if kind == "ordinal" else {}
-        task = Regression.reopen(tokenizer, config, {"centre": 70.0, "spread": 9.0, **options})
-    model = Model(Encoder(config), task)
-    told = mb.export(model, tmp_path / "out", format=format)
-    kept = json.loads((tmp_path / "out" / "graph.json").read_text("utf-8"))
-    assert kept.get("labels") == (["a", "b", "c"] if kind == "multi_label" else None)
-    run = (open_onnx if format == "onnx" else open_program)(tmp_path / "out" / told.file)
-    (answer,) = model.predict(["The cat sees the dog."])
-    tokens = tokenizer.build(tokenizer.encode("The cat sees the dog."))
-    ids = tokens.ids[None].astype(np.int64)
-    given = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-    logits = run({name: given[name] for name in told.inputs})["logits"][0]
-    if kind == "multi_label":
-        np.testing.assert_allclose(1 / (1 + np.exp(-logits)), [*answer.probabilities.values()], atol=1e-5)
-    else:
-        assert logits == pytest.approx([answer.value], rel=1e-5)
-
-
 @pytest.mark.parametrize("pooling", ["mean", pytest.param("first", marks=pytest.mark.slow)])
 def test_embeddings_of_a_graph_are_those_of_embed(tokenizer, pooling, tmp_path):
     torch.manual_seed(5)
