@@ -26,6 +26,7 @@ from minibert.tasks.task import Task
 from minibert.text.tokenizer import Tokenizer
 from minibert.training.config import TrainingConfig
 from minibert.training.loop import Run
+from minibert.training.state import load_state, save_state
 
 LONGEST = 61
 STEPS = 60
@@ -70,6 +71,14 @@ def check_task(
     check_reopening(model, examples, answers, folder=folder / task.name)
     check_packing(model, examples)
     check_bfloat16(model, examples)
+
+    def fresh(seed: int) -> Model:
+        torch.manual_seed(seed)
+        noisy = replace(config, hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.2)
+        return Model(Encoder(noisy), task_class.build(tokenizer, noisy, examples, options or {}))
+
+    for precision in ("fp32", "bf16"):
+        check_resuming(fresh, examples, folder / f"state-{precision}", precision=precision)
     return model
 
 
@@ -201,6 +210,30 @@ def check_bfloat16(model: Model, examples: Sequence[Any]) -> None:
     model.encoder.dtype = torch.bfloat16
     assert list(map(plain, model.predict(examples))) == wanted
     model.encoder.dtype = torch.float32
+
+
+def check_resuming(fresh: Any, examples: Sequence[Any], folder: Path, *, precision: Any) -> None:
+    """A run that is stopped, written down and taken up by another model ends with the same weights."""
+
+    def run_of(model: Model) -> Run:
+        windows = [window for window in windows_of(model, examples) if len(window.rows)]
+        batches = ExampleBatches(windows, model.task.collate, max(2, len(windows) // 2), seed=3)
+        config = TrainingConfig(precision=precision, max_steps=4, learning_rate=1e-2, ema_decay=0.5)
+        return Run(model, batches, config)
+
+    whole, first, second = fresh(1), fresh(1), fresh(2)
+    losses = [step.loss for step in run_of(whole)]
+    begun, resumed = run_of(first), run_of(second)
+    for step in begun:
+        if step.index == 2:
+            begun.stop()
+    folder.mkdir(parents=True)
+    save_state(begun, folder)
+    second.load_state_dict(first.state_dict())
+    load_state(resumed, folder)
+    assert [step.loss for step in resumed] == losses[2:]
+    for (name, mine), theirs in zip(whole.state_dict().items(), second.state_dict().values(), strict=True):
+        assert torch.equal(mine, theirs), name
 
 
 def check_long_texts(

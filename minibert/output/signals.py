@@ -26,6 +26,7 @@ class Signals:
 
     def __init__(self) -> None:
         self.asked = 0
+        self.interrupted = False  # by Ctrl-C, once
         self.may_raise = False
         self.earlier: dict[int, Any] = {}
 
@@ -41,8 +42,9 @@ class Signals:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: object) -> None:
-        if number == signal.SIGINT and self.asked == signal.SIGINT:
+        if number == signal.SIGINT and self.interrupted:
             raise KeyboardInterrupt
+        self.interrupted = self.interrupted or number == signal.SIGINT
         self.asked = self.asked or number
         if self.may_raise:
             raise Stopped

@@ -11,10 +11,11 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import foreign_tokenizers
 import pytest
 import tiny_runs
+from hypothesis import example, settings
 from hypothesis import given as drawn
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from minibert.checkpoint import load_tensors, read_json, read_table
@@ -188,8 +189,39 @@ def check_damaged_tokenizer(given, folder, how):
 
 
 @drawn(how=damage)
+@example(how=([(0.0003, 128)], 1.0))  # a piece that is not UTF-8
 def test_a_damaged_sentencepiece_model_is_opened_or_refused(given, tmp_path, how):
     check_damaged_tokenizer(given, tmp_path, how)
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory):
+    """The folder of a tokenizer of the `tokenizers` library, and the bytes of its tokenizer.json."""
+    folder = foreign_tokenizers.wordpiece(tmp_path_factory.mktemp("foreign"))
+    load_tokenizer(folder)
+    return folder, (folder / "tokenizer.json").read_bytes()
+
+
+def check_damaged_foreign_tokenizer(foreign, how):
+    folder, content = foreign
+    (folder / "tokenizer.json").write_bytes(damaged(content, *how))
+    with suppress(InputError):
+        load_tokenizer(folder).encode("Some text.")
+
+
+@drawn(how=damage)
+def test_a_damaged_tokenizer_json_is_opened_or_refused(foreign, how):
+    check_damaged_foreign_tokenizer(foreign, how)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"model": {}}', "[" * 100_000, '{"version": 1e999}', "null"]
+)
+def test_a_tokenizer_json_that_is_none_is_refused(foreign, text):
+    folder, _ = foreign
+    (folder / "tokenizer.json").write_text(text, encoding="utf-8")
+    with cheaply(), pytest.raises(InputError, match="tokenizer"):
+        load_tokenizer(folder)
 
 
 TABLES = {".csv": read_texts, ".tsv": read_texts, ".jsonl": read_texts, ".txt": read_texts,
@@ -314,6 +346,13 @@ def test_a_settings_file_that_is_deep_is_refused(tmp_path):
 @drawn(how=damage)
 def test_many_damaged_sentencepiece_models(given, tmp_path, how):
     check_damaged_tokenizer(given, tmp_path, how)
+
+
+@pytest.mark.slow
+@settings(max_examples=1500)
+@drawn(how=damage)
+def test_many_damaged_tokenizer_jsons(foreign, how):
+    check_damaged_foreign_tokenizer(foreign, how)
 
 
 @pytest.mark.slow
