@@ -6,12 +6,14 @@ and a baseline without any model: of the sentence that shares most words with th
 words that the question does not hold.
 
 Nothing is chosen on the questions that are scored: the last epoch counts, and the recipe is one for all.
-A row "whole" trains on all questions; the others on a random part of them, to fit several seeds into an hour.
+A row "whole" trains on all questions; the others on a random part of them, so that a run takes some minutes
+on one core.
 """
 
 import random
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,71 +31,88 @@ from minibert.tasks.question_answering import QuestionAnswering
 from minibert.tasks.task import Window
 from minibert.training.loop import Run
 
-ENGLISH = {"learning_rate": 3e-4, "num_train_epochs": 2.0, "train_batch_size": 16}
-CHINESE = {"learning_rate": 5e-4, "num_train_epochs": 4.0, "train_batch_size": 32}
-PART = 1500  # questions of SQuAD that a run with several seeds learns from
+ENGLISH = {"learning_rate": 2e-4, "num_train_epochs": 2.0, "train_batch_size": 8}
+CHINESE = {"learning_rate": 5e-4, "num_train_epochs": 3.0, "train_batch_size": 8}
+PART, CHINESE_PART = 1000, 800  # questions that a run learns from
+ASKED = 1000  # questions of DRCD that it is asked
 SENTENCE = re.compile(r"[^.!?\u3002\uff01\uff1f\n]+")
 UNIT = re.compile(r"[\u3400-\u9fff]|\w+")
 Scores = dict[str, float]
 
 
+@dataclass(frozen=True)
+class Plan:
+    """Which questions are learnt from and which are asked (all of a file with None), and how."""
+
+    train: Path
+    test: Path
+    learnt: int | None
+    asked: int | None
+    recipe: dict[str, Any]
+    options: dict[str, Any]
+
+    def with_options(self, options: dict[str, Any]) -> "Plan":
+        """Return the plan with some options of the task changed."""
+        return replace(self, options={**self.options, **options})
+
+
+def plans(data: Path) -> dict[str, Plan]:
+    """Return the plan of each row."""
+    squad, cmrc, drcd = (data / name for name in ("squad_dev_subset", "cmrc2018", "drcd"))
+    english = Plan(squad / "train.json.xz", squad / "dev.json", PART, None, ENGLISH, {})
+    longer = {"max_answer_length": 50}
+    return {
+        "squad_dev_subset": english,
+        "cmrc2018": Plan(cmrc / "train.json.xz", cmrc / "dev.json", CHINESE_PART, None, CHINESE, longer),
+        "drcd": Plan(drcd / "dev.json.xz", drcd / "test.json.xz", CHINESE_PART, ASKED, CHINESE, longer),
+        "squad_dev_subset, whole": replace(english, learnt=None),
+    }
+
+
 def cells(places: Places) -> list[Cell]:
-    """Return the cells of all data sets that are there."""
-    english, data = places.english, places.data
-    squad = (data / "squad_dev_subset" / "train.json.xz", data / "squad_dev_subset" / "dev.json")
-    part = {"note": f"{PART:,} of 7,721 questions", "recipe": ENGLISH}
-    whole = {"seeds": (0,), "note": "all 7,721 questions; one seed for its minutes", "recipe": ENGLISH}
-    all_given = {"gold_answers": "all"}
-    found = [
-        Cell("squad_dev_subset", "minibert", partial(ours, english, squad, ENGLISH, all_given, PART), **part),
-        Cell("squad_dev_subset", "transformers Trainer", partial(trainer, places, squad, PART), **part),
-        Cell("squad_dev_subset", "minibert, first answers",
-             partial(ours, english, squad, ENGLISH, {"gold_answers": "first"}, PART), **part),
-        Cell("squad_dev_subset", "word overlap", partial(overlap, squad[1]), (0,), "needs no training"),
-    ]  # fmt: skip
-    if places.chinese is not None:
-        options = {**all_given, "max_answer_length": 50}
-        for row, files in (
-            ("cmrc2018", (data / "cmrc2018" / "train.json.xz", data / "cmrc2018" / "dev.json")),
-            ("drcd", (data / "drcd" / "dev.json.xz", data / "drcd" / "test.json.xz")),
-        ):
-            run = partial(ours, places.chinese, files, CHINESE, options, None)
-            found.append(Cell(row, "minibert", run, recipe=CHINESE))
-            found.append(Cell(row, "word overlap", partial(overlap, files[1]), (0,), "needs no training"))
-    name = "squad_dev_subset, whole"
-    found.append(Cell(name, "minibert", partial(ours, english, squad, ENGLISH, all_given, None), **whole))
-    found.append(Cell(name, "transformers Trainer", partial(trainer, places, squad, None), **whole))
-    return found
+    """Return the cells of all data sets that there is an encoder for, and every baseline."""
+    found = []
+    for row, plan in plans(places.data).items():
+        seeds = (0, 1, 2) if plan.learnt else (0,)
+        learnt = f"{plan.learnt:,} questions learnt" if plan.learnt else "all questions learnt, one seed"
+        note = learnt + (f", {plan.asked:,} asked" if plan.asked else "")
+        encoder = places.english if "squad" in row else places.chinese
+        if encoder is not None:
+            found.append(Cell(row, "minibert", partial(ours, encoder, plan), seeds, note, plan.recipe))
+        if "squad" in row:
+            run = partial(trainer, places, plan.with_options({"gold_answers": "first"}))
+            found.append(Cell(row, "transformers Trainer", run, seeds, note, plan.recipe))
+        if plan.learnt:
+            found.append(Cell(row, "word overlap", partial(overlap, plan), (0,), "needs no training"))
+    first = plans(places.data)["squad_dev_subset"].with_options({"gold_answers": "first"})
+    run, note = partial(ours, places.english, first), f"{first.learnt:,} questions learnt"
+    return [*found, Cell("squad_dev_subset", "minibert, first answers", run, note=note, recipe=first.recipe)]
 
 
-def ours(
-    folder: Path,
-    files: tuple[Path, Path],
-    recipe: dict[str, Any],
-    options: dict[str, Any],
-    part: int | None,
-    seed: int,
-) -> Scores:
+def ours(folder: Path, plan: Plan, seed: int) -> Scores:
     """Train our model and score it."""
-    model, examples, settings = opened(folder, files[0], recipe, options, part, seed)
+    model, examples, settings = opened(folder, plan, seed)
     for _ in Run(model, batches_of(model.task, examples, settings.train), settings.train):
         pass
-    return told(model.evaluate(read_questions(files[1])))
+    return told(model.evaluate(some(plan.test, plan.asked)))
 
 
-def opened(
-    folder: Path, file: Path, recipe: dict[str, Any], options: dict[str, Any], part: int | None, seed: int
-) -> tuple[Model, list[QuestionExample], Settings]:
+def opened(folder: Path, plan: Plan, seed: int) -> tuple[Model, list[QuestionExample], Settings]:
     """Return an encoder with a new head, the questions to learn from, and the settings."""
-    values: dict[str, Any] = {f"train.{name}": value for name, value in recipe.items()}
-    values |= {f"task.{name}": value for name, value in options.items()}
+    values: dict[str, Any] = {f"train.{name}": value for name, value in plan.recipe.items()}
+    values |= {f"task.{name}": value for name, value in plan.options.items()}
     settings = Settings.of({**values, "train.seed": seed})
-    examples = read_questions(file)
-    if part is not None:
-        random.Random(0).shuffle(examples)
-        examples = examples[:part]
+    examples = some(plan.train, plan.learnt)
     torch.manual_seed(seed)
     return open_for_task(folder, QuestionAnswering, examples, settings=settings), examples, settings
+
+
+def some(file: Path, count: int | None) -> list[QuestionExample]:
+    """Return so many questions of a file, drawn by chance, or all."""
+    examples = read_questions(file)
+    if count is not None:
+        random.Random(0).shuffle(examples)
+    return examples[:count]
 
 
 def told(scores: dict[str, Any]) -> Scores:
@@ -101,7 +120,7 @@ def told(scores: dict[str, Any]) -> Scores:
     return {name: scores[name] for name in ("f1", "exact_match")}
 
 
-def trainer(places: Places, files: tuple[Path, Path], part: int | None, seed: int) -> Scores:
+def trainer(places: Places, plan: Plan, seed: int) -> Scores:
     """Train with transformers on our windows, and decode and score as ours does."""
     from transformers import (
         AutoModelForQuestionAnswering,
@@ -113,13 +132,12 @@ def trainer(places: Places, files: tuple[Path, Path], part: int | None, seed: in
     from transformers.trainer_callback import PrinterCallback
 
     quiet()
-    options = {"gold_answers": "first"}
-    model, examples, settings = opened(places.english, files[0], ENGLISH, options, part, seed)
+    model, examples, settings = opened(places.english, plan, seed)
     task, told_ours = model.task, settings.train
     rows = [row_of(window) for one in examples for window in task.encode(one) if window.labels.any()]
     steps = int(told_ours.num_train_epochs * (len(rows) // told_ours.train_batch_size))
     torch.manual_seed(seed)
-    theirs = AutoModelForQuestionAnswering.from_pretrained(places.english)
+    theirs = AutoModelForQuestionAnswering.from_pretrained(places.english, attn_implementation="eager")
     given = TrainingArguments(
         output_dir=str(places.scratch),
         learning_rate=told_ours.learning_rate,
@@ -144,7 +162,7 @@ def trainer(places: Places, files: tuple[Path, Path], part: int | None, seed: in
     loop = Trainer(theirs, given, train_dataset=rows, data_collator=collate)
     loop.remove_callback(PrinterCallback)
     loop.train()
-    return told(asked(theirs.eval(), task, read_questions(files[1])))
+    return told(asked(theirs.eval(), task, some(plan.test, plan.asked)))
 
 
 def row_of(window: Window) -> dict[str, Any]:
@@ -168,17 +186,18 @@ def asked(theirs: Any, task: QuestionAnswering, examples: Sequence[QuestionExamp
     answers = []
     for example in examples:
         windows, logits = task.encode(example), []
-        for window in windows:
-            out = theirs(**{name: torch.tensor([values]) for name, values in inputs_of(window).items()})
+        for window in windows:  # in bfloat16, as ours
+            with torch.autocast("cpu", torch.bfloat16):
+                out = theirs(**{name: torch.tensor([values]) for name, values in inputs_of(window).items()})
             both_T2 = torch.stack([out.start_logits[0], out.end_logits[0]], dim=1)
             logits.append(both_T2[torch.from_numpy(window.rows)].float().numpy())
         answers.append(task.merge(example, windows, logits))
     return task.score(answers, examples)
 
 
-def overlap(file: Path, seed: int) -> Scores:
+def overlap(plan: Plan, seed: int) -> Scores:
     """Score the baseline."""
-    examples = read_questions(file)
+    examples = some(plan.test, plan.asked)
     found = [
         match(guess(one), [gold.text for gold in one.answers or ()], question=one.question)
         for one in examples

@@ -12,18 +12,20 @@ All compute in bfloat16. A cap on rows or tokens is part of the row, the same fo
 import itertools
 import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cells import Cell, Places
+from cells import Cell, Line, Places, Table, key, spelled
 from quality_trainer import train_and_score
 
 from minibert.data.examples import TaggedExample
 from minibert.data.tagged import read_tagged
 from minibert.finetune import finetune
 from minibert.tasks.classification import Classification
+from minibert.tasks.tagging import Tagging
+from minibert.training.recipes import recipe_for
 
 SHARED = {
     "learning_rate": 1e-4,
@@ -37,8 +39,9 @@ SHARED = {
     "adam_beta2": 0.98,
     "adam_epsilon": 1e-6,
 }
-CLASSIFYING: dict[str, Any] = {"task.pooling": "mean", "train.learning_rate": 2e-4}
-TAGGING: dict[str, Any] = {"train.learning_rate": 4e-4}
+CLASSIFYING = {**recipe_for(Classification, "few_rows"), "train.learning_rate": 2e-4}
+MANY_CLASSES = {**CLASSIFYING, "train.num_train_epochs": 10.0, "train.learning_rate": 4e-4}
+TAGGING = {**recipe_for(Tagging, "few_rows"), "train.train_batch_size": 6, "train.learning_rate": 4e-4}
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ class Row:
         rows = f"{self.cap:,} training rows" if self.cap else "all training rows"
         held = f", {self.held_cap:,} held out" if self.held_cap else ""
         epochs = f"{recipe['train.num_train_epochs']:g} epochs"
-        return f"{rows}{held}, {epochs}, at most {self.max_length} tokens"
+        joined = f", sentences joined to {self.join_words} words" if self.join_words else ""
+        return f"{rows}{held}, {epochs}, at most {self.max_length} tokens{joined}"
 
 
 ROWS = (
@@ -76,10 +80,10 @@ ROWS = (
         "banking77",
         "banking77/train.csv",
         "banking77/test.csv",
-        CLASSIFYING,
+        MANY_CLASSES,
         columns=(("label_column", "category"),),
     ),
-    Row("conll2003", "conll2003/eng.train.xz", "conll2003/eng.testa", TAGGING, "tagging"),
+    Row("conll2003", "conll2003/eng.train.xz", "conll2003/eng.testa", TAGGING, "tagging", join_words=100),
     Row(
         "financial_phrasebank",
         "financial_phrasebank/train.jsonl",
@@ -108,17 +112,17 @@ def cells_of(row: Row, places: Places) -> list[Cell]:
     """Return the three cells of one data set."""
     shared = recipe_of(row)
     best = {**shared, **row.recommended}
+    alike = replace(row, join_words=0)
 
     def theirs(seed: int) -> dict[str, float]:
-        train, held = read(row, places.data)
+        train, held = read(alike, places.data)
         return train_and_score(
             places.english, row.task, train, held, recipe=shared, seed=seed, scratch=places.scratch
         )
 
-    alike = replace(row, join_words=0)
     return [
-        Cell(row.name, "trainer", theirs, note=row.note(shared), recipe=shared),
-        Cell(row.name, "minibert", ours(alike, shared, places), note=row.note(shared), recipe=shared),
+        Cell(row.name, "trainer", theirs, note=alike.note(shared), recipe=shared),
+        Cell(row.name, "minibert", ours(alike, shared, places), note=alike.note(shared), recipe=shared),
         Cell(row.name, "recommended", ours(row, best, places), note=row.note(best), recipe=best),
     ]
 
@@ -176,3 +180,18 @@ def first(examples: list[TaggedExample], words: int) -> list[TaggedExample]:
 def numbers(scores: dict[str, Any]) -> dict[str, float]:
     """Return the scores that are one number, the main one first."""
     return {name: value for name, value in scores.items() if isinstance(value, float)}
+
+
+def race_of(lines: Sequence[Line]) -> Table:
+    """Return what docs/07-training.md shows: a line for each data set, over the seeds that all three ran."""
+    contestants = ("trainer", "minibert", "recommended")
+    table = [["data", "training rows", "measure", "Trainer", "minibert", "recommended", "seeds"]]
+    found = {key(line): line for line in lines}
+    for row in ROWS:
+        seeds = [seed for seed in range(9) if all((row.name, name, seed) in found for name in contestants)]
+        if seeds:
+            groups = [[found[row.name, name, seed] for seed in seeds] for name in contestants]
+            measure = next(iter(groups[0][0]["scores"]))
+            shown = [spelled(group, measure) for group in groups]
+            table.append([row.name, f"{row.cap:,}", measure, *shown, str(len(seeds))])
+    return table

@@ -10,6 +10,7 @@ from minibert.data.corpus import Corpus
 from minibert.data.examples import (
     GoldAnswer,
     IntentExample,
+    ParallelExample,
     QuestionExample,
     RelationExample,
     TaggedExample,
@@ -44,6 +45,7 @@ __all__ = [
     "Layout",
     "Model",
     "Packed",
+    "ParallelExample",
     "QuestionExample",
     "RelationExample",
     "Run",

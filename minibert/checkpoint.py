@@ -5,6 +5,7 @@
     task.json           the task and its labels
     tokenizer files     spiece.model or vocab.txt, tokenizer_config.json
     run.json            settings, plan, machine: what would repeat the run
+    manifest.json       size and SHA-256 of the files, by which a damaged one is found (`durable`)
 
 No pickle is read or written anywhere.
 """
@@ -24,6 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from minibert.durable import replace_text, seal, sync
 from minibert.errors import InputError
 
 WEIGHTS = "model.safetensors"
@@ -33,7 +35,9 @@ WEIGHTS = "model.safetensors"
 def published(folder: str | Path) -> Iterator[Path]:
     """Give an empty folder to write into; put it in the place of `folder` when the block ends well.
 
-    If the block raises (a full disk, Ctrl-C), what stood at `folder` stays as it was.
+    The files are on the disk and listed in a manifest before the folder gets its name, so it is whole or
+    absent, whatever happens. If the block raises (a full disk, Ctrl-C), what stood at `folder` stays as it
+    was.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -41,6 +45,7 @@ def published(folder: str | Path) -> Iterator[Path]:
     beside.chmod(0o755)
     try:
         yield beside
+        seal(beside)
         replace_folder(beside, folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -57,12 +62,23 @@ def replace_folder(new: Path, place: Path) -> None:
         if old.exists():
             os.rename(old, place)
         raise
+    sync(place.parent)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def as_json(values: Any) -> str:
+    """Return plain values as indented JSON, one line end last."""
+    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
 
 def write_json(path: Path, values: Any) -> None:
     """Write plain values, indented, in UTF-8."""
-    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(as_json(values), encoding="utf-8")
+
+
+def replace_json(path: Path, values: Any) -> None:
+    """Write plain values in the place of an older file: old or new is there at any moment, never half."""
+    replace_text(path, as_json(values))
 
 
 def read_json(path: Path) -> Any:
@@ -71,8 +87,16 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path.parent} has no {path.name}: it is not a checkpoint of minibert")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON: {error}") from error
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """Read a JSON file that must hold one object."""
+    values = read_json(path)
+    if not isinstance(values, dict):
+        raise InputError(f"{path} holds {str(values)[:40]!r}; a table of names and values is wanted")
+    return values
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
@@ -90,5 +114,5 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path.parent} has no {path.name}: it is not a checkpoint of minibert")
     try:
         return load_file(path)
-    except SafetensorError as error:
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise InputError(f"{path}: damaged or not safetensors: {error}") from error

@@ -98,7 +98,7 @@ def read_file(path: str | Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
         values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid {path.suffix.lstrip('.') or 'JSON'}: {error}") from error
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected a table of keys and values, found {type(values).__name__}")

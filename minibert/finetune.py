@@ -12,35 +12,40 @@ from typing import Any
 
 import torch
 
-from minibert.checkpoint import write_json
-from minibert.config import from_dict, group, parse_seconds, to_dict
+from minibert.config import from_dict, group, to_dict
 from minibert.data.batches import ExampleBatches
 from minibert.errors import InputError
 from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
-from minibert.output import claimed, publish_model
+from minibert.output import Drive, claimed, describe_data, locked, start_record
+from minibert.output.record import describe_model
+from minibert.tasks.from_scratch import fresh_encoder, is_size
 from minibert.tasks.model import TASKS, Model
-from minibert.tasks.task import Choices, Task, Window
+from minibert.tasks.task import Task, Window
 from minibert.text.loading import load_tokenizer
 from minibert.training.best import Best
 from minibert.training.config import TrainingConfig
 from minibert.training.degenerate import diagnose
 from minibert.training.fresh_layers import redraw_top
-from minibert.training.journal import Journal, describe, header, machine
-from minibert.training.loop import NotFinite, Run
+from minibert.training.held_out import HeldOut
+from minibert.training.journal import describe, header
+from minibert.training.loop import Run
+from minibert.training.plan import Budget
 
-Validation = tuple[Sequence[Any], Sequence[Sequence[Window]]]  # examples, and the windows of each
+HIGHEST_RATE = 3e-4
 
 
 @dataclass(frozen=True)
 class FinetuneOptions:
     """What is left beside the training numbers.
 
+    vocab_size     pieces of the vocabulary that is learnt where a size is named instead of a folder
     from_scratch   keep the encoder's shape but draw its weights anew: the baseline of every pretraining
     reinit_layers  draw so many of its top layers anew
     """
 
+    vocab_size: int = 8000
     from_scratch: bool = False
     reinit_layers: int = 0
     report_to: str = "none"
@@ -57,12 +62,15 @@ class Settings:
     model: dict[str, Any]
 
     @staticmethod
-    def of(values: dict[str, Any]) -> "Settings":
-        """Sort dotted keys ("task.pooling") or nested tables into the groups."""
+    def of(values: dict[str, Any], *, learning_rate: float = HIGHEST_RATE) -> "Settings":
+        """Sort dotted keys ("task.pooling") or nested tables into the groups.
+
+        learning_rate  the one for values that name none
+        """
         groups = group(values, ("data", "train", "task", "model"))
         return Settings(
             from_dict(FinetuneOptions, groups["data"], where="data"),
-            from_dict(TrainingConfig, {"learning_rate": 3e-4, **groups["train"]}, where="train"),
+            from_dict(TrainingConfig, {"learning_rate": learning_rate, **groups["train"]}, where="train"),
             groups["task"],
             groups["model"],
         )
@@ -75,33 +83,55 @@ def finetune(
     train: str | Path | Sequence[Any],
     validation: str | Path | Sequence[Any] | None = None,
     output_dir: str | Path,
-    budget: str | float | None = None,
+    budget: Budget = None,
     settings: dict[str, Any] | None = None,
+    resume: bool = False,
     overwrite_output_dir: bool = False,
 ) -> Model:
     """Fine-tune the encoder in folder `model` on a task and leave the model in `output_dir`.
 
-    task               classification, tagging or question_answering
+    model              a folder; or, for seq2seq, a size ("mini"): vocabulary and weights begin from nothing
+    task               a name of `minibert.tasks.model.TASKS`
     train, validation  files, or lists of examples
-    budget             at most so many seconds ("90s"): fewer epochs on a slow machine, never more
-    settings           dotted keys such as {"train.num_train_epochs": 5, "task.pooling": "mean"}
+    budget             at most so long ("90s"): fewer epochs on a slow machine; or an earlier run's plan
+    settings           dotted keys such as {"train.num_train_epochs": 5, "task.pooling": "mean"}; without
+                       "train.learning_rate" the encoder's width decides (`usual_rate`)
+    resume             go on from the newest checkpoint in `output_dir`; start afresh where there is none
 
     Returns the model of the best validation epoch (of the last one without validation data). Raises
     InputError for unusable input, before anything is trained.
     """
-    chosen = Settings.of(settings or {})
+    chosen = Settings.of(settings or {}, learning_rate=first_rate(model))
     kind = task_class(task)
     rows = read_examples(kind, train)
     held = read_examples(kind, validation) if validation is not None else []
     torch.manual_seed(chosen.train.seed)
     made = open_for_task(Path(model), kind, rows, settings=chosen)
-    held_windows = made.encode(held)  # an unseen label is found now, not after an epoch
     batches = batches_of(made.task, rows, chosen.train)
-    seconds = None if budget is None else parse_seconds(budget)
-    with claimed(output_dir, overwrite=overwrite_output_dir) as output:
-        run = Run(made, batches, chosen.train, budget=seconds)
-    follow(run, (held, held_windows), output, settings=chosen)
+    free = {"resume": resume, "overwrite": overwrite_output_dir}
+    with locked(output_dir, **free) as output:
+        with claimed(output, **free):
+            run = Run(made, batches, chosen.train, budget=budget)
+            data = {"model": describe_model(Path(model)), "train": describe_data(rows)}
+            drive = ready(run, held, output, settings=chosen, data=data, resume=resume)
+        drive.follow(report_to=chosen.data.report_to, progress=chosen.data.progress)
     return made.eval()
+
+
+def first_rate(model: str | Path) -> float:
+    """Return the learning rate for whoever names none: by the encoder's width, or that of a new encoder."""
+    return HIGHEST_RATE if is_size(str(model)) else usual_rate(read_config(Path(model)).hidden_size)
+
+
+def usual_rate(width: int) -> float:
+    """Return a learning rate for an encoder of this hidden size: the wider it is, the smaller its steps.
+
+    Through what BERT's authors use at 768 and what does well at 384 goes a square.
+
+    >>> [f"{usual_rate(width):.1e}" for width in (256, 384, 768, 1024)]
+    ['3.0e-04', '2.0e-04', '5.0e-05', '2.8e-05']
+    """
+    return min(HIGHEST_RATE, 2e-4 * (384 / width) ** 2)
 
 
 def task_class(name: str) -> type[Task]:
@@ -120,7 +150,12 @@ def read_examples(kind: type[Task], source: str | Path | Sequence[Any]) -> list[
 
 
 def open_for_task(folder: Path, kind: type[Task], examples: Sequence[Any], *, settings: Settings) -> Model:
-    """Join the encoder in a folder with a new head."""
+    """Join the encoder in a folder, or a new one of a named size, with a new head."""
+    if not folder.exists() and is_size(str(folder)):
+        texts = [text for example in examples for text in kind.texts(example)]
+        vocab_size = settings.data.vocab_size
+        encoder, tokenizer = fresh_encoder(str(folder), texts, vocab_size=vocab_size, changes=settings.model)
+        return Model(encoder, kind.build(tokenizer, encoder.config, examples, settings.task))
     shape = {**read_config(folder).to_dict(), **settings.model}
     config = EncoderConfig.from_dict(shape, str(folder / "config.json"))
     tokenizer = load_tokenizer(folder)
@@ -154,60 +189,30 @@ def tell_long(counts: Counter[str], max_length: int) -> None:
     print(f"  {counts['examples']:,} examples; {split}, {cut}", file=sys.stderr)
 
 
-def follow(run: Run, validation: Validation, output: Path, *, settings: Settings) -> None:
-    """Drive a run to its end: log, validate, keep the best weights, stop early if asked to."""
+def ready(
+    run: Run,
+    held: Sequence[Any],
+    output: Path,
+    *,
+    settings: Settings,
+    data: dict[str, Any],
+    resume: bool,
+) -> Drive:
+    """Say on stderr what is about to run, and return the run as something that drives to its end."""
     task = run.model.task
+    validation = HeldOut(run.model, held)
+    data = {**data, "validation": describe_data(held)}
     facts = describe(run, task.max_length, run.config.train_batch_size * task.max_length)
     print(header({task.name: str(output), **facts}), file=sys.stderr)
-    record = {"kind": "finetune", "settings": to_dict(settings), "machine": machine(), **facts}
-    best, losses, choices = Best(settings.train.metric_for_best_model), list[float](), None
-    every = settings.train.eval_steps or run.batches.steps_per_epoch
-    options = settings.data
-    with Journal(
+    drive = Drive(
+        run,
         output,
-        task.name,
-        every=run.config.logging_steps,
-        report_to=options.report_to,
-        progress=options.progress,
-    ) as journal:
-        try:
-            for step in run:
-                journal.step(step)
-                losses.append(step.loss)
-                if validation[0] and (step.index % every == 0 or step.index == run.total):
-                    choices = validate(run, validation, best, journal)
-                    patience = settings.train.early_stopping_patience
-                    if patience and best.waited >= patience:
-                        run.stop()
-        except NotFinite as error:
-            finish(run, best, output, record=record)
-            raise InputError(f"{error}; the best weights before that step are in {output}") from error
-        except KeyboardInterrupt:
-            finish(run, best, output, record=record)
-            print(f"\nstopped at step {run.done}; the best model so far is in {output}", file=sys.stderr)
-            raise
-        trouble = diagnose(losses, choices, run.config)
-        if trouble:
-            print(f"warning: {trouble}", file=sys.stderr)
-        finish(run, best, output, record={**record, "warning": trouble})
-
-
-def validate(run: Run, validation: Validation, best: Best, journal: Journal) -> Choices | None:
-    """Score the model (its averaged weights, if there are some), note it, and keep it if it is the best."""
-    held, windows = validation
-    task = run.model.task
-    with run.average.applied():
-        answers = run.model.predict(held, windows=windows)
-        scores = task.score(answers, held)
-        journal.write("validation", run.done, scores)
-        best.offer(run.model, scores, run.done)
-    return task.choices(answers, held)
-
-
-def finish(run: Run, best: Best, output: Path, *, record: dict[str, Any]) -> None:
-    """Leave the best model and the record of its run in the output folder."""
-    run.average.settle()
-    best.restore(run.model)
-    run.model.task.settle(best.scores)
-    publish_model(run.model, output)
-    write_json(output / "run.json", {**record, "steps_done": run.done, "best": best.record})
+        record=start_record("finetune", to_dict(settings), data=data, facts={"task": task.name, **facts}),
+        validate=validation.scores if held else None,
+        every=lambda: settings.train.eval_steps or run.batches.steps_per_epoch,
+        best=Best(settings.train.metric_for_best_model),
+        last_word=lambda losses: diagnose(losses, validation.choices, run.config),
+    )
+    if resume:
+        drive.resume()
+    return drive

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from minibert.checkpoint import write_json
-from minibert.config import from_dict, parse_seconds, to_dict
+from minibert.checkpoint import published, read_table
+from minibert.config import from_dict, to_dict
 from minibert.data.batches import CorpusBatches
 from minibert.data.cooccurrence import cooccurrence_vectors
 from minibert.data.corpus import Corpus, build_corpus
@@ -23,17 +23,17 @@ from minibert.data.readers import read_documents
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
-from minibert.output import claimed, latest_checkpoint, publish_checkpoint, publish_model
+from minibert.output import Drive, checkpoints, claimed, locked, start_record
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model
 from minibert.tasks.replaced_tokens import ReplacedTokens
 from minibert.text.loading import load_tokenizer
 from minibert.text.sentencepiece import train_sentencepiece
 from minibert.text.tokenizer import Tokenizer
-from minibert.training.journal import Journal, describe, header, machine
-from minibert.training.loop import NotFinite, Run
+from minibert.training.journal import describe, header
+from minibert.training.loop import Run
+from minibert.training.plan import Budget
 from minibert.training.pretraining import Settings, TokenizerOptions
-from minibert.training.state import load_state
 
 
 def pretrain(
@@ -42,7 +42,7 @@ def pretrain(
     *,
     size: str = "modern-mini",
     tokenizer: str | Path | None = None,
-    budget: str | float | None = None,
+    budget: Budget = None,
     settings: dict[str, Any] | None = None,
     resume: bool = False,
     overwrite_output_dir: bool = False,
@@ -52,26 +52,28 @@ def pretrain(
     corpus     files, folders or globs of .txt (documents parted by blank lines), .jsonl, .csv
     size       tiny, mini, small, medium, base, or one of them behind `modern-`
     tokenizer  folder of a trained tokenizer; None trains one on the corpus
-    budget     seconds or "30m": as many steps as fit, at most `train.max_steps`
+    budget     seconds or "30m": as many steps as fit, at most `train.max_steps`; or an earlier run's plan
     settings   dotted keys such as {"train.learning_rate": 1e-3, "data.max_seq_length": 128}
+    resume     go on from the newest checkpoint in `output_dir`; where nothing was saved, start afresh
 
     Raises InputError for unusable input, before anything is trained.
     """
     unlimited = {} if budget is None else {"train.max_steps": 1_000_000}
     chosen = Settings.of({**unlimited, **(settings or {})})
     files = expand([str(path) for path in corpus])
-    seconds = None if budget is None else parse_seconds(budget)
-    with claimed(output_dir, resume=resume, overwrite=overwrite_output_dir) as output:
-        pieces, shards = prepare(files, tokenizer, output, settings=chosen)
-        model, task = build_model(size, pieces, chosen)
-        train, validation = batches_of(shards, task, chosen)
-        if chosen.data.token_vectors == "cooccurrence" and not resume:
-            taken = start_table(model, train)
-            seconds = None if seconds is None else max(0.0, seconds - taken)
-        run = Run(model, train, chosen.train, budget=seconds)
-        if resume:
-            load_state(run, latest_checkpoint(output, model))
-    follow(run, validation, output, settings=chosen)
+    free = {"resume": resume, "overwrite": overwrite_output_dir}
+    with locked(output_dir, **free) as output:
+        with claimed(output, **free):
+            pieces, shards = prepare(files, tokenizer, output, settings=chosen)
+            model, task = build_model(size, pieces, chosen)
+            train, validation = batches_of(shards, task, chosen)
+            counted = chosen.data.token_vectors == "cooccurrence" and not checkpoints(output)
+            taken = start_table(model, train) if counted else 0.0
+            run = Run(model, train, chosen.train, budget=budget)
+            if run.clock:
+                run.clock.spend(taken)
+            drive = ready(run, validation, output, settings=chosen, resume=resume)
+        drive.follow(report_to=chosen.data.report_to, progress=chosen.data.progress)
     return model.eval()
 
 
@@ -127,7 +129,8 @@ def find_tokenizer(
         lowercase=options.lowercase,
         cjk_characters=options.cjk_characters,
     )
-    tokenizer.save(place)
+    with published(place) as folder:
+        tokenizer.save(folder)
     return tokenizer
 
 
@@ -181,48 +184,25 @@ def batches_of(
     return train, validation
 
 
-def follow(run: Run, validation: CorpusBatches[Any], output: Path, *, settings: Settings) -> None:
-    """Drive a run to its end: log, validate, save; lose nothing on Ctrl-C or a loss that is not finite."""
+def ready(
+    run: Run, validation: CorpusBatches[Any], output: Path, *, settings: Settings, resume: bool
+) -> Drive:
+    """Say on stderr what is about to run, and return the run as something that drives to its end."""
     facts = describe(run, settings.data.max_seq_length, settings.data.tokens_per_batch)
     print(header({"pretraining": str(output), **facts}), file=sys.stderr)
+    corpus = read_table(output / "corpus" / "corpus.json")
+    data = {"corpus": {"tokens": corpus["tokens"], "sha256": corpus["source"]}}
     train = settings.train
-    record = {"kind": "pretrain", "settings": to_dict(settings), "machine": machine(), **facts}
-    with Journal(
+    drive = Drive(
+        run,
         output,
-        "pretrain",
-        every=train.logging_steps,
-        report_to=settings.data.report_to,
-        progress=settings.data.progress,
-    ) as journal:
-        try:
-            for step in run:
-                journal.step(step)
-                last = step.index >= run.total
-                if last or step.index % (train.eval_steps or max(train.logging_steps, run.total // 8)) == 0:
-                    with run.average.applied():
-                        loss = run.model.evaluate_loss(validation_batches(validation))
-                    journal.write("validation", step.index, {"loss": loss})
-                if train.save_steps and step.index % train.save_steps == 0 and not last:
-                    publish_checkpoint(run, output)
-        except NotFinite as error:
-            finish(run, output, record)
-            raise InputError(f"{error}; the weights before that step are in {output}") from error
-        except KeyboardInterrupt:
-            publish_checkpoint(run, output)
-            finish(run, output, record)
-            print(
-                f"\nstopped at step {run.done}; everything is in {output}; go on with --resume",
-                file=sys.stderr,
-            )
-            raise
-        finish(run, output, record)
-
-
-def finish(run: Run, output: Path, record: dict[str, Any]) -> None:
-    """Leave the model (its averaged weights, if some are kept) and the record of its run in the folder."""
-    run.average.settle()
-    publish_model(run.model, output)
-    write_json(output / "run.json", {**record, "plan": run.plan.entries, "steps_done": run.done})
+        record=start_record("pretrain", to_dict(settings), data=data, facts=facts),
+        validate=lambda: {"loss": run.model.evaluate_loss(validation_batches(validation))},
+        every=lambda: train.eval_steps or max(train.logging_steps, run.total // 8),
+    )
+    if resume:
+        drive.resume()
+    return drive
 
 
 def validation_batches(batches: CorpusBatches[Any]) -> list[Any]:

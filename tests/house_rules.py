@@ -20,7 +20,7 @@ HOUSE = {
     3: ("model",),
     2: ("kernels",),
     1: ("packed",),
-    0: ("config", "errors", "allocator", "text", "data.examples"),
+    0: ("config", "errors", "allocator", "durable", "text", "data.examples"),
 }
 FLOORS = {f"minibert.{name}": floor for floor, names in HOUSE.items() for name in names}
 # Neighbours on one floor that may see each other, in this direction only.
@@ -33,6 +33,7 @@ SAME_FLOOR = {
     ("minibert.text", "minibert.config"),
     ("minibert.data.examples", "minibert.errors"),
     ("minibert.allocator", "minibert.errors"),
+    ("minibert.durable", "minibert.errors"),
 }
 MAY_READ_THE_ENVIRONMENT = {"minibert.cli", "minibert.allocator"}
 UNSAFE_MODULES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "yaml"}
@@ -43,7 +44,8 @@ MAX_DOCSTRING_LINES = 20
 MAX_PARAMETERS = 8
 MAX_POSITIONAL = 5
 DATA = ("Tensor", "Layout", "Angles")  # what may be left out and still be passed by position
-MANY_PARAMETERS = {"attend", "attend_packed"}  # the one door to attention asks everything at once
+# The one door to attention, and that to fine-tuning, ask everything at once.
+MANY_PARAMETERS = {"attend", "attend_packed", "finetune"}
 MAX_FUNCTION_LINES, MAX_KERNEL_LINES = 40, 100
 MAX_FILE_LINES, MAX_KERNEL_FILE_LINES = 250, 350
 

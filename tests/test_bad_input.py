@@ -172,7 +172,6 @@ def test_how_many_texts_are_cut_off_is_always_told(folder, tmp_path, capsys):
         (("--report-to", "paper"), ("'paper'", "tensorboard")),
         (("--device", "tpv"), ("'tpv'", "auto")),
         (("--device", "cuda:99"), ("'cuda:99'", "auto")),
-        (("--resume",), ("no checkpoint",)),
     ],
 )
 def test_a_setting_that_cannot_be_is_named_with_what_can(folder, tmp_path, refused, more, expected):
@@ -290,7 +289,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint_to_go_on_from(
         message = refused(*pretraining(folder, output, "--save-steps", 1))
     assert "disk is full" in message
     assert "checkpoint-3" in message
-    assert [path.name for path in output.glob("*checkpoint*")] == ["checkpoint-2"]
+    assert sorted(path.name for path in output.glob("*checkpoint*")) == ["checkpoint-1", "checkpoint-2"]
     assert load(output / "checkpoint-2").task.name == "masked_lm"
     assert main([*map(str, pretraining(folder, output, "--resume"))]) == 0
     assert tiny_runs.last_line(capsys.readouterr().out)["steps"] == 4

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import runpy
+import signal
 import sys
 
 import pytest
@@ -87,6 +88,15 @@ def test_finetune_reports_the_validation_scores(folder, tmp_path, capsys):
     assert 0 <= result["accuracy"] <= 1
     assert result["steps"] == 3
     assert (tmp_path / "clf" / "model.safetensors").is_file()
+
+
+def test_a_recipe_is_followed_where_nothing_else_is_said(folder, tmp_path):
+    assert run("finetune", "--task", "classification", "--model", folder / "enc", "--train-file",
+               folder / "train.csv", "--output-dir", tmp_path / "clf", "--recipe", "few_rows",
+               "--ema-decay", 0.5, *FAST) == 0  # fmt: skip
+    settings = json.loads((tmp_path / "clf/run.json").read_text("utf-8"))["settings"]
+    assert (settings["train"]["r_drop_alpha"], settings["train"]["ema_decay"]) == (1.0, 0.5)
+    assert settings["task"]["pooling"] == "mean"
 
 
 def test_evaluate_prints_a_report_a_confusion_matrix_and_json(folder, capsys):
@@ -302,8 +312,8 @@ def test_ctrl_c_saves_says_how_to_go_on_and_resume_completes(tmp_path, monkeypat
     step = Run._step
 
     def interrupted(self):
-        if self.done == 2:
-            raise KeyboardInterrupt
+        if self.done == 1:
+            signal.raise_signal(signal.SIGINT)  # the step in hand is still taken
         return step(self)
 
     with monkeypatch.context() as patch:
@@ -321,15 +331,16 @@ def test_ctrl_c_saves_says_how_to_go_on_and_resume_completes(tmp_path, monkeypat
 
 def test_ctrl_c_in_fine_tuning_keeps_the_best_model(folder, tmp_path, monkeypatch, capsys):
     step = Run._step
-    monkeypatch.setattr(Run, "_step", lambda self: step(self) if self.done < 2 else _interrupt())
+    monkeypatch.setattr(Run, "_step", lambda self: step(self) if self.done != 1 else _interrupted(self, step))
     assert run("finetune", "--task", "classification", "--model", folder / "enc", "--train-file",
                folder / "train.csv", "--output-dir", tmp_path / "clf", *FAST) == 130  # fmt: skip
     assert "stopped at step 2" in capsys.readouterr().err
     assert load(tmp_path / "clf").task.labels == ("animal", "thing")
 
 
-def _interrupt():
-    raise KeyboardInterrupt
+def _interrupted(run, step):
+    signal.raise_signal(signal.SIGINT)
+    return step(run)
 
 
 def test_attention_shows_the_choice_and_every_refusal(capsys):

@@ -29,13 +29,17 @@ def test_every_example_is_run_here():
     assert names == {
         "pretrain",
         "finetune_classifier",
+        "finetune_few_rows",
         "finetune_tagger",
+        "reject_strange_texts",
         "extract_relations",
         "understand_requests",
         "look_at_attention",
         "load_a_checkpoint",
         "search_texts",
         "answer_questions",
+        "export_a_model",
+        "translate",
     }
 
 
@@ -53,6 +57,15 @@ def test_finetune_classifier(encoder, tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "accuracy" in out
     assert "the cat" in out
+
+
+def test_finetune_few_rows(encoder, tmp_path, monkeypatch, capsys):
+    files = [tiny_runs.write_table(tmp_path / name) for name in ("few.csv", "dev.csv")]
+    run_example("finetune_few_rows", monkeypatch, encoder, *files, tmp_path / "few")
+    plain, careful = capsys.readouterr().out.strip().splitlines()[-2:]
+    assert re.fullmatch(r"plain    accuracy \d\.\d{3} ± 0\.\d{3}", plain)
+    assert re.fullmatch(r"careful  accuracy \d\.\d{3} ± 0\.\d{3}", careful)
+    assert (tmp_path / "few/careful-2/model.safetensors").is_file()
 
 
 def test_finetune_tagger(encoder, tmp_path, monkeypatch, capsys):
@@ -77,6 +90,17 @@ def test_understand_requests(encoder, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "please play Nina Simone: PlayMusic (artist = Nina Simone)" in out
     assert "GetWeather (city = New York)" in out
+
+
+def test_reject_strange_texts(encoder, tmp_path, monkeypatch, capsys):
+    files = [tiny_runs.write_table(tmp_path / name) for name in ("train.csv", "dev.csv")]
+    for file in files:
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write("seven of 93 and 17,none\n")
+    run_example("reject_strange_texts", monkeypatch, encoder, *files, tmp_path / "intents")
+    out = capsys.readouterr().out
+    assert "in_scope_accuracy" in out and "best_temperature" in out
+    assert "seven of 93" in out
 
 
 def test_look_at_attention(encoder, monkeypatch, capsys):
@@ -120,6 +144,23 @@ def test_search_texts(encoder, tmp_path, monkeypatch, capsys):
     assert "How can I return goods?" in out
     assert "by words alone: ['Goods may be returned within thirty days.']" in out
     assert (tmp_path / "search" / "index" / "vectors.bin").is_file()
+
+
+def test_export_a_model(encoder, tmp_path, monkeypatch, capsys):
+    run_example("export_a_model", monkeypatch, encoder, tmp_path / "graph")
+    out = capsys.readouterr().out
+    assert "-> logits; at most" in out
+    assert re.search(r"logits \(2, \d+, 310\)", out)
+    assert (tmp_path / "graph" / "model.pt2").is_file()
+
+
+def test_translate(tmp_path, monkeypatch, capsys):
+    run_example("translate", monkeypatch, tmp_path / "numbers")
+    out = capsys.readouterr().out
+    share = int(re.match(r"(\d+)% of 100 numbers", out)[1])
+    assert share >= 90
+    assert out.count("->") == 3
+    assert mb.load(tmp_path / "numbers").task.name == "seq2seq"
 
 
 def write_varied_corpus(path: Path) -> None:

@@ -1,6 +1,8 @@
 """Fine-tuning as a function: what is kept, and what is told of a run that has learnt nothing."""
 
 import json
+import sys
+from dataclasses import replace
 
 import pytest
 import tiny_runs
@@ -12,7 +14,9 @@ from minibert.finetune import Settings, finetune, open_for_task
 from minibert.interop.heads import load
 from minibert.tasks.classification import Classification
 from minibert.training.averaging import Average
+from minibert.training.journal import read_log
 
+finetuning = sys.modules["minibert.finetune"]  # `minibert.finetune` is the function
 FAST = {"train.precision": "fp32", "train.max_steps": 6, "data.progress": False, "train.learning_rate": 1e-3}
 
 
@@ -97,3 +101,35 @@ def test_more_layers_than_the_encoder_has_are_refused_and_an_earlier_run_stays(f
             settings={**FAST, "data.reinit_layers": 2}, overwrite_output_dir=True,
         )  # fmt: skip
     assert (tmp_path / "clf/model.safetensors").read_bytes() == before
+
+
+def test_a_wider_encoder_gets_a_smaller_rate_unless_one_is_named(folder, tmp_path, monkeypatch):
+    found = []
+
+    def noted(*given, settings, **named):
+        found.append(settings.train.learning_rate)
+        raise KeyError
+
+    monkeypatch.setattr(finetuning, "open_for_task", noted)
+    for settings in ({}, {"train.learning_rate": 1e-3}, {"train": {"learning_rate": 2e-3}}):
+        for width in (32, 768):
+            config = replace(finetuning.read_config(folder / "enc"), hidden_size=width)
+            monkeypatch.setattr(finetuning, "read_config", lambda place, config=config: config)
+            with pytest.raises(KeyError):
+                finetune(
+                    folder / "enc", task="classification", train=folder / "train.csv",
+                    output_dir=tmp_path / "clf", settings=settings,
+                )  # fmt: skip
+    assert found == pytest.approx([3e-4, 5e-5, 1e-3, 1e-3, 2e-3, 2e-3])
+
+
+def test_a_run_that_the_clock_ends_early_validates_its_last_weights(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("minibert.training.plan.Clock.total", lambda clock, done: done)  # no time is left
+    finetune(
+        folder / "enc", task="classification", train=folder / "train.csv", validation=folder / "train.csv",
+        output_dir=tmp_path / "clf", budget=60,
+        settings={**FAST, "train.max_steps": 50, "train.train_batch_size": 6},
+    )  # fmt: skip
+    done = json.loads((tmp_path / "clf" / "run.json").read_text("utf-8"))["steps_done"]
+    assert done < 50
+    assert [line["step"] for line in read_log(tmp_path / "clf", "validation")] == [done]

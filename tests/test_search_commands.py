@@ -104,6 +104,21 @@ def test_a_cross_encoder_orders_the_hits_anew(folder, capsys):
     assert "'yes' is none of the model's: 0, 1" in capsys.readouterr().err
 
 
+def test_a_summarizer_is_trained_scored_and_asked(folder, capsys):
+    story = [tiny_runs.sentence(number) for number in range(3)]
+    rows = [{"article": " ".join(story[at:] + story[:at]), "highlights": story[1]} for at in range(3)]
+    (folder / "news.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert run("finetune", "--task", "extractive_summary", "--model", folder / "enc", "--train-file",
+               folder / "news.jsonl", "--output-dir", folder / "summary", "--fp32", "--no-progress",
+               "--max-steps", 60, "--learning-rate", "1e-2", "--num-sentences", 1) == 0  # fmt: skip
+    assert run("evaluate", "--model", folder / "summary", "--file", folder / "news.jsonl") == 0
+    assert tiny_runs.last_line(capsys.readouterr().out)["rouge1"] == pytest.approx(1, abs=1e-3)
+    assert run("predict", "--model", folder / "summary", "--file", folder / "news.jsonl") == 0
+    for row, shown in zip(rows, lines_of(capsys.readouterr().out), strict=True):
+        assert shown["text"] == row["article"] and shown["summary"] == story[1]
+        assert [each["chosen"] for each in shown["sentences"]].count(True) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

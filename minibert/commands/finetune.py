@@ -8,11 +8,12 @@ from minibert.checkpoint import read_json
 from minibert.commands.flags import add_fields, add_settings_flags, chosen_settings
 from minibert.commands.inputs import labelled_examples
 from minibert.commands.memory import keep_memory
-from minibert.commands.parser import add_budget, add_columns, add_command, add_output
+from minibert.commands.parser import add_budget, add_columns, add_command, add_output, add_resume
 from minibert.commands.seeds import finetune_seeds
 from minibert.finetune import Settings as FinetuneSettings
 from minibert.finetune import finetune, task_class
 from minibert.tasks.model import TASKS
+from minibert.training.recipes import RECIPES, recipe_for
 
 
 def add(commands: Any) -> None:
@@ -29,21 +30,19 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--task", required=True, choices=tuple(options_of_tasks()), help="what is to be predicted"
     )
-    parser.add_argument("--model", required=True, metavar="DIR", help="folder of the encoder")
-    parser.add_argument(
-        "--train-file", required=True, metavar="FILE", help="labelled .csv, .tsv, .jsonl, or CoNLL columns"
-    )
+    model = "folder of the encoder; a size (mini) starts seq2seq from nothing"
+    parser.add_argument("--model", required=True, metavar="DIR", help=model)
+    files = "labelled .csv, .tsv, .jsonl, CoNLL columns, or lines side by side: a.de,a.en"
+    parser.add_argument("--train-file", required=True, metavar="FILE", help=files)
     parser.add_argument(
         "--validation-file", metavar="FILE", help="the same, held out: the best model on it is kept"
     )
-    add_output(parser, "folder for the model and its log")
-    parser.add_argument(
-        "--seeds",
-        type=int,
-        default=1,
-        metavar="N",
-        help="train N times and report mean and spread; the best is kept",
-    )
+    add_output(parser, "folder for the model, its checkpoints and its log")
+    add_resume(parser)
+    seeds = "train N times and report mean and spread; the best is kept"
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help=seeds)
+    recipe = "settings that were measured together; what else is given wins (default: plain)"
+    parser.add_argument("--recipe", default="plain", choices=tuple(RECIPES), help=recipe)
     add_budget(parser)
     add_columns(parser)
     defaults = FinetuneSettings.of({})
@@ -52,7 +51,7 @@ def add(commands: Any) -> None:
     for name, options in options_of_tasks().items():
         add_fields(parser, name, options, group="task", without=tuple(seen))
         seen |= vars(options).keys()
-    add_fields(parser, "training", defaults.train, group="train", without=("save_steps",))
+    add_fields(parser, "training", defaults.train, group="train")
     add_settings_flags(parser)
 
 
@@ -63,8 +62,8 @@ def options_of_tasks() -> dict[str, Any]:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Fine-tune an encoder, with several seeds if asked to."""
-    settings = chosen_settings(args, FinetuneSettings.of)
     kind = task_class(args.task)
+    settings = {**recipe_for(kind, args.recipe), **chosen_settings(args, FinetuneSettings.of)}
     train = labelled_examples(kind, args.train_file, args)
     held = labelled_examples(kind, args.validation_file, args) if args.validation_file else None
     keep_memory()
@@ -75,6 +74,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "output_dir": args.output_dir,
         "budget": args.budget,
         "settings": settings,
+        "resume": args.resume,
         "overwrite_output_dir": args.overwrite_output_dir,
     }
     if args.seeds != 1:

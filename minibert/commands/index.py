@@ -42,6 +42,12 @@ def add(commands: Any) -> None:
         default="cosine",
         help="norm the vectors or take them as they are (default: cosine)",
     )
+    parser.add_argument(
+        "--kind",
+        choices=("exact", "hnsw"),
+        default="exact",
+        help="hnsw adds a graph for fast approximate search; it needs faiss (default: exact)",
+    )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -58,6 +64,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         dtype=args.dtype,
         similarity=args.similarity,
         precision=args.precision,
+        kind=args.kind,
     )
     (output / MARK).touch()
     print(f"{len(index):,} documents are in {output}")

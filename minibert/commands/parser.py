@@ -42,6 +42,16 @@ def add_output(parser: Parser, what: str) -> None:
     parser.add_argument("--overwrite-output-dir", action="store_true", help="replace an earlier run there")
 
 
+def add_resume(parser: Parser) -> None:
+    """Add --resume, which Hugging Face's training arguments call --resume-from-checkpoint."""
+    parser.add_argument(
+        "--resume",
+        "--resume-from-checkpoint",
+        action="store_true",
+        help="go on from the newest whole checkpoint in the output folder; start afresh where there is none",
+    )
+
+
 def add_budget(parser: Parser) -> None:
     """Add --budget."""
     parser.add_argument(

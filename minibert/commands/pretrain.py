@@ -7,7 +7,7 @@ from typing import Any
 from minibert.checkpoint import read_json
 from minibert.commands.flags import add_fields, add_settings_flags, chosen_settings
 from minibert.commands.memory import keep_memory
-from minibert.commands.parser import CORPUS, add_budget, add_command, add_output
+from minibert.commands.parser import CORPUS, add_budget, add_command, add_output, add_resume
 from minibert.pretrain import pretrain
 from minibert.training.journal import read_log
 from minibert.training.pretraining import Settings as PretrainSettings
@@ -25,9 +25,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("corpus", nargs="+", metavar="CORPUS", help=CORPUS)
     add_output(parser, "folder for the encoder, its checkpoints and its log")
-    parser.add_argument(
-        "--resume", action="store_true", help="go on from the last checkpoint in the output folder"
-    )
+    add_resume(parser)
     parser.add_argument(
         "--size", default="modern-mini", metavar="NAME", help="modern-tiny .. modern-base, tiny .. base"
     )
@@ -63,7 +61,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "output_dir": str(output),
         "steps": read_json(output / "run.json")["steps_done"],
         "weights": sum(weight.numel() for weight in model.parameters()),
-        "first_loss": losses["train"][0],
-        "last_loss": losses["train"][-1],
+        "first_loss": (losses["train"] or [None])[0],  # none if every batch was skipped
+        "last_loss": (losses["train"] or [None])[-1],
         "validation_loss": losses["validation"][-1],
     }

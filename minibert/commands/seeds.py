@@ -6,39 +6,56 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from minibert.checkpoint import write_json
+from minibert.checkpoint import read_table, replace_json
 from minibert.errors import InputError
 from minibert.finetune import Settings, finetune, open_for_task, task_class
 from minibert.interop.heads import load
-from minibert.output import claimed, publish_model
+from minibert.output import RECORD, claimed, locked, publish_model
 from minibert.tasks.metrics import mean_and_spread
+from minibert.training.best import goodness
 
 
 def finetune_seeds(model: str | Path, seeds: int, given: dict[str, Any]) -> dict[str, Any]:
     """Train into OUTPUT/seed-K for each seed, publish the best on validation into OUTPUT, return scores.
 
-    `given` are the arguments of `finetune`. The seeds count up from `train.seed`. Returns, for each metric,
-    its mean, its spread and its values.
+    `given` are the arguments of `finetune`. The seeds count up from `train.seed`; resumed, those that are
+    finished are only opened. Returns, for each metric, its mean, its spread and its values.
     """
     task, validation, settings = given["task"], given["validation"], given["settings"]
     if seeds < 1 or not validation:
         raise InputError(f"--seeds {seeds} compares at least one model on --validation-file; give both")
-    with claimed(given["output_dir"], overwrite=given["overwrite_output_dir"]) as output:
-        # Does the encoder open, are all labels known? Else an earlier run stays.
-        opened = open_for_task(Path(model), task_class(task), given["train"], settings=Settings.of(settings))
-        opened.encode(validation)
+    free = {"resume": given["resume"], "overwrite": given["overwrite_output_dir"]}
     first = int(settings.get("train.seed", 0))
     table: dict[int, dict[str, float]] = {}
-    for seed in range(first, first + seeds):
-        own = {"output_dir": output / f"seed-{seed}", "settings": {**settings, "train.seed": seed}}
-        trained = finetune(model, **{**given, **own})
-        table[seed] = tell_seed(seed, trained.evaluate(validation))
+    with locked(given["output_dir"], **free) as output:
+        with claimed(output, **free):
+            # Does the encoder open, are all labels known? Else an earlier run stays.
+            chosen = Settings.of(settings)
+            opened = open_for_task(Path(model), task_class(task), given["train"], settings=chosen)
+            opened.encode(validation)
+        for seed in range(first, first + seeds):
+            folder = output / f"seed-{seed}"
+            own = {"output_dir": folder, "settings": {**settings, "train.seed": seed}}
+            done = given["resume"] and is_finished(folder)
+            trained = load(folder) if done else finetune(model, **{**given, **own})
+            table[seed] = tell_seed(seed, trained.evaluate(validation))
+        return publish_best(table, output, given)
+
+
+def is_finished(folder: Path) -> bool:
+    """Tell whether a run came to its end in a folder."""
+    return (folder / RECORD).is_file() and read_table(folder / RECORD).get("state") == "finished"
+
+
+def publish_best(table: dict[int, dict[str, float]], output: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """Put the model of the best seed into the output folder, beside the record of all; return the record."""
+    settings, first = given["settings"], min(table)
     metric = settings.get("train.metric_for_best_model") or next(iter(table[first]))
-    best = max(table, key=lambda seed: table[seed][metric])
+    best = max(table, key=lambda seed: goodness(metric, table[seed][metric]))
     publish_model(load(output / f"seed-{best}"), output)
-    summary = {"seeds": seeds, "best_seed": best, "scores": summarize([*table.values()])}
-    write_json(output / "run.json", {"kind": "finetune", "settings": settings, **summary})
-    return {"output_dir": str(output), "task": task, **summary}
+    summary = {"seeds": len(table), "best_seed": best, "scores": summarize([*table.values()])}
+    replace_json(output / RECORD, {"kind": "finetune", "settings": settings, "state": "finished", **summary})
+    return {"output_dir": str(output), "task": given["task"], **summary}
 
 
 def tell_seed(seed: int, scores: dict[str, Any]) -> dict[str, float]:

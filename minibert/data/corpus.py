@@ -191,7 +191,7 @@ def _read_facts(folder: Path) -> dict[str, Any]:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{folder}: no corpus: {path} is missing; make one with build_corpus") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as JSON: {error}; delete it") from error
     if not isinstance(facts, dict):
         raise InputError(f"{path}: {facts!r:.60} is not an object; delete it")

@@ -13,6 +13,14 @@ class TextExample:
 
 
 @dataclass(frozen=True)
+class ParallelExample:
+    """A text, and the text that is to be made of it: translation, summary, reply (None where unknown)."""
+
+    source: str
+    target: str | None = None
+
+
+@dataclass(frozen=True)
 class TaggedExample:
     """A text whose words carry tags.
 

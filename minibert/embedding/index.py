@@ -6,8 +6,9 @@
     offsets.bin      (N + 1) int64, where each line begins, so that only what is found is read
 
 Search is exact: every query meets every vector, some thousand rows at a time, so an index larger than memory
-works as well. The folder is whole or absent. Building reads a stream and holds one chunk of it.
-The mark is the vector of one fixed text: an encoder that gives another was trained on, or is not the one.
+works as well; a graph beside the vectors makes it fast and approximate. The folder is whole or absent.
+Building reads a stream and holds one chunk of it. The mark is the vector of one fixed text: an encoder that
+gives another is not the one that the index was built with.
 
 Letters: N documents, D size of a vector, Q queries, K results.
 """
@@ -21,6 +22,7 @@ from typing import Any, Literal, final
 import numpy as np
 
 from minibert.checkpoint import published, read_json, write_json
+from minibert.embedding.approximate import GRAPH, check_faiss, read_graph, walk, write_graph
 from minibert.embedding.documents import Document, numbered
 from minibert.embedding.text_encoder import Precision, TextEncoder
 from minibert.errors import InputError
@@ -39,6 +41,7 @@ class IndexSettings:
     dtype: str
     similarity: str
     mark: list[float]
+    kind: str = "exact"
     format: int = 1
 
 
@@ -60,11 +63,13 @@ def build_index(
     dtype: Literal["float16", "float32"] = "float16",
     similarity: Literal["cosine", "dot"] = "cosine",
     precision: Precision = "fp32",
+    kind: Literal["exact", "hnsw"] = "exact",
 ) -> "Index":
     """Embed documents and write an index; one that stands at `folder` is replaced when all is done.
 
     documents  any iterable, of texts (their ids are 0, 1, ...) or of Documents; it is read once
     dtype      what the vectors are kept in; precision is what they are computed in
+    kind       "hnsw" adds a graph for approximate search, for millions of documents; it needs faiss
     Raises InputError for an id that comes twice, and where no document came.
 
     >>> from minibert.embedding.loading import load_encoder
@@ -73,8 +78,7 @@ def build_index(
     >>> [hit.text for hit in index.search(encoder.embed(["a dull plot"]), top_k=1)[0]]
     ['a dull plot']
     """
-    if dtype not in ("float16", "float32") or similarity not in ("cosine", "dot"):
-        raise InputError(f"dtype {dtype!r}, similarity {similarity!r}; use float16 or float32, cosine or dot")
+    _check_choices(dtype=dtype, similarity=similarity, kind=kind)
     normalize = similarity == "cosine"
     with published(folder) as beside, (beside / VECTORS).open("wb") as rows:
         offsets = [0]
@@ -84,12 +88,23 @@ def build_index(
         if len(offsets) == 1:
             raise InputError("no documents to index; give at least one text")
         np.array(offsets, np.int64).tofile(beside / OFFSETS)
-        mark = mark_of(encoder, normalize=normalize)
-        size = encoder.encoder.config.hidden_size
-        settings = IndexSettings(len(offsets) - 1, size, dtype, similarity, mark)
-        write_json(beside / SETTINGS, asdict(settings))
+        size, mark = encoder.encoder.config.hidden_size, mark_of(encoder, normalize=normalize)
         rows.flush()
+        if kind == "hnsw":
+            write_graph(np.memmap(beside / VECTORS, dtype, "r").reshape(-1, size), beside / GRAPH)
+        settings = IndexSettings(len(offsets) - 1, size, dtype, similarity, mark, kind)
+        write_json(beside / SETTINGS, asdict(settings))
     return Index(folder)
+
+
+def _check_choices(*, dtype: str, similarity: str, kind: str) -> None:
+    wanted = {"dtype": ("float16", "float32"), "similarity": ("cosine", "dot"), "kind": ("exact", "hnsw")}
+    given = {"dtype": dtype, "similarity": similarity, "kind": kind}
+    for name, value in given.items():
+        if value not in wanted[name]:
+            raise InputError(f"{name} {value!r} is unknown; use {' or '.join(wanted[name])}")
+    if kind == "hnsw":
+        check_faiss()
 
 
 def _kept(documents: Iterable[Document | str], path: Path, offsets: list[int]) -> Iterator[str]:
@@ -134,6 +149,7 @@ class Index:
                 raise InputError(f"{path}: {found:,} bytes where {wanted:,} are wanted; build the index anew")
         self.rows_ND = np.memmap(self.folder / VECTORS, self.settings.dtype, "r", shape=(count, size))
         self.offsets = np.memmap(self.folder / OFFSETS, np.int64, "r")
+        self.graph = read_graph(self.folder / GRAPH, count) if self.settings.kind == "hnsw" else None
 
     def __len__(self) -> int:
         return self.settings.count
@@ -167,6 +183,8 @@ class Index:
                 f"queries of shape {queries_QD.shape}, top_k {top_k}; (queries, {self.settings.size}) and a "
                 "positive number are wanted"
             )
+        if self.graph is not None:
+            return walk(self.graph, queries_QD, top_k)
         scores_QK = np.zeros((len(queries_QD), 0), np.float32)
         rows_QK = np.zeros((len(queries_QD), 0), np.int64)
         for start in range(0, len(self), BLOCK):

@@ -11,14 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from minibert.checkpoint import read_json
+from minibert.checkpoint import WEIGHTS, read_json
+from minibert.durable import verify
 from minibert.errors import InputError
 from minibert.interop.names import DICTIONARIES, Dictionary, Names
 from minibert.interop.settings import encoder_config
 from minibert.interop.tensors import Stored, read_tensors, stored_tensors
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
-from minibert.tasks.model import load_weights
+from minibert.tasks.model import check_size, load_weights
 from minibert.text.tokenizer import Tokenizer
 
 LISTED = 8  # names in one error
@@ -32,13 +33,16 @@ def read_encoder(folder: Path, config: EncoderConfig | None = None) -> Encoder:
     """
     config = config or read_config(folder)
     if (folder / "task.json").is_file():
+        verify(folder)
+        check_size(config, [folder / WEIGHTS])
         encoder = Encoder(config)
         load_weights(encoder, folder, prefix="encoder.")
         return encoder.eval()
     dictionary = DICTIONARIES[read_json(folder / "config.json")["model_type"]]
+    stored = stored_tensors(folder)
+    check_size(config, sorted({tensor.path for tensor in stored.values()}))
     with torch.device("meta"):
         encoder = Encoder(config)
-    stored = stored_tensors(folder)
     prefix = dictionary.prefix if any(name.startswith(dictionary.prefix) for name in stored) else ""
     wanted = {
         ours: tuple(prefix + name for name in theirs)

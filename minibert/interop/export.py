@@ -220,7 +220,7 @@ def tensors_of(encoder: Encoder, task: Task | None, family: str) -> dict[str, Te
             found[prefix + name] = part
     if task is None:
         return found
-    head = task.plain_head() if isinstance(task, Classification | Regression) else task.state_dict()
+    head = task.plain_head() if isinstance(task, Regression) else task.state_dict()
     for ours, (name,) in head_names(task.name, family, task, {}).items():
         found[name] = head[ours]
     if isinstance(task, MaskedLM) and task.own_table is not None:  # theirs has two biases then, and uses this

@@ -49,9 +49,9 @@ def padded_inputs(rows: Sequence[Encoded], names: Iterable[str], pad_id: int) ->
     """Return what a graph is given for these texts: rectangles (N, S) of int64, padded on the right.
 
     >>> from minibert.text.loading import load_tokenizer
-    >>> rows = [tokenizer.build(tokenizer.encode(text)) for text in ("A list.", "x")]
+    >>> rows = [tokenizer.build(tokenizer.encode(text)) for text in ("A list.", "")]
     >>> padded_inputs(rows, ["attention_mask"], tokenizer.pad_id)["attention_mask"].tolist()
-    [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
+    [[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]]
     """
     layout = Layout.of([len(row) for row in rows])
     kinds = {

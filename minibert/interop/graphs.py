@@ -24,6 +24,7 @@ from minibert.interop.padded import PaddedModel, Source, input_names, output_nam
 from minibert.model.encoder import Encoder
 from minibert.tasks.classification import Classification
 from minibert.tasks.model import Model
+from minibert.tasks.multi_label import MultiLabel
 from minibert.tasks.tagging import Tagging
 
 FILES = {"onnx": "model.onnx", "torch": "model.pt2"}
@@ -74,7 +75,8 @@ def export_source(source: Source, folder: str | Path, *, format: str, quantize: 
     padded = PaddedModel(source).eval()
     outputs = output_names(source)
     with published(folder) as beside:
-        write_tokenizer(source.tokenizer, beside, source.max_length)
+        segments = source.encoder.config.type_vocab_size > 1
+        write_tokenizer(source.tokenizer, beside, source.max_length, segments=segments)
         path = beside / FILES[format]
         write_graph(trace(padded, source.encoder), path, outputs)
         difference = compare(source, open_onnx(path) if format == "onnx" else open_program(path))
@@ -161,7 +163,9 @@ def description(source: Source) -> dict[str, Any]:
     told = {"pooling": source.pooling} if task is None else {}
     return {
         "task": "embedding" if task is None else task.name,
-        **({"labels": list(task.labels)} if isinstance(task, Classification | Tagging) else told),
+        **(
+            {"labels": list(task.labels)} if isinstance(task, Classification | MultiLabel | Tagging) else told
+        ),
         "max_length": source.max_length,
         "pad_token_id": source.tokenizer.pad_id,
         "padding_side": "right",

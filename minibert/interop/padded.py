@@ -4,11 +4,13 @@ The encoder and the task are the library's own; three things differ. The batch i
 (`Layout.dense`), attention is the traceable one, and rotary angles are looked up in a table: few runtimes
 have a cosine in float64. Inputs bear the names that other people's graphs have.
 
-    encoder alone    last_hidden_state (N, S, D), embeddings (N, D)
-    classification   logits (N, C)
-    tagging          logits (N, S, C), for every token: read those of each word's first
-    masked_lm        logits (N, S, V)
-    replaced_tokens  logits (N, S), above zero where a token was replaced
+    encoder alone                last_hidden_state (N, S, D), embeddings (N, D)
+    classification, multi_label  logits (N, C)
+    regression                   logits (N, 1), the numbers themselves
+    tagging                      logits (N, S, C), for every token: read those of each word's first
+    question_answering           start_logits, end_logits (N, S)
+    masked_lm                    logits (N, S, V)
+    replaced_tokens              logits (N, S), above zero where a token was replaced
 
 Letters: N texts, S tokens of the longest, T = N S, D hidden size, C classes, V vocabulary.
 Left out: a CRF, whose best path is a loop over the words and no part of the graph.
@@ -28,11 +30,16 @@ from minibert.model.encoder import Encoder
 from minibert.packed import Layout, Packed
 from minibert.tasks.classification import Classification
 from minibert.tasks.masked_lm import MaskedLM
+from minibert.tasks.multi_label import MultiLabel
 from minibert.tasks.pooling import pool
+from minibert.tasks.question_answering import QuestionAnswering
+from minibert.tasks.regression import Regression
 from minibert.tasks.replaced_tokens import ReplacedTokens
 from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Task
 from minibert.text.tokenizer import Tokenizer
+
+HEADS = Classification | MultiLabel | Regression | Tagging | QuestionAnswering | MaskedLM | ReplacedTokens
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,7 @@ def check(source: Source) -> None:
     task, device = source.task, next(source.encoder.parameters()).device
     if device.type != "cpu":
         raise InputError(f"the model lies on {device}; move it first: model.to('cpu')")
-    if not isinstance(task, Classification | Tagging | MaskedLM | ReplacedTokens | None):
+    if not isinstance(task, HEADS | None):
         raise InputError(f"a graph of the task {task.name} is not implemented; export its encoder alone")
     if isinstance(task, Tagging) and task.crf is not None:
         raise InputError(
@@ -126,16 +133,21 @@ def check(source: Source) -> None:
 
 def has_row_for_text(name: str, source: Source) -> bool:
     """Whether an output has one row for each text; the others have one for each token."""
-    return name == "embeddings" or isinstance(source.task, Classification)
+    return name == "embeddings" or isinstance(source.task, Classification | MultiLabel | Regression)
 
 
 def outputs_of(encoder: Encoder, source: Source, batch: Packed) -> dict[str, Tensor]:
     """Return the outputs of a batch, packed or a rectangle: rows of tokens (T, ...) or of texts (N, ...)."""
     task = source.task
-    if isinstance(task, Classification):
+    if isinstance(task, Classification | MultiLabel):
         return {"logits": task.logits(encoder, batch)}
+    if isinstance(task, Regression):
+        return {"logits": task.numbers(task.scores(encoder, batch))[:, None].float()}
+    every_T = torch.arange(batch.ids.shape[0])
+    if isinstance(task, QuestionAnswering):
+        starts_T, ends_T = task.logits(encoder, batch, every_T).unbind(-1)
+        return {"start_logits": starts_T, "end_logits": ends_T}
     if isinstance(task, Tagging):
-        every_T = torch.arange(batch.ids.shape[0], device=batch.ids.device)
         return {"logits": task.emissions(encoder, batch, every_T)}
     hidden_TD = encoder(batch)
     if isinstance(task, MaskedLM):
@@ -148,7 +160,9 @@ def outputs_of(encoder: Encoder, source: Source, batch: Packed) -> dict[str, Ten
 
 def output_names(source: Source) -> tuple[str, ...]:
     """Return what comes out of a source's graph."""
-    return ("last_hidden_state", "embeddings") if source.task is None else ("logits",)
+    if source.task is None:
+        return ("last_hidden_state", "embeddings")
+    return ("start_logits", "end_logits") if isinstance(source.task, QuestionAnswering) else ("logits",)
 
 
 def input_names(encoder: Encoder) -> tuple[str, ...]:

@@ -87,8 +87,13 @@ def _files(folder: Path) -> list[Path]:
         raise InputError(f"{folder} has neither {WEIGHTS} nor {INDEX}; a folder with weights is wanted")
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{index}: no table weight_map from names to files: {error!r}") from error
+    outside = [name for name in names if Path(str(name)).name != name]
+    if outside:
+        raise InputError(
+            f"{index} names {outside[0]!r}, which is no file of {folder}; its files lie beside it"
+        )
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise InputError(f"{index} names {', '.join(missing)}, which is not in {folder}; download it again")

@@ -9,7 +9,8 @@ wanted::
 The gradient with respect to the logits is softmax(logits) - onehot(y). It is known as soon as the logits are,
 so the forward pass turns each chunk at once into its share of the gradients of h, W and b and forgets it.
 The idea is Wijmans et al., 2024, "Cut Your Losses in Large-Vocabulary Language Models"; this is plain
-PyTorch.
+PyTorch. With label smoothing (Szegedy et al., 2016, section 7) a share s of the target is spread evenly over
+all classes: (1 - s) onehot(y) + s / V stands for onehot(y).
 
 Letters: M rows, D hidden size, V vocabulary, C rows of one chunk.
 """
@@ -24,7 +25,10 @@ CHUNK_BYTES = 32 * 2**20
 
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden_MD: Tensor, weight_VD: Tensor, bias_V: Tensor, labels_M: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, hidden_MD: Tensor, weight_VD: Tensor, bias_V: Tensor, labels_M: Tensor, smoothing: float
+    ) -> Tensor:
+        even = smoothing / weight_VD.shape[0]
         chunk = max(1, CHUNK_BYTES // (4 * weight_VD.shape[0]))
         weight = weight_VD.to(hidden_MD.dtype)
         grad_hidden = torch.empty_like(hidden_MD)
@@ -36,9 +40,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
             hidden_CD, labels_C = hidden_MD[rows], labels_M[rows, None]
             logits_CV = torch.addmm(bias_V.to(weight.dtype), hidden_CD, weight.T).to(total.dtype)
             log_p_CV = logits_CV.log_softmax(1)
-            total -= log_p_CV.gather(1, labels_C).sum()
+            total -= (1 - smoothing) * log_p_CV.gather(1, labels_C).sum()
+            if smoothing:
+                total -= even * log_p_CV.sum()
             grad_CV = log_p_CV.exp_()
-            grad_CV.scatter_add_(1, labels_C, grad_CV.new_full(labels_C.shape, -1))
+            if smoothing:
+                grad_CV -= even
+            grad_CV.scatter_add_(1, labels_C, grad_CV.new_full(labels_C.shape, smoothing - 1))
             grad_bias += grad_CV.sum(0)
             grad_CV = grad_CV.to(hidden_CD.dtype)
             torch.mm(grad_CV, weight, out=grad_hidden[rows])
@@ -50,10 +58,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         (grad,) = grads
         hidden, weight, bias = ctx.saved_tensors
-        return hidden * grad.to(hidden.dtype), weight * grad, bias * grad, None
+        return hidden * grad.to(hidden.dtype), weight * grad, bias * grad, None, None
 
 
 def _accumulator(dtype: torch.dtype) -> torch.dtype:
@@ -61,25 +69,29 @@ def _accumulator(dtype: torch.dtype) -> torch.dtype:
 
 
 @torch.compiler.disable
-def linear_cross_entropy(hidden_MD: Tensor, weight_VD: Tensor, bias_V: Tensor, labels_M: Tensor) -> Tensor:
+def linear_cross_entropy(
+    hidden_MD: Tensor, weight_VD: Tensor, bias_V: Tensor, labels_M: Tensor, *, smoothing: float = 0.0
+) -> Tensor:
     """Return the summed cross-entropy of `hidden W' + b` against the labels, a scalar in float32 (or
     float64).
 
     The product runs in the dtype of `hidden`; weight and bias may be of a wider one and get their own
-    gradient.
+    gradient. `smoothing` is the share of each target that is spread over all classes.
 
     >>> h, w, b = torch.zeros(3, 4), torch.zeros(10, 4), torch.zeros(10)
     >>> round(linear_cross_entropy(h, w, b, torch.tensor([1, 2, 3])).item() / 3, 4)    # ln 10
     2.3026
     """
     if torch.is_grad_enabled():
-        loss: Tensor = _LinearCrossEntropy.apply(hidden_MD, weight_VD, bias_V, labels_M)
+        loss: Tensor = _LinearCrossEntropy.apply(hidden_MD, weight_VD, bias_V, labels_M, smoothing)
         return loss
     chunk = max(1, CHUNK_BYTES // (4 * weight_VD.shape[0]))
     weight, bias = weight_VD.to(hidden_MD.dtype), bias_V.to(hidden_MD.dtype)
     accumulator = _accumulator(hidden_MD.dtype)
     losses = [
-        torch.nn.functional.cross_entropy((h @ weight.T + bias).to(accumulator), y, reduction="sum")
+        torch.nn.functional.cross_entropy(
+            (h @ weight.T + bias).to(accumulator), y, reduction="sum", label_smoothing=smoothing
+        )
         for h, y in zip(hidden_MD.split(chunk), labels_M.split(chunk), strict=True)
     ]
     return torch.stack(losses).sum() if losses else hidden_MD.new_zeros((), dtype=accumulator)

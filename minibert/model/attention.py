@@ -25,6 +25,7 @@ class MultiHeadAttention(nn.Module):
     """Self-attention over packed tokens.
 
     window   places seen on either side, None for the whole sequence
+    causal   a token sees no later one (a decoder's attention)
     qk_norm  norm queries and keys, so that scores cannot grow (Dehghani et al., 2023)
     backend  implementation of `attend`: "auto" or a name; speed only, never the result
     """
@@ -35,6 +36,7 @@ class MultiHeadAttention(nn.Module):
         num_heads: int,
         *,
         window: int | None = None,
+        causal: bool = False,
         dropout: float = 0.0,
         bias: bool = True,
         qk_norm: bool = False,
@@ -42,6 +44,7 @@ class MultiHeadAttention(nn.Module):
         super().__init__()
         self.num_heads = num_heads
         self.window = window
+        self.causal = causal
         self.dropout = dropout
         self.backend = "auto"
         self.qkv = Linear(hidden_size, 3 * hidden_size, bias=bias)
@@ -65,6 +68,7 @@ class MultiHeadAttention(nn.Module):
             layout,
             angles,
             window=self.window,
+            causal=self.causal,
             dropout=self.dropout if self.training else 0.0,
             backend=self.backend,
         )

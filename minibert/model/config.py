@@ -125,6 +125,13 @@ class EncoderConfig:
         """Tokens that a text may have, control tokens included."""
         return self.max_position_embeddings - self.position_offset
 
+    @property
+    def fewest_weights(self) -> int:
+        """A lower bound of the encoder's number of weights, made of the fields alone."""
+        tables = self.vocab_size + self.type_vocab_size + (0 if self.modern else self.max_position_embeddings)
+        layer = self.hidden_size * (4 * self.hidden_size + 2 * self.intermediate_size)
+        return tables * self.embedding_width + self.num_hidden_layers * layer
+
     def window(self, layer: int) -> int | None:
         """Places that a token of this layer sees on either side, or None for all."""
         is_global = layer % self.global_attn_every_n_layers == 0

@@ -14,14 +14,16 @@ the one with the best accuracy on held-out texts, those of no class counted as a
 Letters: N examples, C classes.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 KEPT = 0.95  # share of the texts that stays, where no held-out text belongs to no class
-COLDEST, HOTTEST = 0.05, 20.0
+COLDEST, HOTTEST = 0.5, 20.0  # a few rows that are all right would ask for 0
 
 
 def fit_temperature(probability_NC: np.ndarray, gold_N: np.ndarray) -> float:
-    """Return the temperature at which the gold classes (N,) are likeliest, in 0.05..20.
+    """Return the temperature at which the gold classes (N,) are likeliest, in 0.5..20.
 
     The negative log-likelihood is convex in 1 / T, so that its slope has one zero, found by halving.
 
@@ -77,6 +79,19 @@ def fit_rejection(probability_NC: np.ndarray, gold_N: np.ndarray) -> float:
         gained = -np.abs(np.arange(len(order) + 1) - (1 - KEPT) * len(order))
     best = int(np.where(apart, gained, -np.inf).argmax())
     return float(borders[best] + borders[best + 1]) / 2
+
+
+def rejection_scores(gold: Sequence[str], predicted: Sequence[str], reject: str) -> dict[str, float]:
+    """Return how well texts of some class and texts of none (whose label is `reject`) were answered.
+
+    >>> rejection_scores(["a", "b", "none"], ["a", "none", "none"], "none")
+    {'in_scope_accuracy': 0.5, 'out_of_scope_recall': 1.0}
+    """
+    right = [(wanted, wanted == answer) for wanted, answer in zip(gold, predicted, strict=True)]
+    inside = [good for wanted, good in right if wanted != reject]
+    outside = [good for wanted, good in right if wanted == reject]
+    named = {"in_scope_accuracy": inside, "out_of_scope_recall": outside}
+    return {name: float(np.mean(values)) for name, values in named.items() if values}
 
 
 def fit_threshold(probability_NC: np.ndarray, gold_NC: np.ndarray) -> float:

@@ -31,7 +31,7 @@ from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Packed
-from minibert.tasks.calibration import at_temperature, fit_rejection, fit_temperature
+from minibert.tasks.calibration import at_temperature, fit_rejection, fit_temperature, rejection_scores
 from minibert.tasks.metrics import calibration_error, choice_scores
 from minibert.tasks.pooling import PoolingOptions, projection_of, text_scores, text_windows
 from minibert.tasks.task import Choices, Loss, Targets, Task, Window
@@ -90,7 +90,7 @@ class Classification(Task):
         self.numbers = {label: number for number, label in enumerate(self.labels)}
         self.register_buffer("weights_C", torch.tensor(weights or [1.0] * len(self.labels)), persistent=False)
         self.weights_C: Tensor
-        self.temperature, self.threshold = 1.0, options.reject_below or 0.5
+        self.threshold = options.reject_below or 0.5
         self.dense, self.norm = projection_of(config, options.activation, options.projection_norm)
         self.dropout = Dropout(options.classifier_dropout)
         self.classifier = Linear(config.hidden_size, len(self.labels))
@@ -120,18 +120,15 @@ class Classification(Task):
         return cls(tokenizer, config, labels, chosen, weights=weights)
 
     def settings(self) -> dict[str, Any]:
-        fitted = {"temperature": self.temperature, "threshold": self.threshold}
-        return {"labels": list(self.labels), **to_dict(self.options), **fitted}
+        return {"labels": list(self.labels), **to_dict(self.options), "threshold": self.threshold}
 
     @classmethod
     def reopen(
         cls, tokenizer: Tokenizer, config: EncoderConfig, settings: dict[str, Any]
     ) -> "Classification":
-        own = ("labels", "temperature", "threshold")
-        options = {key: value for key, value in settings.items() if key not in own}
+        options = {key: value for key, value in settings.items() if key not in ("labels", "threshold")}
         chosen = from_dict(ClassificationOptions, options, where="task.json")
         task = cls(tokenizer, config, settings["labels"], chosen)
-        task.temperature = settings.get("temperature", task.temperature)
         task.threshold = settings.get("threshold", task.threshold)
         return task
 
@@ -169,7 +166,7 @@ class Classification(Task):
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:
         """Return the probabilities (C,) of each window."""
-        return list((self.logits(encoder, batch) / self.temperature).softmax(-1).cpu().numpy())
+        return list(self.logits(encoder, batch).softmax(-1).cpu().numpy())
 
     def merge(self, example: Any, windows: Sequence[Window], predictions: Sequence[Any]) -> Classified:
         mean_C = np.mean(predictions, axis=0)
@@ -188,44 +185,32 @@ class Classification(Task):
         scores = choice_scores(chosen.gold, chosen.predicted, chosen.labels)
         gold_N = np.array([self.numbers.get(label, -1) for label in chosen.gold])
         probability_NC = np.array([[*answer.probabilities.values()] for answer in answers])
-        return {**scores, **self._fits(probability_NC, gold_N), **self._rejections(chosen)}
+        reject = self.options.reject_label
+        apart = rejection_scores(chosen.gold, chosen.predicted, reject) if reject else {}
+        return {**scores, **self._fits(probability_NC, gold_N), **apart}
 
     def _fits(self, probability_NC: np.ndarray, gold_N: np.ndarray) -> dict[str, float]:
-        """Return the calibration error, and the temperature and threshold that would be best."""
+        """Return the calibration error, best temperature and threshold; nothing of weights that blew up."""
         found: dict[str, float] = {}
+        if not np.isfinite(probability_NC).all():
+            return found
         known_N = gold_N >= 0
         if known_N.any():
             found["calibration_error"] = calibration_error(probability_NC[known_N], gold_N[known_N])
         if self.options.calibrate and known_N.any():
-            factor = fit_temperature(probability_NC[known_N], gold_N[known_N])
-            found["best_temperature"] = self.temperature * factor
-            probability_NC = at_temperature(probability_NC, factor)
+            found["best_temperature"] = fit_temperature(probability_NC[known_N], gold_N[known_N])
+            probability_NC = at_temperature(probability_NC, found["best_temperature"])
         if self.options.reject_label:
             found["best_threshold"] = fit_rejection(probability_NC, gold_N)
         return found
 
-    def _rejections(self, chosen: Choices) -> dict[str, float]:
-        """Return how well texts of some class and of none were told apart; nothing without a reject_label."""
-        if not self.options.reject_label:
-            return {}
-        right = [(gold, gold == answer) for gold, answer in zip(chosen.gold, chosen.predicted, strict=True)]
-        inside = [good for gold, good in right if gold != self.options.reject_label]
-        outside = [good for gold, good in right if gold == self.options.reject_label]
-        named = {"in_scope_accuracy": inside, "out_of_scope_recall": outside}
-        return {name: float(np.mean(values)) for name, values in named.items() if values}
-
+    @torch.no_grad()
     def settle(self, scores: dict[str, Any]) -> None:
-        self.temperature = scores.get("best_temperature", self.temperature)
+        """Divide the last layer by the best temperature, and take over the best threshold."""
+        for weight in self.classifier.parameters():
+            weight.div_(scores.get("best_temperature", 1.0))
         if not self.options.reject_below:
             self.threshold = scores.get("best_threshold", self.threshold)
-
-    @torch.no_grad()
-    def plain_head(self) -> dict[str, Tensor]:
-        """Return the weights of a head that needs no temperature."""
-        weights = dict(self.state_dict())
-        for name in ("classifier.weight", "classifier.bias"):
-            weights[name] = weights[name] / self.temperature
-        return weights
 
     def choices(self, answers: Sequence[Classified], examples: Sequence[TextExample]) -> Choices:
         gold = [str(example.label) for example in examples]

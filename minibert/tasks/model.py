@@ -11,7 +11,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from minibert.checkpoint import WEIGHTS, load_tensors, published, read_json, save_tensors, write_json
+from minibert.checkpoint import WEIGHTS, load_tensors, published, read_table, save_tensors, write_json
+from minibert.durable import verify
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
@@ -27,6 +28,7 @@ from minibert.tasks.regression import Regression
 from minibert.tasks.relations import Relations
 from minibert.tasks.replaced_tokens import ReplacedTokens
 from minibert.tasks.retrieval import Retrieval
+from minibert.tasks.seq2seq import Seq2Seq
 from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Loss, Targets, Task, Window
 from minibert.text.loading import load_tokenizer
@@ -46,6 +48,7 @@ TASKS: dict[str, type[Task]] = {
         QuestionAnswering,
         Retrieval,
         ExtractiveSummary,
+        Seq2Seq,
     )
 }
 
@@ -139,14 +142,42 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    config = EncoderConfig.from_dict(read_json(folder / "config.json"), str(folder / "config.json"))
-    settings = read_json(folder / "task.json")
-    name = settings.pop("task", None)
-    if name not in TASKS:
-        raise InputError(f"{folder / 'task.json'}: task {name!r} is unknown; known tasks: {', '.join(TASKS)}")
-    model = Model(Encoder(config), TASKS[name].reopen(load_tokenizer(folder), config, settings))
+    verify(folder)
+    config = EncoderConfig.from_dict(read_table(folder / "config.json"), str(folder / "config.json"))
+    check_size(config, [folder / WEIGHTS])
+    model = Model(Encoder(config), reopen_task(folder, config))
     load_weights(model, folder)
     return model.to(device).eval()
+
+
+def reopen_task(folder: Path, config: EncoderConfig) -> Task:
+    """Make the task of a folder, its head not yet loaded; raises InputError for what is no task.json."""
+    path = folder / "task.json"
+    settings = read_table(path)
+    name = settings.pop("task", None)
+    if not isinstance(name, str) or name not in TASKS:
+        raise InputError(f"{path}: task {name!r:.60} is unknown; known tasks: {', '.join(TASKS)}")
+    tokenizer = load_tokenizer(folder)
+    try:
+        return TASKS[name].reopen(tokenizer, config, settings)
+    except (KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+        raise InputError(f"{path}: damaged or not of this version: {error!r:.100}") from error
+
+
+def check_size(config: EncoderConfig, files: Sequence[Path]) -> None:
+    """Raise InputError where a config asks for more weights than its files have bytes.
+
+    A config is a few numbers, and memory is taken by them: one that is damaged, or malicious, must not ask
+    for a terabyte before anybody has looked at the weights.
+    """
+    size = sum(path.stat().st_size for path in files if path.is_file())
+    wanted = config.fewest_weights
+    if wanted > size:
+        names = ", ".join(str(path) for path in files)
+        raise InputError(
+            f"config.json asks for at least {wanted:,} weights, and {names} has {size:,} bytes; "
+            "they are not of one model"
+        )
 
 
 def load_weights(module: nn.Module, folder: Path, *, prefix: str = "") -> None:

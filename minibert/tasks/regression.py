@@ -145,14 +145,14 @@ class Regression(Task):
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:
         """Return the number of each window."""
-        scores_N = self.scores(encoder, batch)
-        numbers_N = (
-            self.centre + self.spread * scores_N.double()
-            if self.levels is None
-            else self.levels.expected(scores_N)
-        )
-        numbers: list[float] = numbers_N.tolist()
+        numbers: list[float] = self.numbers(self.scores(encoder, batch)).tolist()
         return numbers
+
+    def numbers(self, scores_N: Tensor) -> Tensor:
+        """Return the numbers (N,) that scores stand for, in float64."""
+        if self.levels is not None:
+            return self.levels.expected(scores_N)
+        return self.centre + self.spread * scores_N.double()
 
     def merge(self, example: Any, windows: Sequence[Window], predictions: Sequence[Any]) -> Estimate:
         return Estimate(float(np.mean(predictions)))
@@ -164,6 +164,8 @@ class Regression(Task):
         """
         gold_N = np.array([number_of(example) for example in examples])
         value_N = np.array([answer.value for answer in answers])
+        if not np.isfinite(value_N).all():  # weights that have blown up
+            return {"spearman": 0.0, "pearson": 0.0}
         scores = {
             "spearman": spearman(value_N, gold_N),
             "pearson": pearson(value_N, gold_N),

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
@@ -207,6 +208,11 @@ class Task(nn.Module, ABC):
     def read_unanswered(cls, path: str | Path, columns: dict[str, str] | None = None) -> list[Any]:
         """Read what is to be predicted: examples without what is right, or bare texts."""
         return [cls.unanswered(example) for example in cls.read(path, columns)]
+
+    @classmethod
+    def texts(cls, example: Any) -> list[str]:
+        """Return the texts of an example that a vocabulary can be learnt from, for a start from nothing."""
+        raise InputError(f"{cls.name} starts from an encoder; name its folder instead of a size")
 
     def fit_of(self, windows: Sequence[Window]) -> Literal["whole", "split", "cut"]:
         """Say how an example went into the model: whole, split into several windows, or cut off."""

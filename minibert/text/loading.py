@@ -31,7 +31,7 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
         raise InputError(
             f"no tokenizer in {folder}: {path} is missing; give a folder made by save()"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(settings, dict):
         raise InputError(f"{path} holds {settings!r}; a JSON object with the key 'kind' is wanted")

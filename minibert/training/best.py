@@ -1,41 +1,68 @@
-"""The best weights so far, by a score on validation data."""
+"""The best weights so far on validation data, and how long nothing better has come: early stopping."""
 
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from minibert.errors import InputError
-from minibert.tasks.model import Model
 
 
 class Best:
-    """Keeps a copy of the weights that scored best on validation data."""
+    """Keeps a copy of the weights that scored best.
+
+    metric  the score that decides; None takes the first one, the task's main one
+    waited  validations since the best
+    """
 
     def __init__(self, metric: str | None) -> None:
         self.metric = metric
-        self.value = float("-inf")
+        self.value: float | None = None
         self.waited = 0
         self.weights: dict[str, Tensor] | None = None
         self.record: dict[str, Any] = {}
         self.scores: dict[str, Any] = {}
 
-    def offer(self, model: Model, scores: dict[str, Any], step: int) -> None:
-        """Compare with the best so far; higher is better, except for a metric that ends in "loss"."""
+    def offer(self, model: nn.Module, scores: dict[str, Any], step: int) -> None:
+        """Compare with the best so far; `goodness` says what is better."""
         metric = self.metric or next(iter(scores))
         if not isinstance(scores.get(metric), float | int):
             numbers = [name for name, value in scores.items() if isinstance(value, float | int)]
             raise InputError(
                 f"metric_for_best_model {metric!r} is not scored here; use one of {', '.join(numbers)}"
             )
-        value = -scores[metric] if metric.endswith("loss") else scores[metric]
+        value = goodness(metric, scores[metric])
         self.waited += 1
-        if value > self.value:
-            self.value, self.waited = value, 0
+        if self.value is None or value > self.value:
+            self.value, self.waited = float(value), 0
             self.weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
             self.record = {"metric": metric, "value": scores[metric], "step": step}
             self.scores = scores
 
-    def restore(self, model: Model) -> None:
+    def restore(self, model: nn.Module) -> None:
         """Give the model its best weights back, if any were kept."""
         if self.weights is not None:
             model.load_state_dict(self.weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs."""
+        return {
+            "value": self.value,
+            "waited": self.waited,
+            "weights": self.weights,
+            "record": dict(self.record),
+            "scores": dict(self.scores),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        self.value, self.waited = state["value"], state["waited"]
+        self.weights, self.record, self.scores = state["weights"], state["record"], state["scores"]
+
+
+def goodness(metric: str, value: float) -> float:
+    """Return a number that is higher for the better: of a loss or an error, the negative.
+
+    >>> goodness("accuracy", 0.75), goodness("mean_squared_error", 0.75)
+    (0.75, -0.75)
+    """
+    return -value if metric.endswith(("loss", "error")) else value

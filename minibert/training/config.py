@@ -49,6 +49,8 @@ class TrainingConfig:
     logging_steps: int = 20
     eval_steps: int = 0
     save_steps: int = 0
+    save_total_limit: int = 2
+    skip_bad_batches: bool = False
     early_stopping_patience: int = 0
     metric_for_best_model: str | None = None
 
@@ -59,7 +61,10 @@ class TrainingConfig:
         for name in ("train_batch_size", "gradient_accumulation_steps", "logging_steps"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} {getattr(self, name)} must be at least 1")
-        for name in ("weight_decay", "max_grad_norm", "warmup_steps", "r_drop_alpha", "fgm_epsilon"):
+        for name in ("weight_decay", "max_grad_norm", "warmup_steps", "save_steps", "save_total_limit"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} {getattr(self, name)} must not be negative")
+        for name in ("r_drop_alpha", "fgm_epsilon"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} {getattr(self, name)} must not be negative")
         for name in ("warmup_ratio", "decay_ratio", "adam_beta1", "adam_beta2", "momentum"):

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from minibert.durable import replace_text
 from minibert.errors import InputError, MissingExtra
 from minibert.kernels.attention import Machine, Request, choose
 from minibert.tasks.model import Model
@@ -24,19 +25,37 @@ TRACKERS = {"tensorboard": "torch.utils.tensorboard", "wandb": "wandb"}
 
 
 class Journal:
-    """Writes a run's log and moves its progress bar; used in a `with` block."""
+    """Writes a run's log and moves its progress bar; used in a `with` block.
+
+    done, elapsed, validated tell where a run is taken up again: steps, seconds, and whether the last step's
+    validation was made. What an interrupted run logged after that place is taken out first.
+    """
 
     def __init__(
-        self, folder: Path, name: str, *, every: int, report_to: str = "none", progress: bool = True
+        self,
+        folder: Path,
+        name: str,
+        *,
+        every: int,
+        report_to: str = "none",
+        progress: bool = True,
+        done: int = 0,
+        elapsed: float = 0.0,
+        validated: bool = True,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        rewind(folder / LOG, done, validated=validated)
         self.file = (folder / LOG).open("a", encoding="utf-8")
         self.every = every
-        self.bar = tqdm(desc=name, unit="step", disable=not progress, dynamic_ncols=True)
-        self.tracker = _tracker(report_to, folder)
-        self.start = time.perf_counter()
-        self.tokens = 0
+        self.bar = tqdm(desc=name, unit="step", disable=not progress, dynamic_ncols=True, initial=done)
+        self.tracker = _tracker(report_to, folder, done)
+        self.start = time.perf_counter() - elapsed
         self.speed = 0.0
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that the run was on its way, in earlier processes too."""
+        return round(time.perf_counter() - self.start, 3)
 
     def __enter__(self) -> "Journal":
         return self
@@ -46,19 +65,21 @@ class Journal:
         self.file.close()
 
     def step(self, step: Step) -> None:
-        """Move the bar; write a line at every logged step and at the last."""
-        self.tokens += step.tokens
+        """Move the bar; write a line at every logged step and at the last, and for every skipped batch."""
         speed = step.tokens / max(step.seconds, 1e-9)
-        self.speed = speed if step.index <= 2 else 0.9 * self.speed + 0.1 * speed
+        self.speed = speed if step.index <= 2 or not self.speed else 0.9 * self.speed + 0.1 * speed
         self.bar.total = step.total
         self.bar.set_postfix_str(f"loss {step.loss:.3f}, {self.speed:,.0f} tokens/s", refresh=False)
         self.bar.update(step.index - self.bar.n)
-        if step.index == 1 or step.index % self.every == 0 or step.index == step.total:
-            self.write("train", step.index, vars(step))
+        values = {name: value for name, value in vars(step).items() if name != "skipped"}
+        if step.skipped:
+            self.write("skipped", step.index, {"reason": step.skipped, "total": step.total})
+        elif step.index == 1 or step.index % self.every == 0 or step.index == step.total:
+            self.write("train", step.index, values)
 
     def write(self, event: str, step: int, values: dict[str, Any]) -> None:
-        """Append a line: the event, the step, the seconds since the start, and the values."""
-        line = {"event": event, **values, "step": step, "elapsed": round(time.perf_counter() - self.start, 3)}
+        """Append a line: the event (train, validation, skipped), the step, seconds so far, and the values."""
+        line = {"event": event, **values, "step": step, "elapsed": self.elapsed}
         self.file.write(json.dumps(line, ensure_ascii=False) + "\n")
         self.file.flush()
         if self.tracker is not None:
@@ -66,7 +87,29 @@ class Journal:
             self.tracker(numbers, step)
 
 
-def _tracker(report_to: str, folder: Path) -> Any:
+def rewind(log: Path, done: int, *, validated: bool = True) -> None:
+    """Take out of a log what came after step `done`: a run that is taken up again writes it anew.
+
+    validated  whether the validation after step `done` stays
+    """
+    if not log.is_file():
+        return
+    text = log.read_text(encoding="utf-8", errors="replace")
+    kept = "".join(f"{line}\n" for line in text.split("\n") if _stays(line, done, validated))
+    if kept != text:
+        replace_text(log, kept)
+
+
+def _stays(line: str, done: int, validated: bool) -> bool:
+    try:
+        entry = json.loads(line)
+        step, event = entry["step"], entry["event"]
+    except (ValueError, KeyError, TypeError):
+        return False  # the process was killed while it wrote this line
+    return step < done or (step == done and (validated or event != "validation"))
+
+
+def _tracker(report_to: str, folder: Path, done: int) -> Any:
     """Return a function (numbers, step) that reports to the named tracker, or None."""
     if report_to == "none":
         return None
@@ -81,7 +124,7 @@ def _tracker(report_to: str, folder: Path) -> Any:
     if report_to == "wandb":
         run = module.init(project="minibert", dir=str(folder))
         return lambda numbers, step: run.log(numbers, step=step)
-    writer = module.SummaryWriter(str(folder))
+    writer = module.SummaryWriter(str(folder), purge_step=done + 1 if done else None)
     return lambda numbers, step: [writer.add_scalar(name, value, step) for name, value in numbers.items()]
 
 

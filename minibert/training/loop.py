@@ -26,9 +26,10 @@ from minibert.training.averaging import Average
 from minibert.training.config import TrainingConfig
 from minibert.training.objectives import objective_of
 from minibert.training.optimizer import freeze, make_optimizers
-from minibert.training.plan import CALIBRATION_STEPS, Clock, Plan
+from minibert.training.plan import CALIBRATION_STEPS, Budget, Clock, Plan, read_budget
 from minibert.training.precision import choose_device, choose_dtype
 from minibert.training.schedule import rate_at
+from minibert.training.spikes import Watch
 
 
 class Batches(Protocol):
@@ -42,7 +43,10 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """What one optimiser step did; `index` counts from 1, `total` is the planned number of steps."""
+    """What one optimiser step did; `index` counts from 1, `total` is the planned number of steps.
+
+    skipped  why the batch was passed over and nothing learnt from it; "" for all others
+    """
 
     index: int
     total: int
@@ -51,6 +55,7 @@ class Step:
     grad_norm: float
     tokens: int
     seconds: float
+    skipped: str = ""
 
 
 class NotFinite(ArithmeticError):
@@ -60,9 +65,9 @@ class NotFinite(ArithmeticError):
 class Run:
     """Trains a model on batches; iterate it.
 
-    budget  seconds from here to the last step, the caller's work between steps included: fewer steps than
-            planned where the clock asks for it, never more
-    plan    the plan of an earlier run, to be replayed; wins over `budget`
+    budget  seconds (or "30m") from here to the last step, the caller's work between steps included: fewer
+            steps than planned where the clock asks for it, never more
+    plan    the plan of an earlier run, to be replayed; wins over `budget`, and may stand in its place
     """
 
     def __init__(
@@ -71,9 +76,10 @@ class Run:
         batches: Batches,
         config: TrainingConfig,
         *,
-        budget: float | None = None,
+        budget: Budget = None,
         plan: Plan | None = None,
     ) -> None:
+        seconds, replayed = read_budget(plan or budget)
         layers = model.encoder.config.num_hidden_layers
         freeze(model, layers, config.freeze)
         self.model, self.batches, self.config = model, batches, config
@@ -85,8 +91,9 @@ class Run:
         model.encoder.use_attention(config.attention)
         self.optimizers = make_optimizers(model, layers, config)
         self.average = Average(self.optimizers.weights, config.ema_decay)
-        self.clock = Clock(budget) if budget is not None and plan is None else None
-        self.plan = plan or Plan(((0, self._planned_steps()),))
+        self.clock = None if seconds is None else Clock(seconds)
+        self.plan = replayed or Plan(((0, self._planned_steps()),))
+        self.watch = Watch(skips=config.skip_bad_batches)
         self.done = 0
         self.stopped = False
         self.forward: nn.Module | Any = torch.compile(model, dynamic=True) if config.torch_compile else model
@@ -121,18 +128,23 @@ class Run:
         self.optimizers.set_rate(share)
         loss, tokens = self._gradients(self.batches.at(self.done, self.done / total))
         norm = float(nn.utils.clip_grad_norm_(self.optimizers.weights, self.config.max_grad_norm or math.inf))
-        if not math.isfinite(loss) or not math.isfinite(norm):
+        trouble = self.watch.trouble(loss, norm)
+        if trouble:
             self.optimizers.zero_grad()
-            epoch, place = divmod(self.done, self.batches.steps_per_epoch)
-            raise NotFinite(
-                f"step {self.done + 1} (batch {place + 1} of epoch {epoch + 1}): loss {loss}, "
-                f"gradient norm {norm}; a lower learning_rate may help"
-            )
-        self.optimizers.step()
+            if not self.watch.may_skip():
+                epoch, place = divmod(self.done, self.batches.steps_per_epoch)
+                raise NotFinite(
+                    f"step {self.done + 1} (batch {place + 1} of epoch {epoch + 1}): {trouble}; "
+                    "a lower learning_rate may help"
+                )
+        else:
+            self.optimizers.step()
+            self.watch.note(loss)
         self.done += 1
         self.average.update(self.done)
         seconds = time.perf_counter() - start
-        return Step(self.done, total, loss, self.config.learning_rate * share, norm, tokens, seconds)
+        rate = self.config.learning_rate * share
+        return Step(self.done, total, loss, rate, norm, tokens, seconds, skipped=trouble)
 
     def _gradients(self, micro_batches: list[tuple[Packed, Targets]]) -> tuple[float, int]:
         """Add up the gradients of a step's micro-batches; return its mean loss and its tokens."""
@@ -153,8 +165,14 @@ class Run:
         self.clock.tick(self.done)
         logged = self.done % self.config.logging_steps == 0 and self.done > CALIBRATION_STEPS
         if logged or self.done == CALIBRATION_STEPS:
-            steps = min(self._planned_steps(), self.clock.total(self.done))
-            self.plan = self.plan.revise(self.done, steps)
+            self.plan = self.plan.revise(self.done, self._fitting_steps())
+
+    def _fitting_steps(self) -> int:
+        planned = self._planned_steps()
+        return min(planned, self.clock.total(self.done)) if self.clock else planned
+
+    def _asked(self) -> list[float | None]:
+        return [self._planned_steps(), self.clock.budget if self.clock else None]
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs beside the weights."""
@@ -163,18 +181,24 @@ class Run:
             "plan": self.plan.entries,
             "optimizers": self.optimizers.state_dict(),
             "average": self.average.state(),
+            "watch": self.watch.state_dict(),
+            "asked": self._asked(),
+            "clock": self.clock.state_dict() if self.clock else None,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state_dict` was taken, by its plan; the weights are the caller's to restore."""
         self.done = state["done"]
         self.plan = Plan(tuple(tuple(entry) for entry in state["plan"]))
-        if len(self.plan.entries) > 1:  # planned by the clock of the earlier run: replay it
-            self.clock = None
+        if self.clock and state["clock"]:
+            self.clock.load_state_dict(state["clock"])
+        if self._asked() != state["asked"] and self.done:  # more steps, say: plan for them from here on
+            self.plan = self.plan.revise(self.done, self._fitting_steps())
         self.optimizers.load_state_dict(state["optimizers"])
         self.average.load(state["average"], self.done)
+        self.watch.load_state_dict(state["watch"])
 
 
-def train(model: Model, batches: Batches, config: TrainingConfig, *, budget: float | None = None) -> Run:
+def train(model: Model, batches: Batches, config: TrainingConfig, *, budget: Budget = None) -> Run:
     """Return a run over `batches`; iterate it to train the model, one optimiser step a turn."""
     return Run(model, batches, config, budget=budget)

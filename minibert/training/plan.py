@@ -2,11 +2,14 @@
 
 With a budget the first steps are measured, and the number is planned from their speed; it is planned again
 only at logged steps. Learning rate and masking rate depend on the planned number, so every plan is kept: a
-resumed or repeated run replays the plans instead of the clock and does exactly the same.
+repeated run replays the plans instead of the clock and does exactly the same. A resumed run has what was left
+of its budget; only durations are kept, so that it may go on on another day or machine.
 """
 
 import time
 from dataclasses import dataclass
+
+from minibert.config import parse_seconds
 
 CALIBRATION_STEPS = 3
 
@@ -31,12 +34,39 @@ class Plan:
         return Plan((*kept, (step, total)))
 
 
+Budget = str | float | Plan | None
+
+
+def read_budget(budget: Budget) -> tuple[float | None, Plan | None]:
+    """Return the seconds of a budget such as "90s", or the plan that is to be replayed instead.
+
+    >>> read_budget("2m"), read_budget(Plan(((0, 9),)))
+    ((120.0, None), (None, Plan(entries=((0, 9),))))
+    """
+    if budget is None or isinstance(budget, Plan):
+        return None, budget
+    return parse_seconds(budget), None
+
+
 class Clock:
     """Turns a budget in seconds of wall clock into a number of steps, from the speed of the steps so far."""
 
     def __init__(self, budget: float) -> None:
         self.budget = budget
         self.start = self.first = time.perf_counter()
+
+    def spend(self, seconds: float) -> None:
+        """Count seconds that were used before the clock was made."""
+        self.start -= seconds
+
+    def state_dict(self) -> dict[str, float]:
+        """Return the seconds that are used up, and those after which the first step was done."""
+        return {"spent": time.perf_counter() - self.start, "first": self.first - self.start}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Go on where `state_dict` was taken; the time between does not count."""
+        self.start = time.perf_counter() - state["spent"]
+        self.first = self.start + state["first"]
 
     def tick(self, done: int) -> None:
         """Note the end of a step; the first is slower than the rest (memory, caches) and sets no speed."""

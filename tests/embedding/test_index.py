@@ -1,6 +1,7 @@
 """An index finds what a plain product finds, is whole or absent, and knows its encoder."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import minibert as mb
 from minibert.embedding import index as module
 from minibert.embedding.documents import Document, numbered, read_searched
 from minibert.embedding.index import Index, best_of, build_index
-from minibert.errors import InputError
+from minibert.errors import InputError, MissingExtra
 
 TEXTS = [tiny_runs.sentence(number) for number in range(29)]
 
@@ -127,8 +128,34 @@ def test_what_is_no_index_or_no_query_is_refused(encoder, folder, tmp_path):
             index.nearest(queries)
     with pytest.raises(InputError, match="top_k 0"):
         index.nearest(np.zeros((1, 32)), 0)
-    with pytest.raises(InputError, match="int8"):
-        build_index(encoder, TEXTS, tmp_path / "idx", dtype="int8")
+    for choice in ({"dtype": "int8"}, {"similarity": "l2"}, {"kind": "ivf"}):
+        with pytest.raises(InputError, match=next(iter(choice.values()))):
+            build_index(encoder, TEXTS, tmp_path / "idx", **choice)
+
+
+def test_a_graph_finds_nearly_all_that_exact_search_finds(encoder, tmp_path):
+    pytest.importorskip("faiss", reason="faiss is not installed")
+    texts = [tiny_runs.sentence(number) for number in range(300)]
+    texts = list(dict.fromkeys(texts))
+    exact = build_index(encoder, texts, tmp_path / "exact", dtype="float32")
+    index = build_index(encoder, texts, tmp_path / "graph", dtype="float32", kind="hnsw")
+    queries = encoder.embed([tiny_runs.sentence(number)[4:20] for number in range(40)])
+    wanted_scores, wanted = exact.nearest(queries, 10)
+    scores, rows = index.nearest(queries, 10)
+    shared = [len(set(mine) & set(theirs)) for mine, theirs in zip(rows, wanted, strict=True)]
+    assert sum(shared) >= 0.95 * wanted.size
+    np.testing.assert_allclose(scores[:, 0], wanted_scores[:, 0], atol=1e-5)
+    assert index.search(queries[:1], 1)[0][0].text in texts
+    (tmp_path / "graph" / "hnsw.faiss").write_bytes(b"not a graph")
+    with pytest.raises(InputError, match="missing or damaged"):
+        Index(tmp_path / "graph")
+
+
+def test_without_faiss_a_graph_is_refused_before_anything_is_read(encoder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(MissingExtra, match=r"minibert-encoder\[faiss\]"):
+        build_index(encoder, TEXTS, tmp_path / "idx", kind="hnsw")
+    assert not (tmp_path / "idx").exists()
 
 
 def test_documents_come_from_the_usual_columns(tmp_path):

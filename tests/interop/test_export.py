@@ -162,9 +162,7 @@ def test_pipelines_give_our_labels_and_numbers(wordpiece, shape, tmp_path):
     number = Model(
         Encoder(config), Regression.reopen(wordpiece, config, {**options, "centre": 70.0, "spread": 9.0})
     )
-    warm = Model(
-        Encoder(config), Classification.reopen(wordpiece, config, {**options, **labels, "temperature": 0.3})
-    )
+    warm = Model(Encoder(config), Classification.reopen(wordpiece, config, {**options, **labels}))
     wanted = {
         "several": [answer.probabilities for answer in several.predict(TEXTS)],
         "number": [{"LABEL_0": answer.value} for answer in number.predict(TEXTS)],

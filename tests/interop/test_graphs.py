@@ -33,6 +33,9 @@ from minibert.model.config import EncoderConfig  # noqa: E402
 from minibert.model.encoder import Encoder  # noqa: E402
 from minibert.tasks.classification import Classification  # noqa: E402
 from minibert.tasks.model import Model  # noqa: E402
+from minibert.tasks.multi_label import MultiLabel  # noqa: E402
+from minibert.tasks.question_answering import QuestionAnswering  # noqa: E402
+from minibert.tasks.regression import Regression  # noqa: E402
 from minibert.tasks.replaced_tokens import ReplacedTokens  # noqa: E402
 from minibert.tasks.tagging import Tagging  # noqa: E402
 
@@ -117,6 +120,12 @@ def task_of(kind: str, tokenizer: Any, config: EncoderConfig) -> Any:
         return Classification.reopen(tokenizer, config, options)
     if kind == "tagging":
         return Tagging.reopen(tokenizer, config, {"labels": ["a", "b"], "scheme": None})
+    if kind == "question_answering":
+        return QuestionAnswering.reopen(tokenizer, config, {"refuses": True})
+    if kind == "multi_label":
+        return MultiLabel.reopen(tokenizer, config, {"labels": ["a", "b", "c"]})
+    if kind == "regression":
+        return Regression.reopen(tokenizer, config, {"centre": 2.5, "spread": 1.5})
     return ReplacedTokens.build(tokenizer, config, [], {})
 
 
@@ -125,6 +134,8 @@ PARTS = [
     ("modern-tiny", "tagging", {"local_attention": 6, "global_attn_every_n_layers": 2}),
     ("tiny", "replaced_tokens", {"gated_mlp": True, "hidden_act": "silu", "bias": False}),
 ]
+PARTS += [("tiny", kind, {}) for kind in ("question_answering", "multi_label", "regression")]
+LABELLED = ("classification", "tagging", "multi_label")
 SOON = (("onnx", 0), ("torch", 1))  # the others are slow
 
 
@@ -149,8 +160,8 @@ def test_parts_that_no_other_library_has_are_exported_too(tokenizer, size, kind,
     told = mb.export(model.train(), tmp_path / "out", format=format)
     assert told.difference <= TOLERANCES[format]
     kept = json.loads((tmp_path / "out" / "graph.json").read_text("utf-8"))
-    assert kept["task"] == kind and kept["file"] == told.file and kept["outputs"] == ["logits"]
-    assert kept.get("labels") == (list(model.task.labels) if kind != "replaced_tokens" else None)
+    assert kept["task"] == kind and kept["file"] == told.file and kept["outputs"] == [*told.outputs]
+    assert kept.get("labels") == (list(model.task.labels) if kind in LABELLED else None)
     assert mb.load_tokenizer(tmp_path / "out").encode("The cat").ids.tolist()
     run = (open_onnx if format == "onnx" else open_program)(tmp_path / "out" / told.file)
     assert run is not None and all(torch.equal(before[name], t) for name, t in model.state_dict().items())

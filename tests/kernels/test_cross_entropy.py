@@ -1,5 +1,7 @@
 """The fused linear layer and loss against torch's own, in float64: value, gradients, chunks."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
@@ -106,3 +108,21 @@ def test_huge_logits_do_not_overflow():
     loss, *gradients = value_and_gradients(linear_cross_entropy, (hidden * 1e4, weight, bias, labels))
     torch.testing.assert_close(loss, plain(hidden * 1e4, weight, bias, labels))
     assert all(x.isfinite().all() for x in gradients)
+
+
+@pytest.mark.parametrize("chunk", [2, 1000])
+@pytest.mark.parametrize("smoothing", [0.1, 0.7])
+def test_label_smoothing_is_torchs_with_and_without_gradients(monkeypatch, smoothing, chunk):
+    monkeypatch.setattr(cross_entropy, "CHUNK_BYTES", chunk * 4 * V)
+    mine = partial(linear_cross_entropy, smoothing=smoothing)
+
+    def theirs(hidden: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:
+        logits = hidden @ weight.T + bias
+        return torch.nn.functional.cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
+
+    tensors = draw()
+    pairs = zip(value_and_gradients(mine, tensors), value_and_gradients(theirs, tensors), strict=True)
+    for one, other in pairs:
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+    with torch.no_grad():
+        torch.testing.assert_close(mine(*tensors), theirs(*tensors), rtol=1e-12, atol=1e-12)

@@ -80,55 +80,55 @@ def test_scores_tell_apart_what_has_a_class_and_what_has_none(english):
     assert next(iter(task.score(answers[4:], ROWS[4:]))) == "accuracy"
 
 
-def test_threshold_and_temperature_are_settled_on_validation_data_and_kept(english, tmp_path):
+def test_a_threshold_is_settled_on_validation_data_and_kept(english, tmp_path):
+    config = shape("bert", english.vocab_size)
     for below, kept in ((0.0, 0.8), (0.3, 0.3)):
-        task = task_of(english, {"reject_below": below, "calibrate": True})
-        assert (task.temperature, task.threshold) == (1.0, below or 0.5)
-        task.settle({"accuracy": 0.5, "best_threshold": 0.8, "best_temperature": 2.5})
-        Model(Encoder(task_config := shape("bert", english.vocab_size)), task).save(tmp_path / "model")
+        task = task_of(english, {"reject_below": below})
+        assert task.threshold == (below or 0.5)
+        task.settle({})
+        assert task.threshold == (below or 0.5)
+        task.settle({"accuracy": 0.5, "best_threshold": 0.8})
+        Model(Encoder(config), task).save(tmp_path / "model")
         reopened = load(tmp_path / "model").task
-        assert (reopened.temperature, reopened.threshold) == (2.5, kept)
+        assert reopened.threshold == kept
         assert reopened.settings() == task.settings()
-        assert task_config.vocab_size == english.vocab_size
-    task.settle({})
-    assert task.temperature == 2.5
 
 
-def test_a_temperature_divides_the_logits(english):
-    task = task_of(english)
+def test_a_temperature_divides_the_logits_for_good(english, tmp_path):
+    task = task_of(english, {"calibrate": True})
     model = Model(Encoder(shape("bert", english.vocab_size)), task).eval()
     with torch.no_grad():
         task.classifier.weight.mul_(100.0)
+        task.classifier.bias.copy_(torch.tensor([1.0, -1.0]))
         (window,) = task.encode("a value")
         logits = task.logits(model.encoder, task.pack([window]))
-    task.temperature = 4.0
+    task.settle({"best_temperature": 4.0})
     wanted = (logits / 4.0).softmax(-1)[0].tolist()
     assert [*model.predict(["a value"])[0].probabilities.values()] == pytest.approx(wanted, rel=1e-5)
-    folded = task.plain_head()
-    task.load_state_dict(folded)
-    task.temperature = 1.0
-    assert [*model.predict(["a value"])[0].probabilities.values()] == pytest.approx(wanted, rel=1e-4)
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model").predict(["a value"])
+    assert [*again[0].probabilities.values()] == pytest.approx(wanted, rel=1e-5)
 
 
-def test_the_best_temperature_is_told_beside_the_one_in_use(english):
+def test_the_best_temperature_is_told_where_calibration_is_asked_for(english):
     task = task_of(english, {"calibrate": True})
     answers = answers_of(task, [0.99, 0.01], [0.01, 0.99], [0.99, 0.01], [0.99, 0.01])
     scores = task.score(answers, ROWS[:4])
     sure = 1 / (1 + (0.01 / 0.99) ** (1 / scores["best_temperature"]))
     assert sure == pytest.approx(3 / 4, abs=1e-3)  # three of four are right
-    task.temperature = 2.0
-    assert task.score(answers, ROWS[:4])["best_temperature"] == pytest.approx(2 * scores["best_temperature"])
+    assert "best_temperature" not in task_of(english).score(answers, ROWS[:4])
 
 
 def test_finetuning_settles_what_the_validation_data_say(english, tmp_path):
     config = shape("bert", english.vocab_size)
     Model(Encoder(config), Classification.build(english, config, ROWS[:4], {})).save(tmp_path / "enc")
     settings = {"task.reject_label": "oos", "task.calibrate": True, "task.pooling": "mean",
-                "train.max_steps": 30, "train.learning_rate": 5e-3, "train.precision": "fp32",
-                "data.progress": False}  # fmt: skip
-    model = mb.finetune(tmp_path / "enc", task="classification", train=ROWS, validation=ROWS,
+                "train.max_steps": 30, "train.eval_steps": 30, "train.learning_rate": 5e-3,
+                "train.precision": "fp32", "data.progress": False}  # fmt: skip
+    held = [*ROWS, TextExample("the error", label="good")]
+    model = mb.finetune(tmp_path / "enc", task="classification", train=ROWS, validation=held,
                         output_dir=tmp_path / "out", settings=settings)  # fmt: skip
-    assert model.task.temperature != 1.0
+    assert model.evaluate(held)["best_temperature"] == pytest.approx(1.0, rel=1e-3)
     assert model.task.threshold not in (0.0, 0.5)
     reopened = load(tmp_path / "out")
     assert reopened.task.settings() == model.task.settings()
@@ -150,5 +150,5 @@ def test_a_checkpoint_of_before_opens(english, tmp_path):
     task = Classification.build(english, shape("bert", english.vocab_size), ROWS[:4], {})
     settings = {key: value for key, value in task.settings().items() if key in ("labels", "pooling")}
     again = Classification.reopen(english, shape("bert", english.vocab_size), settings)
-    assert (again.temperature, again.threshold, again.labels) == (1.0, 0.5, task.labels)
+    assert (again.threshold, again.labels) == (0.5, task.labels)
     assert isinstance(again.merge(None, [], [np.array([0.4, 0.6])]), Classified)

@@ -135,12 +135,50 @@ def test_a_clock_that_stands_still_does_not_stop_the_run(clock):
     assert len(steps) == 11
 
 
-def test_a_resumed_run_keeps_the_plan_and_forgets_the_clock(clock):
-    run, _, _ = budgeted(clock, lambda step: 1.0, budget=30.0)
+def interrupted(clock: FakeTime, *, budget: float | None) -> Run:
+    """Return a run that was stopped after 20 of 30 steps of a second each, and is taken up a day later."""
+    config = TrainingConfig(precision="fp32", max_steps=1000, logging_steps=10)
+    first, second = (
+        TimedBatches(masked_batches(language_model()), clock, lambda step: 1.0) for _ in range(2)
+    )
+    run = Run(language_model(), first, config, budget=30.0)
+    for step in run:
+        if step.index == 20:
+            run.stop()
+    state = run.state_dict()
+    clock.now += 86_400
+    resumed = Run(language_model(), second, config, budget=budget)
+    resumed.load_state_dict(state)
+    return resumed
+
+
+def test_a_resumed_run_has_what_was_left_of_its_budget(clock):
+    resumed, start = interrupted(clock, budget=30.0), clock.now
+    assert resumed.total == 30
+    assert [step.index for step in resumed] == list(range(21, 31))
+    assert clock.now - start == 10.0
+
+
+def test_a_resumed_run_whose_budget_grew_is_planned_anew(clock):
+    resumed = interrupted(clock, budget=45.0)
+    assert [step.index for step in resumed][-1] == 45
+    assert resumed.plan.entries[-3:] == ((20, 45), (30, 45), (40, 45))
+
+
+def test_a_resumed_run_takes_the_number_of_steps_that_it_is_now_asked_for(clock):
+    assert interrupted(clock, budget=None).plan.entries[-1] == (20, 1000)
     model = language_model()
-    config = TrainingConfig(precision="fp32", max_steps=1000, logging_steps=2)
-    batches = TimedBatches(masked_batches(model), clock, lambda step: 50.0)
-    resumed = Run(model, batches, config, budget=60.0)
-    resumed.load_state_dict({**run.state_dict(), "done": 25})
-    assert [step.index for step in resumed] == list(range(26, 31))
-    assert resumed.plan == run.plan
+    run = Run(model, masked_batches(model), TrainingConfig(precision="fp32", max_steps=4))
+    state = list(run) and run.state_dict()
+    longer = Run(model, masked_batches(model), TrainingConfig(precision="fp32", max_steps=6))
+    longer.load_state_dict(state)
+    assert [(step.index, step.total) for step in longer] == [(5, 6), (6, 6)]
+
+
+def test_seconds_that_were_used_before_the_clock_was_made_count(clock):
+    watch = Clock(budget=30.0)
+    watch.spend(20.0)
+    for done in range(1, 4):
+        clock.now += 1
+        watch.tick(done)
+    assert watch.total(3) == 3 + 7

@@ -1,0 +1,28 @@
+"""The folder that a run leaves behind, and the run that fills it.
+
+OUTPUT/                 config.json, model.safetensors, task.json, tokenizer files, manifest.json,
+                        run.json (what would repeat the run), log.jsonl (what happened)
+OUTPUT/checkpoint-500/  the model and the run's state, to go on from
+OUTPUT/.minibert        the mark of our folders; a running process holds its lock
+"""
+
+from minibert.output.checkpoints import checkpoints, newest_whole, publish_checkpoint
+from minibert.output.drive import Drive
+from minibert.output.folder import MARK, check_free, claimed, publish_model
+from minibert.output.lock import locked
+from minibert.output.record import RECORD, describe_data, start_record
+
+__all__ = [
+    "MARK",
+    "RECORD",
+    "Drive",
+    "check_free",
+    "checkpoints",
+    "claimed",
+    "describe_data",
+    "locked",
+    "newest_whole",
+    "publish_checkpoint",
+    "publish_model",
+    "start_record",
+]

@@ -1,0 +1,70 @@
+"""A run's checkpoints: `checkpoint-STEP` folders, each whole or absent, of which the newest few are kept."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from minibert.checkpoint import published
+from minibert.durable import verify
+from minibert.errors import InputError
+from minibert.training.loop import Run
+from minibert.training.state import save_state
+
+
+def publish_checkpoint(run: Run, output: Path, *, beside: dict[str, Any] | None = None) -> None:
+    """Write `checkpoint-STEP`, then delete those beyond `save_total_limit`, the oldest first.
+
+    A whole one of the same step holds the same bytes already and stays. One of a later step is left from
+    before the run was taken up again, and damaged; it goes.
+    """
+    place = output / f"checkpoint-{run.done}"
+    if not (place.exists() and is_whole(place)):
+        with published(place) as folder:
+            run.model.write(folder)
+            save_state(run, folder, beside=beside)
+    earlier = [path for path in checkpoints(output) if step_of(path) < run.done]
+    later = [path for path in checkpoints(output) if step_of(path) > run.done]
+    limit = run.config.save_total_limit
+    for path in [*later, *(earlier[: max(0, len(earlier) + 1 - limit)] if limit else [])]:
+        shutil.rmtree(path)
+
+
+def checkpoints(output: Path) -> list[Path]:
+    """Return the checkpoint folders, the oldest first."""
+    found = [path for path in output.glob("checkpoint-*") if path.name.rpartition("-")[2].isdigit()]
+    return sorted(found, key=step_of)
+
+
+def step_of(checkpoint: Path) -> int:
+    """Return the number of steps that were done when a checkpoint was written."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Tell whether all files of a checkpoint are as they were written."""
+    try:
+        verify(checkpoint, required=True)
+    except InputError:
+        return False
+    return True
+
+
+def newest_whole(output: Path) -> Path | None:
+    """Return the newest checkpoint whose files are as they were written; say which ones are not.
+
+    Returns None where nothing was saved. Raises InputError where something was, and all of it is damaged.
+    """
+    found = checkpoints(output)
+    for path in reversed(found):
+        try:
+            verify(path, required=True)
+            return path
+        except InputError as error:
+            print(f"  {path.name} is passed over: {error}", file=sys.stderr)
+    if found:
+        raise InputError(
+            f"no checkpoint in {output} is whole: {', '.join(path.name for path in found)}; "
+            "start anew with --overwrite-output-dir"
+        )
+    return None

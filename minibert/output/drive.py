@@ -1,0 +1,177 @@
+"""Driving a run to its end: log, validate, save; and whatever stops it, what was done is not lost.
+
+Pretraining and fine-tuning differ in what a validation is and in which weights are the result, the last or
+the best. All else is here, once: where a run is taken up again, what a checkpoint holds, what becomes of
+Ctrl-C, of the end of an allocation, of a loss that is not a number.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from minibert.checkpoint import replace_json
+from minibert.errors import InputError
+from minibert.output.checkpoints import newest_whole, publish_checkpoint
+from minibert.output.folder import publish_model
+from minibert.output.record import RECORD, refuse_changes
+from minibert.output.signals import Signals, Stopped
+from minibert.tasks.model import load_weights
+from minibert.training.best import Best
+from minibert.training.journal import Journal
+from minibert.training.loop import NotFinite, Run
+from minibert.training.state import load_state
+
+
+class Drive:
+    """A run on its way, and what has to be kept of it.
+
+    record    what run.json says of its beginning
+    validate  returns scores and leaves the model as it is; None where there is nothing to validate on
+    every     the number of steps between two validations
+    best      keeps the best weights, which are then the result; None takes the last
+    last_word says what looks wrong with the losses of a run that has ended; None where nothing does
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        output: Path,
+        *,
+        record: dict[str, Any],
+        validate: Callable[[], dict[str, Any]] | None,
+        every: Callable[[], int],
+        best: Best | None = None,
+        last_word: Callable[[list[float]], str | None] = lambda losses: None,
+    ) -> None:
+        self.run, self.output, self.record = run, output, record
+        self.validate, self.every, self.best, self.last_word = validate, every, best, last_word
+        self.losses: list[float] = []  # of this process
+        self.elapsed = 0.0  # seconds before this process, in which the run was on its way
+        self.pending = False  # a validation after the last step is still to come
+        self.checked = 0  # the step of the last validation
+        self.signals = Signals()
+
+    def resume(self) -> bool:
+        """Go on from the newest checkpoint that is whole; return False where nothing was saved."""
+        changes = refuse_changes(self.output, self.record)
+        found = newest_whole(self.output)
+        if found is None:
+            print(f"  nothing was saved in {self.output}: the run starts afresh", file=sys.stderr)
+            return False
+        load_weights(self.run.model, found)
+        kept = load_state(self.run, found)
+        self.elapsed, self.pending, self.checked = kept["elapsed"], kept["pending"], kept["checked"]
+        if self.best is not None:
+            self.best.load_state_dict(kept["best"])
+            self._stop_early(self.best)
+        for line in (f"going on from {found}", *changes):
+            print(f"  {line}", file=sys.stderr)
+        return True
+
+    def follow(self, *, report_to: str, progress: bool) -> None:
+        """Drive the run to its end and leave model and record in the output folder.
+
+        Raises InputError where the loss was not finite; KeyboardInterrupt or SystemExit (128 + the signal's
+        number) where the run was asked to stop, after everything was saved.
+        """
+        replace_json(self.output / RECORD, {**self.record, "state": "running"})
+        journal = Journal(
+            self.output,
+            self.record.get("task", self.record["kind"]),
+            every=self.run.config.logging_steps,
+            report_to=report_to,
+            progress=progress,
+            done=self.run.done,
+            elapsed=self.elapsed,
+            validated=not self.pending,
+        )
+        with self.signals, journal:
+            try:
+                self._go(journal)
+            except Stopped:
+                self._save(journal)
+                self._finish(journal, "stopped")
+            except NotFinite as error:
+                place = self._keep_batch(self.run.done, self.run.total, str(error))
+                self._save(journal)
+                self._finish(journal, "not finite")
+                raise InputError(
+                    f"{error}; the weights before that step are in {self.output}, the batch in {place}"
+                ) from error
+            else:
+                self._finish(journal, "finished")
+                return
+        print(
+            f"\nstopped at step {self.run.done}; everything is in {self.output}; go on with --resume",
+            file=sys.stderr,
+        )
+        self.signals.leave()
+
+    def _go(self, journal: Journal) -> None:
+        if self.pending:
+            self._validate(journal)
+        for step in self.run:
+            journal.step(step)
+            if step.skipped:
+                self._keep_batch(step.index - 1, step.total, step.skipped)
+            else:
+                self.losses.append(step.loss)
+            is_last = step.index >= self.run.total
+            self.pending = self.validate is not None and (is_last or step.index % self.every() == 0)
+            self._validate(journal)
+            saves = self.run.config.save_steps
+            if saves and step.index % saves == 0 and not is_last:
+                self._save(journal)
+            if not is_last and not self.run.stopped:
+                self.signals.look()
+        self.pending = self.validate is not None and self.checked < self.run.done  # the clock ended it early
+        self._validate(journal)
+
+    def _validate(self, journal: Journal) -> None:
+        """Make up for the pending validation; a signal breaks it off, and then it stays pending."""
+        if self.validate is None or not self.pending:
+            return
+        with self.run.average.applied():  # what is kept is the mean of the weights, where there is one
+            with self.signals.breaking_off():
+                scores = self.validate()
+            journal.write("validation", self.run.done, scores)
+            if self.best is not None:
+                self.best.offer(self.run.model, scores, self.run.done)
+                self._stop_early(self.best)
+        self.pending, self.checked = False, self.run.done
+
+    def _stop_early(self, best: Best) -> None:
+        patience = self.run.config.early_stopping_patience
+        if patience and best.waited >= patience:
+            self.run.stop()
+
+    def _keep_batch(self, step: int, total: int, reason: str) -> Path:
+        """Write the token ids of a bad batch, to be looked at; a batch is a function of its step's number."""
+        micro_batches = self.run.batches.at(step, step / total)
+        ids = [[part.tolist() for part in batch.layout.split(batch.ids)] for batch, _ in micro_batches]
+        epoch, place = divmod(step, self.run.batches.steps_per_epoch)
+        where = {"step": step + 1, "epoch": epoch + 1, "batch_of_epoch": place + 1}
+        path = self.output / "bad-batches" / f"step-{step + 1}.json"
+        path.parent.mkdir(exist_ok=True)
+        replace_json(path, {**where, "reason": reason, "micro_batches": ids})
+        return path
+
+    def _save(self, journal: Journal) -> None:
+        best = None if self.best is None else self.best.state_dict()
+        kept = {"best": best, "pending": self.pending, "checked": self.checked, "elapsed": journal.elapsed}
+        publish_checkpoint(self.run, self.output, beside=kept)
+
+    def _finish(self, journal: Journal, state: str) -> None:
+        """Leave the model and the record of its run in the output folder."""
+        self.run.average.settle()
+        if self.best is not None:
+            self.best.restore(self.run.model)
+            self.run.model.task.settle(self.best.scores)
+        publish_model(self.run.model, self.output)
+        end = {"plan": self.run.plan.entries, "steps_done": self.run.done, "seconds": journal.elapsed}
+        end["warning"] = self.last_word(self.losses) if state == "finished" else None
+        if end["warning"]:
+            print(f"warning: {end['warning']}", file=sys.stderr)
+        best = {} if self.best is None else {"best": self.best.record}
+        replace_json(self.output / RECORD, {**self.record, "state": state, **end, **best})

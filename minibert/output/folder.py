@@ -1,0 +1,130 @@
+"""Who may use an output folder, and how a model gets into it.
+
+A run that overwrites another first sets the other's files aside, inside the folder, and deletes them only
+when everything is ready to begin. If that fails they are put back; if the process is killed meanwhile, the
+next one to claim the folder puts them back.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from minibert.durable import MANIFEST, seal, sync
+from minibert.errors import InputError
+from minibert.tasks.model import Model
+
+MARK = ".minibert"
+ASIDE, MOVING, DISCARDED = ".earlier-", ".moving-", ".discarded-"
+UNFINISHED = (".model-", ".checkpoint-", ".run.json-", DISCARDED)  # what a killed process may leave
+
+
+def check_free(output: Path, *, resume: bool = False, overwrite: bool = False) -> None:
+    """Raise InputError if a run may not use the output folder: it holds something already, or is a file."""
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output} is a file; an output directory is wanted")
+    used = output.is_dir() and any(path.name != MARK for path in output.iterdir())
+    if used and not (resume or overwrite):
+        raise InputError(f"{output} is not empty; choose another, or --overwrite-output-dir, or --resume")
+    if used and overwrite and not resume and not (output / MARK).exists():
+        raise InputError(f"{output} was not made by minibert and is not overwritten; choose another")
+    if used and resume and not (output / MARK).exists() and not any(output.glob("checkpoint-*")):
+        raise InputError(f"{output} was not made by minibert: there is nothing to resume; choose another")
+
+
+@contextmanager
+def claimed(output_dir: str | Path, *, resume: bool = False, overwrite: bool = False) -> Iterator[Path]:
+    """Give the output folder, empty unless resumed, to a block that makes a run ready; refuse a used one.
+
+    If the block raises, everything is as it was before: what stood in the folder stands there again.
+    """
+    output = Path(output_dir)
+    check_free(output, resume=resume, overwrite=overwrite)
+    is_new = not output.exists()
+    output.mkdir(parents=True, exist_ok=True)
+    begun = any(path.name.startswith((ASIDE, MOVING)) for path in output.iterdir())
+    if not (resume and overwrite and begun):  # else an overwriting run was killed, and is taken up again
+        recover(output)
+    aside = None if resume and not (overwrite and begun) else set_aside(output)
+    if not (output / MARK).exists():
+        (output / MARK).touch()
+    try:
+        yield output
+    except BaseException:
+        if is_new:
+            shutil.rmtree(output, ignore_errors=True)
+        elif aside:
+            put_back(aside)
+        raise
+    if aside:
+        discarded = output / aside.name.replace(ASIDE, DISCARDED)
+        aside.rename(discarded)
+        shutil.rmtree(discarded, ignore_errors=True)
+
+
+def set_aside(output: Path) -> Path:
+    """Move what is in the folder into one inside it; outside, a mounted disk could not be renamed to.
+
+    While files are being moved the inner folder is called `.moving-`: then nothing new stands beside it.
+    """
+    earlier = next((path for path in output.iterdir() if path.name.startswith(ASIDE)), None)
+    if earlier:
+        return earlier
+    begun = next((path for path in output.iterdir() if path.name.startswith(MOVING)), None)
+    moving = begun or Path(tempfile.mkdtemp(prefix=MOVING, dir=output))
+    for path in [path for path in output.iterdir() if path not in (moving, output / MARK)]:
+        path.rename(moving / path.name)
+    return moving.rename(output / moving.name.replace(MOVING, ASIDE))
+
+
+def put_back(aside: Path) -> None:
+    """Make what was set aside the contents of the folder again; whatever else is there goes."""
+    output = aside.parent
+    if aside.name.startswith(ASIDE):
+        for path in output.iterdir():
+            if path not in (aside, output / MARK):
+                _remove(path)
+        aside = aside.rename(output / aside.name.replace(ASIDE, MOVING))
+    for path in aside.iterdir():
+        path.rename(output / path.name)
+    aside.rmdir()
+
+
+def recover(output: Path) -> None:
+    """Put back what a killed process had set aside in the folder, and delete what it had not finished."""
+    for path in list(output.iterdir()):
+        if path.name.startswith(MOVING) or (path.name.startswith(ASIDE) and any(path.iterdir())):
+            put_back(path)
+        elif path.name.startswith(ASIDE):  # nothing stood here before: keep what was made ready
+            path.rmdir()
+    for path in list(output.iterdir()):
+        if path.name.startswith(UNFINISHED):
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def publish_model(model: Model, output: Path) -> None:
+    """Put the model's files into `output`, each written beside and renamed, the weights and the list last.
+
+    Without its manifest a folder is not checked: a kill between two renames mixes whole files of one run.
+    """
+    beside = Path(tempfile.mkdtemp(prefix=".model-", dir=output))
+    try:
+        model.write(beside)
+        seal(beside)
+        (output / MANIFEST).unlink(missing_ok=True)
+        for path in sorted(
+            beside.iterdir(), key=lambda path: (path.name == MANIFEST, path.suffix == ".safetensors")
+        ):
+            os.replace(path, output / path.name)
+        sync(output)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

@@ -1,0 +1,132 @@
+"""run.json: what a run was told, by whom it is repeated, and how it ended.
+
+    {"kind": "finetune", "command": [...], "settings": {...}, "data": {...}, ..., "state": "finished"}
+
+The command is that of the process. Data are known by a hash, so that a run that is taken up again, or
+repeated, is refused where they have changed.
+"""
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from minibert.checkpoint import read_table
+from minibert.durable import sha256
+from minibert.errors import InputError
+from minibert.training.journal import machine
+
+RECORD = "run.json"
+PACKAGES = ("minibert-encoder", "torch", "numpy", "safetensors", "sentencepiece", "tokenizers")
+
+
+def start_record(
+    kind: str, settings: dict[str, Any], *, data: dict[str, Any], facts: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what is known of a run when it begins.
+
+    settings  those of the run, in their groups
+    data      whatever it learns from, each with its hash
+    facts     what its header says
+    """
+    return {
+        "kind": kind,
+        "command": sys.argv,
+        "directory": str(Path.cwd()),
+        "settings": settings,
+        "seed": settings["train"]["seed"],
+        "data": data,
+        "machine": machine(),
+        "versions": versions(),
+        "commit": commit(),
+        **facts,
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions of the packages that decide a run's numbers; None for one that is not installed."""
+    found: dict[str, str | None] = {}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def commit() -> str | None:
+    """Return the git commit of this code, with a plus where files differ from it; None outside a checkout."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        said = [
+            subprocess.run(
+                ["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=True
+            ).stdout.strip()
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        ]
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return said[0] + ("+" if said[1] else "")
+
+
+def describe_data(examples: Iterable[Any]) -> dict[str, Any]:
+    """Return how many examples there are, and a hash of what they say.
+
+    >>> describe_data(["a", "b"])["rows"]
+    2
+    """
+    digest, rows = hashlib.sha256(), 0
+    for example in examples:
+        digest.update(repr(example).encode("utf-8", "surrogatepass") + b"\\0")
+        rows += 1
+    return {"rows": rows, "sha256": digest.hexdigest()}
+
+
+def describe_model(folder: Path) -> dict[str, Any]:
+    """Return the folder of a model that is trained further, and the hashes of its weights."""
+    files = sorted(folder.glob("*.safetensors"))
+    return {"folder": str(folder), "sha256": {path.name: sha256(path) for path in files}}
+
+
+def refuse_changes(output: Path, record: dict[str, Any]) -> list[str]:
+    """Compare a run that is taken up again with the record of its beginning.
+
+    Returns a line for each setting that has changed. Raises InputError where the data have.
+    """
+    if not (output / RECORD).is_file():
+        return []
+    earlier = read_table(output / RECORD)
+    before, now = earlier.get("data"), record["data"]
+    if isinstance(before, dict):
+        for name in sorted(before.keys() | now.keys()):
+            if _hash(before.get(name)) != _hash(now.get(name)):
+                raise InputError(
+                    f"{output}: {name} is not what the run began with ({RECORD} holds its SHA-256); resume "
+                    "with the same data, or start anew in another folder"
+                )
+    old, new = _flat(earlier.get("settings")), _flat(record["settings"])
+    return [
+        f"{key} was {old.get(key)!r} and is {new.get(key)!r} from here on"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+
+
+def _hash(described: Any) -> Any:
+    return described.get("sha256") if isinstance(described, dict) else described
+
+
+def _flat(settings: Any) -> dict[str, Any]:
+    """Return dotted keys; JSON knows no tuples, so they become lists."""
+    groups = settings.items() if isinstance(settings, dict) else ()
+    return {
+        f"{group}.{key}": list(value) if isinstance(value, tuple) else value
+        for group, table in groups
+        if isinstance(table, dict)
+        for key, value in table.items()
+    }

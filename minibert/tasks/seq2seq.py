@@ -1,0 +1,233 @@
+"""Sequence to sequence: a text in, a text out. Translation, abstractive summaries and replies are one task.
+
+The encoder reads the source, the decoder writes the target, one token after the other (Sutskever et al.,
+2014; Vaswani et al., 2017)::
+
+    p(y | x) = product over t of  p(y_t | y_1 .. y_t-1, encoder(x))
+    p(y_t | ...) = softmax(decoder(...) Table' + c)
+
+In training all tokens before y_t are the true ones (teacher forcing), so that every place learns at once; a
+share of each target is spread over the vocabulary (label smoothing). One table holds the vectors of the
+source, of the target and of the output (Press and Wolf, 2017), unless `share_embeddings` is off.
+[CLS] stands before a target, [SEP] ends it.
+Left out: sampling, copying, pretrained decoders, and long sources in windows (they are cut off).
+
+Letters: T target tokens, M target tokens that are scored, V vocabulary, D hidden size.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from minibert.config import from_dict, to_dict
+from minibert.data.examples import ParallelExample
+from minibert.data.parallel import read_parallel
+from minibert.errors import InputError
+from minibert.kernels.cross_entropy import linear_cross_entropy
+from minibert.model.config import EncoderConfig
+from minibert.model.cross_attention import Memory
+from minibert.model.decoder import Decoder, State
+from minibert.model.encoder import Encoder
+from minibert.model.generation import Generation, Written, generate
+from minibert.packed import Packed
+from minibert.tasks.from_scratch import check_known
+from minibert.tasks.task import Loss, Task
+from minibert.tasks.teacher_forcing import PairWindow, TeacherForcing
+from minibert.tasks.text_metrics import Metric, check_metric, text_scores
+from minibert.tasks.windows import fit_text
+from minibert.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Seq2SeqOptions:
+    """What a person may choose.
+
+    max_length 0 means as long as the encoder allows; decoder_layers 0 as many as the encoder has. What is
+    written is no longer than max_target_length, and than twice the source and ten tokens.
+    """
+
+    max_length: int = 0
+    on_long: Literal["truncate", "error"] = "truncate"
+    max_target_length: int = 128
+    decoder_layers: int = 0
+    decoder_positions: Literal["rotary", "learned"] = "rotary"
+    share_embeddings: bool = True
+    label_smoothing: float = 0.1
+    num_beams: int = 1
+    length_penalty: float = 1.0
+    min_target_length: int = 0
+    no_repeat_ngram_size: int = 0
+    metric: Metric = "chrf"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise InputError(f"label_smoothing {self.label_smoothing} must be in [0, 1)")
+        if self.decoder_layers < 0 or self.max_target_length < 2:
+            raise InputError(
+                f"decoder_layers {self.decoder_layers} must not be negative, and max_target_length "
+                f"{self.max_target_length} must be at least 2: a token and the end"
+            )
+        self.generation()
+
+    def generation(self) -> Generation:
+        """How targets are written."""
+        return Generation(
+            self.num_beams,
+            self.length_penalty,
+            self.max_target_length,
+            self.min_target_length,
+            self.no_repeat_ngram_size,
+        )
+
+
+@dataclass(frozen=True)
+class Generated:
+    """The answer for one source: the text that was written, and its length-normed log-probability."""
+
+    target: str
+    score: float
+
+
+class Seq2Seq(Task):
+    """A decoder above the encoder."""
+
+    name: ClassVar[str] = "seq2seq"
+    Options: ClassVar[type] = Seq2SeqOptions
+    columns: ClassVar[tuple[str, ...]] = ("source_column", "target_column")
+
+    def __init__(self, tokenizer: Tokenizer, config: EncoderConfig, options: Seq2SeqOptions) -> None:
+        super().__init__(tokenizer, options.max_length or config.longest_text)
+        if options.share_embeddings and config.embedding_size not in (0, config.hidden_size):
+            raise InputError(
+                f"this encoder's token table is {config.embedding_size} wide and its hidden states "
+                f"{config.hidden_size}; the decoder needs a table of its own: share_embeddings false"
+            )
+        self.options = options
+        learned = options.max_target_length if options.decoder_positions == "learned" else 0
+        layers = options.decoder_layers or config.num_hidden_layers
+        self.decoder = Decoder(config, layers, positions=learned)
+        shape = (config.vocab_size, config.hidden_size)
+        self.own_table = None if options.share_embeddings else nn.Embedding(*shape)
+        if self.own_table is not None:
+            nn.init.normal_(self.own_table.weight, std=config.initializer_range)
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+        never_V = torch.arange(config.vocab_size) >= tokenizer.vocab_size
+        never_V[torch.from_numpy(tokenizer.special_ids).long()] = True
+        never_V[tokenizer.sep_id] = False
+        self.register_buffer("never_V", never_V, persistent=False)  # tokens that no text holds
+        self.never_V: Tensor
+
+    @classmethod
+    def read(cls, path: str | Path, columns: dict[str, str] | None = None) -> list[ParallelExample]:
+        named = columns or {}
+        source, target = named.get("source_column"), named.get("target_column")
+        return read_parallel(path, source_column=source, target_column=target)
+
+    @classmethod
+    def read_unanswered(cls, path: str | Path, columns: dict[str, str] | None = None) -> list[Any]:
+        return read_parallel(path, source_column=(columns or {}).get("source_column"), targets=False)
+
+    @classmethod
+    def answered(cls, example: ParallelExample) -> bool:
+        return example.target is not None
+
+    @classmethod
+    def unanswered(cls, example: ParallelExample) -> ParallelExample:
+        return ParallelExample(example.source)
+
+    @classmethod
+    def texts(cls, example: ParallelExample) -> list[str]:
+        return [example.source] if example.target is None else [example.source, example.target]
+
+    @classmethod
+    def build(
+        cls,
+        tokenizer: Tokenizer,
+        config: EncoderConfig,
+        examples: Sequence[ParallelExample],
+        options: dict[str, Any],
+    ) -> "Seq2Seq":
+        chosen = from_dict(Seq2SeqOptions, options, where="seq2seq options")
+        check_metric(chosen.metric)
+        check_known(tokenizer, "source", [example.source for example in examples])
+        check_known(tokenizer, "target", [example.target or "" for example in examples])
+        return cls(tokenizer, config, chosen)
+
+    def settings(self) -> dict[str, Any]:
+        return to_dict(self.options)
+
+    @classmethod
+    def reopen(cls, tokenizer: Tokenizer, config: EncoderConfig, settings: dict[str, Any]) -> "Seq2Seq":
+        return cls(tokenizer, config, from_dict(Seq2SeqOptions, settings, where="task.json"))
+
+    def encode(self, example: ParallelExample | str) -> list[PairWindow]:  # type: ignore[override]
+        """Return one window; a target that is too long is cut off, and its end still stands behind it."""
+        if isinstance(example, str):
+            example = ParallelExample(example)
+        options = self.options
+        (tokens,) = fit_text(
+            self.tokenizer, example.source, None, max_length=self.max_length, on_long=options.on_long
+        )
+        if example.target is None:
+            return [PairWindow(tokens, np.zeros(0, np.int64))]
+        target = self.tokenizer.encode(example.target).ids[: options.max_target_length - 1]
+        return [PairWindow(tokens, np.append(target, self.tokenizer.sep_id).astype(np.int64))]
+
+    def collate(  # type: ignore[override]
+        self, windows: Sequence[PairWindow], seed: int, step: int, progress: float
+    ) -> tuple[Packed, TeacherForcing]:
+        """Pack sources and targets, each with borders of its own; nothing is random."""
+        batch = Packed.of([w.tokens.ids for w in windows], [w.tokens.segments for w in windows])
+        return batch, TeacherForcing.of([w.target for w in windows], self.tokenizer.cls_id)
+
+    def table(self, encoder: Encoder) -> Tensor:
+        """Return the vectors (V, D) of the target's tokens, which also score the next one."""
+        return (encoder.embeddings.token if self.own_table is None else self.own_table).weight
+
+    def loss(self, encoder: Encoder, batch: Packed, targets: TeacherForcing) -> Loss:  # type: ignore[override]
+        """Return the cross-entropy of the targets; smoothed while training, else as perplexity asks."""
+        memory = Memory(encoder(batch), batch.layout)
+        table_VD = self.table(encoder)
+        tokens_TD = nn.functional.embedding(targets.inputs.ids, table_VD)
+        hidden_TD = self.decoder(tokens_TD, targets.inputs.layout, memory)
+        smoothing = self.options.label_smoothing if self.training else 0.0
+        total = linear_cross_entropy(hidden_TD, table_VD, self.bias, targets.labels, smoothing=smoothing)
+        return Loss({"loss": total}, targets.counts)
+
+    def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Any]) -> list[Written]:
+        """Write a target for each source."""
+        table_VD = self.table(encoder)
+        how = self.options.generation()
+
+        def advance(ids_R: Tensor, state: State) -> tuple[Tensor, State]:
+            ids_R = ids_R.to(table_VD.device)
+            hidden_RD, state = self.decoder.step(nn.functional.embedding(ids_R, table_VD), state)
+            logits_RV = hidden_RD @ table_VD.to(hidden_RD.dtype).T + self.bias.to(hidden_RD.dtype)
+            return logits_RV.float().masked_fill(self.never_V, -torch.inf).log_softmax(-1), state
+
+        return generate(
+            advance,
+            self.decoder.start(Memory(encoder(batch), batch.layout), how.num_beams),
+            how,
+            start=self.tokenizer.cls_id,
+            end=self.tokenizer.sep_id,
+            limits=[min(how.max_length, 2 * length + 10) for length in batch.layout.lengths],
+        )
+
+    def merge(self, example: Any, windows: Sequence[Any], predictions: Sequence[Written]) -> Generated:
+        (written,) = predictions
+        return Generated(self.tokenizer.decode(written.ids), written.score)
+
+    def score(self, answers: Sequence[Generated], examples: Sequence[ParallelExample]) -> dict[str, Any]:
+        """Return the chosen metric first, then the others; all between 0 and 1."""
+        references = [str(example.target) for example in examples]
+        return text_scores([answer.target for answer in answers], references, metric=self.options.metric)
+
+    def show(self, example: ParallelExample | str, answer: Generated) -> dict[str, Any]:
+        source = example if isinstance(example, str) else example.source
+        return {"source": source, "target": answer.target, "score": round(answer.score, 4)}
