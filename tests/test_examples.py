@@ -158,7 +158,7 @@ def test_translate(tmp_path, monkeypatch, capsys):
     run_example("translate", monkeypatch, tmp_path / "numbers")
     out = capsys.readouterr().out
     share = int(re.match(r"(\d+)% of 100 numbers", out)[1])
-    assert share >= 70
+    assert share >= 90
     assert out.count("->") == 3
     assert mb.load(tmp_path / "numbers").task.name == "seq2seq"
 

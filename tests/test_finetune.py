@@ -14,6 +14,7 @@ from minibert.finetune import Settings, finetune, open_for_task
 from minibert.interop.heads import load
 from minibert.tasks.classification import Classification
 from minibert.training.averaging import Average
+from minibert.training.journal import read_log
 
 finetuning = sys.modules["minibert.finetune"]  # `minibert.finetune` is the function
 FAST = {"train.precision": "fp32", "train.max_steps": 6, "data.progress": False, "train.learning_rate": 1e-3}
@@ -120,3 +121,15 @@ def test_a_wider_encoder_gets_a_smaller_rate_unless_one_is_named(folder, tmp_pat
                     output_dir=tmp_path / "clf", settings=settings,
                 )  # fmt: skip
     assert found == pytest.approx([3e-4, 5e-5, 1e-3, 1e-3, 2e-3, 2e-3])
+
+
+def test_a_run_that_the_clock_ends_early_validates_its_last_weights(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("minibert.training.plan.Clock.total", lambda clock, done: done)  # no time is left
+    finetune(
+        folder / "enc", task="classification", train=folder / "train.csv", validation=folder / "train.csv",
+        output_dir=tmp_path / "clf", budget=60,
+        settings={**FAST, "train.max_steps": 50, "train.train_batch_size": 6},
+    )  # fmt: skip
+    done = json.loads((tmp_path / "clf" / "run.json").read_text("utf-8"))["steps_done"]
+    assert done < 50
+    assert [line["step"] for line in read_log(tmp_path / "clf", "validation")] == [done]

@@ -11,7 +11,7 @@ from minibert.embedding.chunks import Chunk
 from minibert.model.encoder import Encoder
 from minibert.packed import Layout, Packed
 
-BATCH_TOKENS = {"cpu": 8192, "cuda": 65_536}
+BATCH_TOKENS = {"cpu": 2048, "cuda": 65_536}  # on a CPU more take as long, and memory in proportion
 
 
 def usual_tokens(encoder: Encoder) -> int:

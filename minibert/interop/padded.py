@@ -125,8 +125,6 @@ def check(source: Source) -> None:
         raise InputError(f"the model lies on {device}; move it first: model.to('cpu')")
     if not isinstance(task, HEADS | None):
         raise InputError(f"a graph of the task {task.name} is not implemented; export its encoder alone")
-    if isinstance(task, Regression) and task.levels is not None:
-        raise InputError("ordinal levels have no graph yet; export the encoder alone, or train with mse")
     if isinstance(task, Tagging) and task.crf is not None:
         raise InputError(
             "a CRF looks for the best path in a loop, which is no part of a graph; train without"
@@ -144,7 +142,7 @@ def outputs_of(encoder: Encoder, source: Source, batch: Packed) -> dict[str, Ten
     if isinstance(task, Classification | MultiLabel):
         return {"logits": task.logits(encoder, batch)}
     if isinstance(task, Regression):
-        return {"logits": (task.scores(encoder, batch) * task.spread + task.centre)[:, None]}
+        return {"logits": task.numbers(task.scores(encoder, batch))[:, None].float()}
     every_T = torch.arange(batch.ids.shape[0])
     if isinstance(task, QuestionAnswering):
         starts_T, ends_T = task.logits(encoder, batch, every_T).unbind(-1)

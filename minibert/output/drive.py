@@ -49,6 +49,7 @@ class Drive:
         self.losses: list[float] = []  # of this process
         self.elapsed = 0.0  # seconds before this process, in which the run was on its way
         self.pending = False  # a validation after the last step is still to come
+        self.checked = 0  # the step of the last validation
         self.signals = Signals()
 
     def resume(self) -> bool:
@@ -60,7 +61,7 @@ class Drive:
             return False
         load_weights(self.run.model, found)
         kept = load_state(self.run, found)
-        self.elapsed, self.pending = kept["elapsed"], kept["pending"]
+        self.elapsed, self.pending, self.checked = kept["elapsed"], kept["pending"], kept["checked"]
         if self.best is not None:
             self.best.load_state_dict(kept["best"])
             self._stop_early(self.best)
@@ -124,6 +125,8 @@ class Drive:
                 self._save(journal)
             if not is_last and not self.run.stopped:
                 self.signals.look()
+        self.pending = self.validate is not None and self.checked < self.run.done  # the clock ended it early
+        self._validate(journal)
 
     def _validate(self, journal: Journal) -> None:
         """Make up for the pending validation; a signal breaks it off, and then it stays pending."""
@@ -136,7 +139,7 @@ class Drive:
             if self.best is not None:
                 self.best.offer(self.run.model, scores, self.run.done)
                 self._stop_early(self.best)
-        self.pending = False
+        self.pending, self.checked = False, self.run.done
 
     def _stop_early(self, best: Best) -> None:
         patience = self.run.config.early_stopping_patience
@@ -156,7 +159,7 @@ class Drive:
 
     def _save(self, journal: Journal) -> None:
         best = None if self.best is None else self.best.state_dict()
-        kept = {"best": best, "pending": self.pending, "elapsed": journal.elapsed}
+        kept = {"best": best, "pending": self.pending, "checked": self.checked, "elapsed": journal.elapsed}
         publish_checkpoint(self.run, self.output, beside=kept)
 
     def _finish(self, journal: Journal, state: str) -> None:

@@ -117,3 +117,13 @@ def test_the_page_on_training_shows_the_committed_race(quality, benchmark):
     lines = benchmark("cells").read_lines(root / "benchmarks/results/quality.jsonl")
     table = benchmark("page_tables").markdown(quality.race_of(lines))
     assert table in (root / "docs/07-training.md").read_text("utf-8")
+
+
+def test_the_race_is_told_over_the_seeds_that_all_three_ran(quality):
+    def line(contestant, seed, score):
+        return {"row": "sst2", "contestant": contestant, "seed": seed, "scores": {"accuracy": score}}
+
+    lines = [line(name, seed, 0.5 + seed / 10) for name in ("trainer", "minibert") for seed in (0, 1)]
+    assert len(quality.race_of(lines)) == 1
+    _, row = quality.race_of([*lines, line("recommended", 1, 0.9), line("recommended", 2, 0.1)])
+    assert row == ["sst2", "1,000", "accuracy", "60.0", "60.0", "90.0", "1"]
