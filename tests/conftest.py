@@ -1,6 +1,10 @@
 """What every test may rely on: the same random numbers each time, and the real data where it is there."""
 
+import builtins
 import os
+import pickle
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,8 @@ from hypothesis import HealthCheck, settings
 os.environ["TRITON_INTERPRET"] = "1"  # read by Triton when a kernel is defined: the tests run it in numpy
 
 ROOT = Path(__file__).resolve().parent.parent
+# What makes modules and classes out of the source of installed packages.
+MACHINERY = {"importlib", "dataclasses", "collections", "typing", "_pytest", "hypothesis", "inspect"}
 
 settings.register_profile(
     "minibert",
@@ -28,6 +34,29 @@ def seed() -> int:
     """Start every test from the same state of torch's global generator."""
     torch.manual_seed(0)
     return 0
+
+
+@pytest.fixture
+def nothing_executes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make whatever could run the contents of a file fail; Python's own imports and classes may go on."""
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise AssertionError("a file must not be unpickled or evaluated")
+
+    def guard(function: Callable[..., object]) -> Callable[..., object]:
+        def guarded(*arguments: object) -> object:
+            caller = sys._getframe(1).f_globals
+            if caller["__name__"].partition(".")[0] not in MACHINERY:
+                raise AssertionError("a file must not be unpickled or evaluated")
+            return function(*arguments) if len(arguments) > 1 else function(*arguments, caller)
+
+        return guarded
+
+    for name in ("load", "loads", "Unpickler"):
+        monkeypatch.setattr(pickle, name, refuse)
+    monkeypatch.setattr(torch, "load", refuse)
+    for name in ("eval", "exec"):
+        monkeypatch.setattr(builtins, name, guard(getattr(builtins, name)))
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ from minibert.training.pretraining import Settings as PretrainSettings
 
 COMMANDS = (
     "tokenizer", "pretrain", "finetune", "evaluate", "predict", "fill-mask", "embed", "index", "search",
-    "export", "demo", "attention",
+    "export", "rerun", "demo", "attention",
 )  # fmt: skip
 FAST = ("--no-progress", "--fp32", "--max-steps", "3")
 GROUPS = {

@@ -5,6 +5,8 @@ import pytest
 from minibert.errors import InputError
 from minibert.output import MARK, claimed
 
+pytestmark = pytest.mark.usefixtures("nothing_executes")
+
 
 def names(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))

@@ -11,6 +11,7 @@ from minibert.commands import (
     index,
     predict,
     pretrain,
+    rerun,
     search,
     tokenizer,
 )
@@ -27,6 +28,7 @@ COMMANDS = (
     index,
     search,
     export,
+    rerun,
     demo,
     attention,
 )

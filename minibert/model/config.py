@@ -9,6 +9,7 @@ Two recipes share one set of bricks:
 The sizes tiny to base are those of BERT's miniatures (Turc et al., 2019, "Well-Read Students Learn Better").
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -102,6 +103,9 @@ class EncoderConfig:
             raise InputError(
                 f"rotary positions need an even head size; hidden_size / heads is {hidden // heads}"
             )
+        for name in ("initializer_range", "layer_norm_eps", "global_rope_theta", "local_rope_theta"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(f"{name} {getattr(self, name)} must be a number from 0 up")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} {getattr(self, name)} must be in [0, 1)")

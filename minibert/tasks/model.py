@@ -4,6 +4,7 @@ Letters: N windows, T tokens.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,8 @@ def reopen_task(folder: Path, config: EncoderConfig) -> Task:
     name = settings.pop("task", None)
     if not isinstance(name, str) or name not in TASKS:
         raise InputError(f"{path}: task {name!r:.60} is unknown; known tasks: {', '.join(TASKS)}")
+    layers = sum(n for key, n in settings.items() if key.endswith("_layers") and isinstance(n, int))
+    check_size(replace(config, num_hidden_layers=config.num_hidden_layers + layers), [folder / WEIGHTS])
     tokenizer = load_tokenizer(folder)
     try:
         return TASKS[name].reopen(tokenizer, config, settings)

@@ -57,12 +57,12 @@ class SentencePieceTokenizer(Tokenizer):
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
             self._inside = sentencepiece.SentencePieceProcessor(model_proto=model + _NO_MARK_BEFORE_THE_TEXT)
+            self.vocab_size = self._processor.get_piece_size()
+            self._pieces = [self._processor.id_to_piece(i) for i in range(self.vocab_size)]
         except (RuntimeError, TypeError, ValueError) as error:
             raise InputError(f"these {len(model)} bytes are not a SentencePiece model: {error}") from error
         self.model = model
         self.cjk_characters = cjk_characters
-        self.vocab_size = self._processor.get_piece_size()
-        self._pieces = [self._processor.id_to_piece(i) for i in range(self.vocab_size)]
         self.pad_id = self._processor.pad_id()
         self.unknown_id = self._processor.unk_id()
         self.cls_id, self.sep_id, self.mask_id = (

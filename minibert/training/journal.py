@@ -130,8 +130,14 @@ def _tracker(report_to: str, folder: Path, done: int) -> Any:
 
 def read_log(folder: str | Path, event: str) -> list[dict[str, Any]]:
     """Return a log's lines of one kind, "train" or "validation", the oldest first."""
-    lines = (Path(folder) / LOG).read_text(encoding="utf-8").splitlines()
-    return [line for line in map(json.loads, lines) if line["event"] == event]
+    path = Path(folder) / LOG
+    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        return [line for line in map(json.loads, lines) if line["event"] == event]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"{path}: a line is no event of a run: {error!r:.80}; is the file damaged?"
+        ) from error
 
 
 def machine() -> dict[str, Any]:

@@ -21,6 +21,8 @@ from minibert.interop import checkpoints
 from minibert.interop.sentence_transformers import Habits, read_habits
 from minibert.text import vocabularies
 
+pytestmark = pytest.mark.usefixtures("nothing_executes")
+
 TEXTS = ["w7 w9 w8", "", "w11"]
 
 

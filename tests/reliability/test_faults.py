@@ -21,6 +21,8 @@ from minibert.output import claimed, locked, newest_whole
 from minibert.output.checkpoints import is_whole
 from minibert.tasks.model import load
 
+pytestmark = pytest.mark.usefixtures("nothing_executes")
+
 NOBODY = 65534
 
 

@@ -108,11 +108,9 @@ def test_a_run_that_is_killed_again_and_again_still_comes_to_its_end(name, given
 @pytest.mark.slow
 def test_every_moment_of_a_save(given, forks, whole, tmp_path):
     expected, moments = whole("classification")
-    second = [at for at, name in enumerate(moments) if name == "_step"][
-        6
-    ]  # between the second save and the third
-    first = [at for at, name in enumerate(moments) if name == "_step"][5]
-    assert any("manifest" in name for name in moments[first:second])
+    steps = [at for at, name in enumerate(moments) if name == "_step"]
+    first, second = steps[5], steps[6]  # the sixth step, the second save, up to the seventh step
+    assert any(name.startswith("rename .checkpoint-6") for name in moments[first:second])
     for kill_at in range(first, second):
         output = tmp_path / str(kill_at)
         survives(forks, command("classification", given, output), [kill_at])

@@ -14,6 +14,8 @@ from minibert.tasks.classification import Classification
 from minibert.tasks.model import Model, load
 from minibert.text.sentencepiece import train_sentencepiece
 
+pytestmark = pytest.mark.usefixtures("nothing_executes")
+
 
 def saved(folder: Path) -> Path:
     """Save a small classifier into a folder."""
