@@ -3,8 +3,9 @@
 import builtins
 import os
 import pickle
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,11 @@ def shared_data() -> Path:
 
 
 torch.set_num_threads(1)  # the models of the tests are too small to share between cores
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ctrl_c_is_heard() -> Iterator[None]:
+    """A shell ignores SIGINT for what it starts in the background; runs under test must hear it."""
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, earlier)
