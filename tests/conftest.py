@@ -73,8 +73,10 @@ torch.set_num_threads(1)  # the models of the tests are too small to share betwe
 
 
 @pytest.fixture(autouse=True, scope="session")
-def ctrl_c_is_heard() -> Iterator[None]:
-    """A shell ignores SIGINT for what it starts in the background; runs under test must hear it."""
-    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+def signals_are_heard() -> Iterator[None]:
+    """A shell lets its background ignore SIGINT, nohup SIGHUP; runs under test must hear both."""
+    heard = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    earlier = {number: signal.signal(number, handler) for number, handler in heard.items()}
     yield
-    signal.signal(signal.SIGINT, earlier)
+    for number, handler in earlier.items():
+        signal.signal(number, handler)

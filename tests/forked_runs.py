@@ -144,9 +144,6 @@ def child(job: dict[str, Any], told: int, log: int) -> None:
 
     os.dup2(told, 1)
     os.dup2(told, 2)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore signals
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
     if job["user"] is not None:
         os.setgid(job["user"])
         os.setuid(job["user"])
