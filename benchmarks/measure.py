@@ -11,7 +11,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +21,8 @@ from typing import Any
 
 import numpy as np
 import torch
+
+from minibert.output.record import commit
 
 CPU_FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile")
 
@@ -96,7 +97,7 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         **{package: _version(package) for package in ("torch", "transformers", "numpy")},
-        "commit": _commit(),
+        "commit": commit(),
     }
 
 
@@ -126,16 +127,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _commit() -> str | None:
-    """Return the commit this is run from, with a plus where files have changed since; None outside git."""
-    folder = Path(__file__).parent
-    try:
-        answers = [
-            subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout
-            for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
-        ]
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return answers[0].strip() + ("+" if answers[1].strip() else "")
