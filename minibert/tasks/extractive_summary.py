@@ -133,8 +133,7 @@ class ExtractiveSummary(Task):
         self, windows: Sequence[Window], seed: int, step: int, progress: float
     ) -> tuple[Packed, SentenceTargets]:
         """Pack windows; the targets say which rows are whose."""
-        batch = Packed.of([w.tokens.ids for w in windows], [w.tokens.segments for w in windows])
-        return batch, targets_of(windows)
+        return self.pack(windows), targets_of(windows)
 
     def logits(self, encoder: Encoder, batch: Packed, targets: SentenceTargets) -> Tensor:
         """Return a float32 score for each sentence, (M,)."""

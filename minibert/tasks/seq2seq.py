@@ -182,7 +182,7 @@ class Seq2Seq(Task):
         self, windows: Sequence[PairWindow], seed: int, step: int, progress: float
     ) -> tuple[Packed, TeacherForcing]:
         """Pack sources and targets, each with borders of its own; nothing is random."""
-        batch = Packed.of([w.tokens.ids for w in windows], [w.tokens.segments for w in windows])
+        batch = self.pack(windows)  # type: ignore[arg-type]
         return batch, TeacherForcing.of([w.target for w in windows], self.tokenizer.cls_id)
 
     def table(self, encoder: Encoder) -> Tensor:
