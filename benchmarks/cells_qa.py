@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from cells import Cell, Places
 from inference_contestants import quiet
+from trainer_arguments import trainer_arguments, without_printing
 
 from minibert.data.examples import QuestionExample
 from minibert.data.questions import read_questions
@@ -127,42 +128,17 @@ def trainer(places: Places, plan: Plan, seed: int) -> Scores:
         AutoTokenizer,
         DataCollatorWithPadding,
         Trainer,
-        TrainingArguments,
     )
-    from transformers.trainer_callback import PrinterCallback
 
     quiet()
     model, examples, settings = opened(places.english, plan, seed)
-    task, told_ours = model.task, settings.train
-    rows = [row_of(window) for one in examples for window in task.encode(one) if window.labels.any()]
-    steps = int(told_ours.num_train_epochs * (len(rows) // told_ours.train_batch_size))
+    rows = [row_of(window) for one in examples for window in model.task.encode(one) if window.labels.any()]
     torch.manual_seed(seed)
     theirs = AutoModelForQuestionAnswering.from_pretrained(places.english, attn_implementation="eager")
-    given = TrainingArguments(
-        output_dir=str(places.scratch),
-        learning_rate=told_ours.learning_rate,
-        max_steps=steps,
-        per_device_train_batch_size=told_ours.train_batch_size,
-        lr_scheduler_type="linear",
-        warmup_steps=round(told_ours.warmup_ratio * steps),
-        weight_decay=told_ours.weight_decay,
-        adam_beta1=told_ours.adam_beta1,
-        adam_beta2=told_ours.adam_beta2,
-        adam_epsilon=told_ours.adam_epsilon,
-        max_grad_norm=told_ours.max_grad_norm,
-        seed=seed,
-        bf16=True,
-        use_cpu=True,
-        logging_strategy="no",
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-    )
     collate = DataCollatorWithPadding(AutoTokenizer.from_pretrained(places.english))
-    loop = Trainer(theirs, given, train_dataset=rows, data_collator=collate)
-    loop.remove_callback(PrinterCallback)
-    loop.train()
-    return told(asked(theirs.eval(), task, some(plan.test, plan.asked)))
+    given = trainer_arguments(settings.train, len(rows), places.scratch)
+    without_printing(Trainer(theirs, given, train_dataset=rows, data_collator=collate)).train()
+    return told(asked(theirs.eval(), model.task, some(plan.test, plan.asked)))
 
 
 def row_of(window: Window) -> dict[str, Any]:

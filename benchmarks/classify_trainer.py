@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from classify_rows import Parts
+from trainer_arguments import config_of, trainer_arguments, without_printing
 
 from minibert.data.examples import NumberExample
 
@@ -17,8 +18,7 @@ def train_theirs(
     folder: Path, parts: Parts, recipe: dict[str, Any], *, seed: int, scratch: Path
 ) -> Sequence[Any]:
     """Train, and return the labels (or numbers) of the test part."""
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainingArguments
-    from transformers.trainer_callback import PrinterCallback
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer
 
     numbers = isinstance(parts.train[0], NumberExample)
     labels = sorted({str(example.label) for example in parts.train})
@@ -43,23 +43,8 @@ def train_theirs(
             for ids, kinds, label in zip(inputs["input_ids"], inputs["token_type_ids"], gold, strict=True)
         ]
 
-    given = TrainingArguments(
-        output_dir=str(scratch / "theirs"),
-        num_train_epochs=recipe["train.num_train_epochs"],
-        learning_rate=recipe["train.learning_rate"],
-        per_device_train_batch_size=recipe["train.train_batch_size"],
-        per_device_eval_batch_size=64,
-        warmup_ratio=recipe["train.warmup_ratio"],
-        weight_decay=0.01,
-        seed=seed,
-        use_cpu=True,
-        logging_strategy="no",
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-    )
+    given = trainer_arguments(config_of(recipe, seed), len(parts.train), scratch / "theirs")
     trainer = Trainer(model, given, train_dataset=encoded(parts.train), processing_class=tokenizer)
-    trainer.remove_callback(PrinterCallback)
-    trainer.train()
+    without_printing(trainer).train()
     logits = trainer.predict(encoded(parts.test)).predictions
     return list(logits[:, 0]) if numbers else [labels[best] for best in np.argmax(logits, axis=1)]

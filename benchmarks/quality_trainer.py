@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from trainer_arguments import config_of, trainer_arguments
 
-from minibert.config import from_dict
 from minibert.data.examples import TaggedExample, TextExample
 from minibert.finetune import task_class
 from minibert.interop.checkpoints import read_config
@@ -37,8 +37,7 @@ def train_and_score(
     from transformers import AutoTokenizer, set_seed
 
     set_seed(seed)
-    given = {key.removeprefix("train."): value for key, value in recipe.items() if key.startswith("train.")}
-    config = from_dict(TrainingConfig, {**given, "seed": seed}, where="recipe")
+    config = config_of(recipe, seed)
     judge = task_class(task).build(load_tokenizer(folder), read_config(folder), train, {})
     tokenizer = AutoTokenizer.from_pretrained(folder)
     longest = recipe["task.max_length"]
@@ -110,36 +109,12 @@ def trainer_of(
         DataCollatorForTokenClassification,
         DataCollatorWithPadding,
         Trainer,
-        TrainingArguments,
     )
 
-    steps = -(-len(rows) // config.train_batch_size) * config.num_train_epochs
-    arguments = TrainingArguments(
-        output_dir=output,
-        num_train_epochs=config.num_train_epochs,
-        per_device_train_batch_size=config.train_batch_size,
-        per_device_eval_batch_size=64,
-        learning_rate=config.learning_rate,
-        weight_decay=config.weight_decay,
-        warmup_steps=round(config.warmup_ratio * steps),
-        lr_scheduler_type=config.lr_scheduler_type,
-        max_grad_norm=config.max_grad_norm,
-        adam_beta1=config.adam_beta1,
-        adam_beta2=config.adam_beta2,
-        adam_epsilon=config.adam_epsilon,
-        seed=config.seed,
-        bf16=True,
-        use_cpu=True,
-        train_sampling_strategy="group_by_length",
-        save_strategy="no",
-        logging_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-    )
     collator = DataCollatorForTokenClassification if tagging else DataCollatorWithPadding
     return Trainer(
         model,
-        arguments,
+        trainer_arguments(config, len(rows), output, grouped=True),
         train_dataset=list(rows),
         data_collator=collator(tokenizer),
         processing_class=tokenizer,

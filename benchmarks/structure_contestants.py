@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from trainer_arguments import config_of, trainer_arguments, without_printing
 
 from minibert.data.examples import IntentExample, RelationExample, TaggedExample
 from minibert.tasks.metrics import accuracy, macro_f1
@@ -96,36 +97,23 @@ def trained_by_transformers(
     """Fine-tune AutoModelForTokenClassification with transformers' Trainer and score it as ours is scored.
 
     Words come as `is_split_into_words`, and the first piece of each carries its label, as in the library's
-    own examples; learning rate, epochs and batch are ours, the rest is the Trainer's default.
+    own examples; the numbers of the recipe are ours.
     """
     from transformers import (
         AutoModelForTokenClassification,
         AutoTokenizer,
         DataCollatorForTokenClassification,
         Trainer,
-        TrainingArguments,
     )
 
     labels = sorted({tag for example in train for tag in example.tags or ()})
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForTokenClassification.from_pretrained(folder, num_labels=len(labels))
     with tempfile.TemporaryDirectory() as scratch:
-        given = TrainingArguments(
-            output_dir=scratch,
-            num_train_epochs=recipe["train.num_train_epochs"],
-            learning_rate=recipe["train.learning_rate"],
-            per_device_train_batch_size=32,
-            bf16=True,
-            use_cpu=True,
-            seed=seed,
-            save_strategy="no",
-            logging_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-        )
         rows = [encoded(tokenizer, example, labels) for example in train]
         collator = DataCollatorForTokenClassification(tokenizer)
-        Trainer(model, given, train_dataset=rows, data_collator=collator).train()
+        given = trainer_arguments(config_of(recipe, seed), len(rows), scratch)
+        without_printing(Trainer(model, given, train_dataset=rows, data_collator=collator)).train()
     predicted = [predict(model.eval(), tokenizer, example, labels) for example in test]
     return tag_scores([example.tags or () for example in test], predicted, train)
 
