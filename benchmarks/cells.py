@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from measure import machine, say
 
+from minibert.durable import replace_text
 from minibert.tasks.metrics import mean_and_spread
 
 Line = dict[str, Any]
@@ -57,19 +58,33 @@ def key(line: Line) -> tuple[str, str, int]:
 
 
 def run_cells(cells: Iterable[Cell], store: Path, *, seeds: int | None = None) -> list[Line]:
-    """Run what the store does not hold yet, first seeds first, and add a line for each; return all lines."""
-    done = {key(line) for line in read_lines(store)}
+    """Run what the store does not hold yet, first seeds first, and add a line for each; return all lines.
+
+    A line by another recipe than its cell's is not it: the cell is run, and its line takes that one's place.
+    """
+    done = {key(line): line for line in read_lines(store)}
     wanted = [(seed, cell) for cell in cells for seed in list(cell.seeds)[:seeds]]
     store.parent.mkdir(parents=True, exist_ok=True)
     for seed, cell in sorted(wanted, key=lambda pair: pair[0]):
-        if (cell.row, cell.contestant, seed) in done:
+        old = done.get((cell.row, cell.contestant, seed))
+        if old is not None and old["recipe"] == json.loads(json.dumps(cell.recipe)):
             continue
-        say(f"{cell.row}, {cell.contestant}, seed {seed}")
+        say(
+            f"{cell.row}, {cell.contestant}, seed {seed}" + (", by another recipe than before" if old else "")
+        )
         line = run_cell(cell, seed)
+        if old is not None:
+            others = [other for other in read_lines(store) if key(other) != key(line)]
+            replace_text(store, "".join(map(written, others)))
         with store.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            file.write(written(line))
         say(f"  {line['scores']}  {line['minutes']} min")
     return read_lines(store)
+
+
+def written(line: Line) -> str:
+    """Return a line as the store has it."""
+    return json.dumps(line, ensure_ascii=False) + "\n"
 
 
 def run_cell(cell: Cell, seed: int) -> Line:

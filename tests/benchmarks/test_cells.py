@@ -27,6 +27,20 @@ def test_a_cell_that_is_there_is_not_run_again(cells, tmp_path):
     assert [line["seed"] for line in cells.read_lines(store)] == [0, 1, 2]
 
 
+def test_a_line_by_another_recipe_gives_way_to_the_new_one(cells, tmp_path):
+    store, calls = tmp_path / "tasks-x.jsonl", []
+    before = [cells.Cell(row, "minibert", counting([]), (0,), recipe={"lr": 1e-4}) for row in "ab"]
+    cells.run_cells(before, store)
+    after = cells.Cell("a", "minibert", counting(calls, 0.7), (0,), recipe={"lr": 2e-4})
+    cells.run_cells([before[1], after], store)
+    cells.run_cells([before[1], after], store)
+    assert calls == [0]
+    assert [(line["row"], line["recipe"]["lr"]) for line in cells.read_lines(store)] == [
+        ("b", 1e-4),
+        ("a", 2e-4),
+    ]
+
+
 def test_what_was_done_before_a_failure_is_kept_and_first_seeds_come_first(cells, tmp_path):
     def fails(seed):
         raise RuntimeError("cut")
