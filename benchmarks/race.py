@@ -37,7 +37,7 @@ from minibert.data.files import expand
 from minibert.finetune import finetune
 from minibert.pretrain import find_tokenizer, pretrain
 from minibert.tasks.model import load
-from minibert.training.journal import read_log
+from minibert.training.log import read_log
 from minibert.training.pretraining import Settings
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -14,7 +14,7 @@ from minibert.finetune import Settings, finetune, open_for_task
 from minibert.interop.heads import load
 from minibert.tasks.classification import Classification
 from minibert.training.averaging import Average
-from minibert.training.journal import read_log
+from minibert.training.log import read_log
 
 finetuning = sys.modules["minibert.finetune"]  # `minibert.finetune` is the function
 FAST = {"train.precision": "fp32", "train.max_steps": 6, "data.progress": False, "train.learning_rate": 1e-3}

@@ -11,7 +11,7 @@ import torch
 from minibert.data.batches import CorpusBatches
 from minibert.pretrain import pretrain, start_table
 from minibert.tasks.model import Model
-from minibert.training.journal import read_log
+from minibert.training.log import read_log
 
 MODULE = importlib.import_module("minibert.pretrain")  # the attribute of that name is the function
 SETTINGS = {

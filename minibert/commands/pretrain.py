@@ -9,7 +9,7 @@ from minibert.commands.flags import add_fields, add_settings_flags, chosen_setti
 from minibert.commands.memory import keep_memory
 from minibert.commands.parser import CORPUS, add_budget, add_command, add_output, add_resume
 from minibert.pretrain import pretrain
-from minibert.training.journal import read_log
+from minibert.training.log import read_log
 from minibert.training.pretraining import Settings as PretrainSettings
 
 

@@ -17,7 +17,7 @@ from minibert.demo.splits import Splits
 from minibert.finetune import finetune
 from minibert.tasks.metrics import accuracy, macro_f1, mean_and_spread
 from minibert.tasks.model import Model
-from minibert.training.journal import read_log
+from minibert.training.log import read_log
 
 METRICS = ("accuracy", "macro_f1")
 Scores = dict[str, list[float]]

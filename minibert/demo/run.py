@@ -32,7 +32,8 @@ from minibert.output import claimed
 from minibert.pretrain import pretrain
 from minibert.report.html import write_report
 from minibert.tasks.model import Model
-from minibert.training.journal import machine, read_log
+from minibert.training.journal import machine
+from minibert.training.log import read_log
 
 MASKED = (
     "Return the [MASK] of the list.",

@@ -1,10 +1,10 @@
 """What a run tells: a header before, a progress bar on the way, and a line of JSON for everything that
 happened.
 
-The lines go to `log.jsonl` always; to TensorBoard and Weights & Biases where one asks for them and has them.
+The lines go to the log (`training/log`) always; to TensorBoard and Weights & Biases where one asks for them
+and has them.
 """
 
-import json
 import platform
 import time
 from importlib import import_module
@@ -14,13 +14,12 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from minibert.durable import replace_text
 from minibert.errors import InputError, MissingExtra
 from minibert.kernels.attention import Machine, Request, choose
 from minibert.tasks.model import Model
+from minibert.training.log import Log
 from minibert.training.loop import Run, Step
 
-LOG = "log.jsonl"
 TRACKERS = {"tensorboard": "torch.utils.tensorboard", "wandb": "wandb"}
 
 
@@ -43,9 +42,7 @@ class Journal:
         elapsed: float = 0.0,
         validated: bool = True,
     ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        rewind(folder / LOG, done, validated=validated)
-        self.file = (folder / LOG).open("a", encoding="utf-8")
+        self.log = Log(folder, done=done, validated=validated)
         self.every = every
         self.bar = tqdm(desc=name, unit="step", disable=not progress, dynamic_ncols=True, initial=done)
         self.tracker = _tracker(report_to, folder, done)
@@ -62,7 +59,7 @@ class Journal:
 
     def __exit__(self, *error: object) -> None:
         self.bar.close()
-        self.file.close()
+        self.log.close()
 
     def step(self, step: Step) -> None:
         """Move the bar; write a line at every logged step and at the last, and for every skipped batch."""
@@ -80,33 +77,10 @@ class Journal:
     def write(self, event: str, step: int, values: dict[str, Any]) -> None:
         """Append a line: the event (train, validation, skipped), the step, seconds so far, and the values."""
         line = {"event": event, **values, "step": step, "elapsed": self.elapsed}
-        self.file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self.file.flush()
+        self.log.append(line)
         if self.tracker is not None:
             numbers = {f"{event}/{k}": v for k, v in values.items() if isinstance(v, int | float)}
             self.tracker(numbers, step)
-
-
-def rewind(log: Path, done: int, *, validated: bool = True) -> None:
-    """Take out of a log what came after step `done`: a run that is taken up again writes it anew.
-
-    validated  whether the validation after step `done` stays
-    """
-    if not log.is_file():
-        return
-    text = log.read_text(encoding="utf-8", errors="replace")
-    kept = "".join(f"{line}\n" for line in text.split("\n") if _stays(line, done, validated))
-    if kept != text:
-        replace_text(log, kept)
-
-
-def _stays(line: str, done: int, validated: bool) -> bool:
-    try:
-        entry = json.loads(line)
-        step, event = entry["step"], entry["event"]
-    except (ValueError, KeyError, TypeError):
-        return False  # the process was killed while it wrote this line
-    return step < done or (step == done and (validated or event != "validation"))
 
 
 def _tracker(report_to: str, folder: Path, done: int) -> Any:
@@ -126,18 +100,6 @@ def _tracker(report_to: str, folder: Path, done: int) -> Any:
         return lambda numbers, step: run.log(numbers, step=step)
     writer = module.SummaryWriter(str(folder), purge_step=done + 1 if done else None)
     return lambda numbers, step: [writer.add_scalar(name, value, step) for name, value in numbers.items()]
-
-
-def read_log(folder: str | Path, event: str) -> list[dict[str, Any]]:
-    """Return a log's lines of one kind, "train" or "validation", the oldest first."""
-    path = Path(folder) / LOG
-    lines = path.read_text(encoding="utf-8").splitlines()
-    try:
-        return [line for line in map(json.loads, lines) if line["event"] == event]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(
-            f"{path}: a line is no event of a run: {error!r:.80}; is the file damaged?"
-        ) from error
 
 
 def machine() -> dict[str, Any]:

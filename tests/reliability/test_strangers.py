@@ -31,7 +31,7 @@ from minibert.interop.tensors import INDEX, stored_tensors
 from minibert.model.config import EncoderConfig
 from minibert.output.record import refuse_changes
 from minibert.text.loading import load_tokenizer
-from minibert.training.journal import read_log
+from minibert.training.log import read_log
 
 pytestmark = pytest.mark.usefixtures("nothing_executes")
 
