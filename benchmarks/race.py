@@ -209,7 +209,7 @@ def make_tokenizer(files: Sequence[Path], settings: dict[str, Any]) -> Path:
     facts = json.dumps([[file.name for file in files], vars(chosen.tokenizer)], sort_keys=True)
     folder = RUNS / f"tokenizer-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
     names = expand([str(file) for file in files])
-    find_tokenizer(names, None, folder, options=chosen.tokenizer, text_column=chosen.data.text_column)
+    find_tokenizer(names, None, folder, settings=chosen)
     return folder / "tokenizer"
 
 

@@ -21,27 +21,33 @@ from minibert.data.corpus import Corpus, build_corpus
 from minibert.data.files import expand
 from minibert.data.readers import read_documents
 from minibert.errors import InputError
+from minibert.interop.language_models import open_for_pretraining
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.output import Drive, checkpoints, claimed, locked, start_record
+from minibert.output.record import describe_model
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model
 from minibert.tasks.replaced_tokens import ReplacedTokens
+from minibert.tasks.task import Task
 from minibert.text.loading import load_tokenizer
 from minibert.text.sentencepiece import train_sentencepiece
 from minibert.text.tokenizer import Tokenizer
 from minibert.training.journal import describe, header
 from minibert.training.loop import Run
 from minibert.training.plan import Budget
-from minibert.training.pretraining import Settings, TokenizerOptions
+from minibert.training.pretraining import FIRST_RATE, GOING_ON_RATE, Settings
+
+USUAL_SIZE = "modern-mini"
 
 
 def pretrain(
     corpus: Sequence[str | Path],
     output_dir: str | Path,
     *,
-    size: str = "modern-mini",
+    size: str | None = None,
     tokenizer: str | Path | None = None,
+    model: str | Path | None = None,
     budget: Budget = None,
     settings: dict[str, Any] | None = None,
     resume: bool = False,
@@ -50,8 +56,10 @@ def pretrain(
     """Pretrain an encoder on text files and leave it in `output_dir`.
 
     corpus     files, folders or globs of .txt (documents parted by blank lines), .jsonl, .csv
-    size       tiny, mini, small, medium, base, or one of them behind `modern-`
+    size       tiny, mini, small, medium, base, or one of them behind `modern-` (modern-mini)
     tokenizer  folder of a trained tokenizer; None trains one on the corpus
+    model      folder of an encoder, ours or Hugging Face's, to go on with instead: its size, its tokenizer,
+               its head where it fills masks; the learning rate is then 1e-4 unless another is given
     budget     seconds or "30m": as many steps as fit, at most `train.max_steps`; or an earlier run's plan
     settings   dotted keys such as {"train.learning_rate": 1e-3, "data.max_seq_length": 128}
     resume     go on from the newest checkpoint in `output_dir`; where nothing was saved, start afresh
@@ -59,33 +67,40 @@ def pretrain(
     Raises InputError for unusable input, before anything is trained.
     """
     unlimited = {} if budget is None else {"train.max_steps": 1_000_000}
-    chosen = Settings.of({**unlimited, **(settings or {})})
+    chosen = Settings.of({**unlimited, **(settings or {})}, learning_rate=usual_rate(model))
+    refuse_both(model, {"size": size, "tokenizer": tokenizer, "token_vectors": chosen.data.token_vectors})
     files = expand([str(path) for path in corpus])
     free = {"resume": resume, "overwrite": overwrite_output_dir}
     with locked(output_dir, **free) as output:
         with claimed(output, **free):
-            pieces, shards = prepare(files, tokenizer, output, settings=chosen)
-            model, task = build_model(size, pieces, chosen)
-            train, validation = batches_of(shards, task, chosen)
-            counted = chosen.data.token_vectors == "cooccurrence" and not checkpoints(output)
-            taken = start_table(model, train) if counted else 0.0
-            run = Run(model, train, chosen.train, budget=budget)
-            if run.clock:
-                run.clock.spend(taken)
-            drive = ready(run, validation, output, settings=chosen, resume=resume)
+            pieces = None if model else find_tokenizer(files, tokenizer, output, settings=chosen)
+            made = build_model(size, pieces, chosen) if pieces else continued_model(model, chosen)
+            shards = tokenized(files, made.task.tokenizer, output, settings=chosen)
+            train, validation = batches_of(shards, made.task, chosen)
+            run = begin(made, train, chosen, budget=budget, first=not checkpoints(output))
+            drive = ready(run, validation, output, settings=chosen, model=model, resume=resume)
         drive.follow(report_to=chosen.data.report_to, progress=chosen.data.progress)
-    return model.eval()
+    return made.eval()
 
 
-def prepare(
-    files: Sequence[Path], tokenizer: str | Path | None, output: Path, *, settings: Settings
-) -> tuple[Tokenizer, Corpus]:
-    """Return the tokenizer and the tokenized corpus, made now or found where an earlier start left them."""
+def usual_rate(model: str | Path | None) -> float:
+    """Return the learning rate for whoever names none."""
+    return GOING_ON_RATE if model else FIRST_RATE
+
+
+def refuse_both(model: str | Path | None, given: dict[str, Any]) -> None:
+    """Raise InputError for what is asked of an encoder that has it already."""
+    for name, value in given.items():
+        if model and value not in (None, "random"):
+            raise InputError(
+                f"{name} {str(value)!r} beside a model: the model brings its own; leave out one of the two"
+            )
+
+
+def tokenized(files: Sequence[Path], pieces: Tokenizer, output: Path, *, settings: Settings) -> Corpus:
+    """Return the tokenized corpus, made now or found where an earlier start left it."""
     data = settings.data
-    pieces = find_tokenizer(
-        files, tokenizer, output, options=settings.tokenizer, text_column=data.text_column
-    )
-    corpus = build_corpus(
+    return build_corpus(
         files,
         pieces,
         output / "corpus",
@@ -93,28 +108,34 @@ def prepare(
         text_column=data.text_column,
         progress=data.progress,
     )
-    return pieces, corpus
 
 
-def build_model(
-    size: str, tokenizer: Tokenizer, settings: Settings
-) -> tuple[Model, MaskedLM | ReplacedTokens]:
+def build_model(size: str | None, tokenizer: Tokenizer, settings: Settings) -> Model:
     """Make the encoder of a named size, with the settings' changes, and its pretraining task."""
     torch.manual_seed(settings.train.seed)
-    shape = {**EncoderConfig.preset(size, tokenizer.vocab_size).to_dict(), **settings.model}
+    shape = {**EncoderConfig.preset(size or USUAL_SIZE, tokenizer.vocab_size).to_dict(), **settings.model}
     config = from_dict(EncoderConfig, shape, where="model")
+    return Model(Encoder(config), task_of(tokenizer, config, settings))
+
+
+def continued_model(folder: Any, settings: Settings) -> Model:
+    """Open the encoder of a folder with its pretraining task: its own head, or a new one for want of it."""
+    encoder, tokenizer, head = open_for_pretraining(folder, settings.model)
+    torch.manual_seed(settings.train.seed)
+    task = task_of(tokenizer, encoder.config, settings)
+    if isinstance(task, MaskedLM) and head is not None:
+        task.load_state_dict(head.state_dict())
+    return Model(encoder, task)
+
+
+def task_of(tokenizer: Tokenizer, config: EncoderConfig, settings: Settings) -> Task:
+    """Make the task of the chosen objective."""
     kind = MaskedLM if settings.data.objective == "masked_lm" else ReplacedTokens
-    task = kind(tokenizer, config, masking=settings.masking)
-    return Model(Encoder(config), task), task
+    return kind(tokenizer, config, masking=settings.masking)
 
 
 def find_tokenizer(
-    files: Sequence[Path],
-    folder: str | Path | None,
-    output: Path,
-    *,
-    options: TokenizerOptions,
-    text_column: str,
+    files: Sequence[Path], folder: str | Path | None, output: Path, *, settings: Settings
 ) -> Tokenizer:
     """Open the tokenizer in `folder`, or the one of an earlier start, or train one on the corpus."""
     if folder is not None:
@@ -122,8 +143,9 @@ def find_tokenizer(
     place = output / "tokenizer"
     if place.exists():
         return load_tokenizer(place)
+    options = settings.tokenizer
     tokenizer = train_sentencepiece(
-        read_documents(files, text_column=text_column),
+        read_documents(files, text_column=settings.data.text_column),
         options.vocab_size,
         model_type=options.model_type,
         lowercase=options.lowercase,
@@ -132,6 +154,15 @@ def find_tokenizer(
     with published(place) as folder:
         tokenizer.save(folder)
     return tokenizer
+
+
+def begin(model: Model, train: CorpusBatches[Any], settings: Settings, *, budget: Budget, first: bool) -> Run:
+    """Return the run; a table of counted vectors, if wanted, is filled at its first start, on its time."""
+    taken = start_table(model, train) if first and settings.data.token_vectors == "cooccurrence" else 0.0
+    run = Run(model, train, settings.train, budget=budget)
+    if run.clock:
+        run.clock.spend(taken)
+    return run
 
 
 def start_table(model: Model, train: CorpusBatches[Any]) -> float:
@@ -151,7 +182,7 @@ def start_table(model: Model, train: CorpusBatches[Any]) -> float:
 
 
 def batches_of(
-    corpus: Corpus, task: MaskedLM | ReplacedTokens, settings: Settings
+    corpus: Corpus, task: Any, settings: Settings
 ) -> tuple[CorpusBatches[Any], CorpusBatches[Any]]:
     """Return the batches for training and those for validation; no document is in both."""
     documents = np.random.default_rng(0).permutation(len(corpus))
@@ -185,13 +216,20 @@ def batches_of(
 
 
 def ready(
-    run: Run, validation: CorpusBatches[Any], output: Path, *, settings: Settings, resume: bool
+    run: Run,
+    validation: CorpusBatches[Any],
+    output: Path,
+    *,
+    settings: Settings,
+    model: str | Path | None,
+    resume: bool,
 ) -> Drive:
     """Say on stderr what is about to run, and return the run as something that drives to its end."""
     facts = describe(run, settings.data.max_seq_length, settings.data.tokens_per_batch)
     print(header({"pretraining": str(output), **facts}), file=sys.stderr)
     corpus = read_table(output / "corpus" / "corpus.json")
-    data = {"corpus": {"tokens": corpus["tokens"], "sha256": corpus["source"]}}
+    begun = {"model": describe_model(Path(model))} if model else {}
+    data = {**begun, "corpus": {"tokens": corpus["tokens"], "sha256": corpus["source"]}}
     train = settings.train
     drive = Drive(
         run,

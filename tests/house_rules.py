@@ -44,8 +44,8 @@ MAX_DOCSTRING_LINES = 20
 MAX_PARAMETERS = 8
 MAX_POSITIONAL = 5
 DATA = ("Tensor", "Layout", "Angles")  # what may be left out and still be passed by position
-# The one door to attention, and that to fine-tuning, ask everything at once.
-MANY_PARAMETERS = {"attend", "attend_packed", "finetune"}
+# The one door to attention, and those to training, ask everything at once.
+MANY_PARAMETERS = {"attend", "attend_packed", "finetune", "pretrain"}
 MAX_FUNCTION_LINES, MAX_KERNEL_LINES = 40, 100
 MAX_FILE_LINES, MAX_KERNEL_FILE_LINES = 250, 350
 

@@ -65,7 +65,8 @@ HELP = {
     "task.gold_answers": "question_answering: learn all that people gave, or the first alone",
     "task.null_score_diff_threshold": "question_answering: by how much no answer must be better than the "
     "best span (default: chosen on the validation data, else 0)",
-    "train.learning_rate": "highest learning rate (default: 1e-3; fine-tuning 3e-4, wide encoders less)",
+    "train.learning_rate": "highest learning rate (default: 1e-3; going on with --model 1e-4; "
+    "fine-tuning 3e-4, wide encoders less)",
     "train.weight_decay": "decay of the matrices; vectors have none",
     "train.optim": "optimiser",
     "train.adam_beta1": "decay of AdamW's mean of gradients",

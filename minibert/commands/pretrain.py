@@ -8,7 +8,7 @@ from minibert.checkpoint import read_json
 from minibert.commands.flags import add_fields, add_settings_flags, chosen_settings
 from minibert.commands.memory import keep_memory
 from minibert.commands.parser import CORPUS, add_budget, add_command, add_output, add_resume
-from minibert.pretrain import pretrain
+from minibert.pretrain import USUAL_SIZE, pretrain
 from minibert.training.log import read_log
 from minibert.training.pretraining import Settings as PretrainSettings
 
@@ -27,8 +27,14 @@ def add(commands: Any) -> None:
     add_output(parser, "folder for the encoder, its checkpoints and its log")
     add_resume(parser)
     parser.add_argument(
-        "--size", default="modern-mini", metavar="NAME", help="modern-tiny .. modern-base, tiny .. base"
+        "--size",
+        metavar="NAME",
+        help=f"modern-tiny .. modern-base, tiny .. base (default: {USUAL_SIZE})",
     )
+    going_on = (
+        "go on with this encoder, ours or Hugging Face's: its size, its tokenizer, its head if it has one"
+    )
+    parser.add_argument("--model", metavar="DIR", help=going_on)
     parser.add_argument("--tokenizer", metavar="DIR", help="folder of a tokenizer; else one is trained")
     add_budget(parser)
     defaults = PretrainSettings.of({})
@@ -49,6 +55,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         args.output_dir,
         size=args.size,
         tokenizer=args.tokenizer,
+        model=args.model,
         budget=args.budget,
         settings=settings,
         resume=args.resume,

@@ -7,6 +7,9 @@ from minibert.config import from_dict, group
 from minibert.tasks.masking import Masking
 from minibert.training.config import TrainingConfig
 
+FIRST_RATE = 1e-3
+GOING_ON_RATE = 1e-4  # what Gururangan et al. (2020) take for the text of a task
+
 
 @dataclass(frozen=True)
 class TokenizerOptions:
@@ -47,11 +50,14 @@ class Settings:
     model: dict[str, Any]
 
     @staticmethod
-    def of(values: dict[str, Any]) -> "Settings":
-        """Sort dotted keys ("train.learning_rate") or nested tables into the groups."""
+    def of(values: dict[str, Any], *, learning_rate: float = FIRST_RATE) -> "Settings":
+        """Sort dotted keys ("train.learning_rate") or nested tables into the groups.
+
+        learning_rate  the one for values that name none
+        """
         groups = group(values, ("tokenizer", "data", "masking", "train", "model"))
         length = {} if "num_train_epochs" in groups["train"] else {"max_steps": 10_000}
-        train = {"learning_rate": 1e-3, "weight_decay": 0.1, **length, **groups["train"]}
+        train = {"learning_rate": learning_rate, "weight_decay": 0.1, **length, **groups["train"]}
         return Settings(
             from_dict(TokenizerOptions, groups["tokenizer"], where="tokenizer"),
             from_dict(DataOptions, groups["data"], where="data"),

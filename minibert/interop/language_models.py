@@ -1,0 +1,68 @@
+"""Going on with masked language modelling where somebody stopped: an encoder's folder in, its model out.
+
+Pretraining that goes on with text of a domain, or of the task itself, is worth about as much as a larger
+corpus was (S. Gururangan et al., 2020, *Don't Stop Pretraining*). A folder that fills masks brings its head;
+any other encoder (a sentence encoder, a classifier's) gets a new one, tied to its own token table.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from minibert.checkpoint import read_json, read_table
+from minibert.errors import InputError
+from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
+from minibert.interop.heads import KINDS, load
+from minibert.interop.hub import local_folder
+from minibert.interop.sentence_transformers import encoder_folder
+from minibert.model.config import EncoderConfig
+from minibert.model.encoder import Encoder
+from minibert.tasks.masked_lm import MaskedLM
+from minibert.tasks.model import Model
+from minibert.text.loading import load_tokenizer
+from minibert.text.tokenizer import Tokenizer
+
+
+def fills_masks(folder: Path) -> bool:
+    """Tell whether the folder of a model, ours or Hugging Face's, holds a masked-language-model head."""
+    if (folder / "task.json").is_file():
+        return bool(read_table(folder / "task.json").get("task") == MaskedLM.name)
+    if not (folder / "config.json").is_file():
+        return False
+    names = read_json(folder / "config.json").get("architectures") or [""]
+    return any(names[0].endswith(suffix) for suffix, kind in KINDS.items() if kind == MaskedLM.name)
+
+
+def load_language_model(folder: str | Path, device: torch.device | str = "cpu") -> Model:
+    """Open a model that fills masks; raises InputError, with what to do, for an encoder without such a head.
+
+    >>> load_language_model("runs/enc").task.name
+    'masked_lm'
+    """
+    folder = local_folder(folder)
+    read_config(encoder_folder(folder))  # what is no folder of a model says so itself
+    if not fills_masks(folder):
+        raise InputError(
+            f"{folder} has no masked-language-model head; give it one by some minutes of pretraining on text "
+            f"like yours: minibert pretrain corpus.txt --model {folder} --output-dir runs/lm"
+        )
+    return load(folder, device)
+
+
+def open_for_pretraining(
+    folder: str | Path, changes: dict[str, Any]
+) -> tuple[Encoder, Tokenizer, MaskedLM | None]:
+    """Open an encoder that is to be trained on, its tokenizer, and its head if it fills masks.
+
+    changes  fields of its config, such as a dropout, that its weights still fit
+    """
+    folder = local_folder(folder)
+    inner = encoder_folder(folder)
+    head = load_language_model(folder).task if fills_masks(inner) else None
+    tied = {} if head is not None else {"tie_word_embeddings": True}
+    shape = {**read_config(inner).to_dict(), **tied, **changes}
+    config = EncoderConfig.from_dict(shape, str(inner / "config.json"))
+    tokenizer = load_tokenizer(inner)
+    check_vocabulary(tokenizer, config, inner)
+    return read_encoder(inner, config), tokenizer, head if isinstance(head, MaskedLM) else None
