@@ -1,8 +1,8 @@
 """The command line: what becomes of a line that a person types, and of its errors.
 
-Progress goes to stderr, results to stdout; the last line there is one JSON object. The exit status is 0, or 2
-for input that cannot be used, or 130 after Ctrl-C. Each command is one file of `commands/`: what can be typed
-after it, and what it does.
+Progress goes to stderr, results to stdout; the last line there is one JSON object. The exit status is 0, or 1
+where what was checked does not hold ("ok" is false), or 2 for input that cannot be used, or 130 after
+Ctrl-C. Each command is one file of `commands/`: what can be typed after it, and what it does.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from minibert.commands.arguments import build_parser
 from minibert.commands.flags import with_dashes
 from minibert.errors import InputError, MissingExtra
 
-BAD_INPUT, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
+NOT_OK, BAD_INPUT, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             return complain(f"not allowed: {error}")
         raise
-    return 0
+    return NOT_OK if result is not None and result.get("ok") is False else 0
 
 
 def complain(message: str) -> int:

@@ -14,7 +14,7 @@ HOUSE = {
     9: ("__main__", "cli", "commands", "demo"),
     8: ("pretrain", "finetune"),
     7: ("report", "inspect", "doctor", "output", "embedding"),
-    6: ("training", "adapt", "interop"),
+    6: ("training", "adapt", "interop", "evaluation"),
     5: ("tasks",),
     4: ("data", "checkpoint"),
     3: ("model",),

@@ -2,6 +2,7 @@
 
 from minibert.commands import (
     attention,
+    check_report,
     demo,
     embed,
     evaluate,
@@ -22,6 +23,7 @@ COMMANDS = (
     pretrain,
     finetune,
     evaluate,
+    check_report,
     predict,
     fill_mask,
     embed,
