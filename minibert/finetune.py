@@ -5,7 +5,7 @@ examples -> windows -> batches -> the task's loss -> validation after every epoc
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,14 +108,38 @@ def finetune(
     torch.manual_seed(chosen.train.seed)
     made = open_for_task(Path(model), kind, rows, settings=chosen)
     batches = batches_of(made.task, rows, chosen.train)
-    free = {"resume": resume, "overwrite": overwrite_output_dir}
+    return train_into(
+        output_dir,
+        lambda: Run(made, batches, chosen.train, budget=budget),
+        held,
+        settings=chosen,
+        data={"model": describe_model(Path(model)), "train": describe_data(rows)},
+        free={"resume": resume, "overwrite": overwrite_output_dir},
+    )
+
+
+def train_into(
+    output_dir: str | Path,
+    begin: Callable[[], Run],
+    held: Sequence[Any],
+    *,
+    settings: Settings,
+    data: dict[str, Any],
+    free: dict[str, bool],
+) -> Model:
+    """Drive the run that `begin` makes to its end in an output folder and return its model.
+
+    held  examples to validate on after every epoch, none for no validation
+    data  what the record says of the model and the rows that it learns from
+    free  {"resume": ..., "overwrite": ...}: what may be done to a folder that is not empty
+    Whatever is raised before the first step leaves the folder as it was.
+    """
     with locked(output_dir, **free) as output:
         with claimed(output, **free):
-            run = Run(made, batches, chosen.train, budget=budget)
-            data = {"model": describe_model(Path(model)), "train": describe_data(rows)}
-            drive = ready(run, held, output, settings=chosen, data=data, resume=resume)
-        drive.follow(report_to=chosen.data.report_to, progress=chosen.data.progress)
-    return made.eval()
+            run = begin()
+            drive = ready(run, held, output, settings=settings, data=data, resume=free["resume"])
+        drive.follow(report_to=settings.data.report_to, progress=settings.data.progress)
+    return run.model.eval()
 
 
 def first_rate(model: str | Path) -> float:

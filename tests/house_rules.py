@@ -12,7 +12,7 @@ from pathlib import Path
 
 HOUSE = {
     9: ("__main__", "cli", "commands", "demo"),
-    8: ("pretrain", "finetune"),
+    8: ("pretrain", "finetune", "further"),
     7: ("report", "inspect", "doctor", "output", "embedding"),
     6: ("training", "adapt", "interop", "evaluation"),
     5: ("tasks",),
@@ -28,6 +28,7 @@ SAME_FLOOR = {
     ("minibert.__main__", "minibert.cli"),
     ("minibert.cli", "minibert.commands"),
     ("minibert.commands", "minibert.demo"),
+    ("minibert.further", "minibert.finetune"),
     ("minibert.config", "minibert.errors"),
     ("minibert.text", "minibert.errors"),
     ("minibert.text", "minibert.config"),

@@ -22,6 +22,7 @@ from minibert.commands.flag_help import HELP
 from minibert.commands.flags import chosen_settings, with_dashes
 from minibert.commands.inputs import open_model
 from minibert.finetune import FinetuneOptions
+from minibert.further.update import UpdateOptions
 from minibert.tasks.masking import Masking
 from minibert.tasks.model import TASKS, load
 from minibert.training.config import TrainingConfig
@@ -40,7 +41,9 @@ GROUPS = {
     "masking": (Masking,),
     "train": (TrainingConfig,),
     "task": tuple(task.Options for task in TASKS.values() if task.Options is not None),
+    "update": (UpdateOptions,),
 }
+FURTHER = {"update": "--train-file t --kept-file k --output-dir o --model m"}
 
 
 def run(*arguments: object) -> int:
@@ -243,7 +246,11 @@ def test_every_setting_has_a_flag_and_a_word_of_help():
         )
         .parser.format_help()
     )
-    known = set(re.findall(r"--[a-z0-9-]+", pretraining + finetuning))
+    further = [
+        build_parser().parse_args([command, *flags.split()]).parser.format_help()
+        for command, flags in FURTHER.items()
+    ]
+    known = set(re.findall(r"--[a-z0-9-]+", " ".join([pretraining, finetuning, *further])))
     renamed = {"masking.unit": "masking-unit", "task.max_length": "max-seq-length",
                "task.label_smoothing": "label-smoothing-factor",
                "train.train_batch_size": "per-device-train-batch-size"}  # fmt: skip

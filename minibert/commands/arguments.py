@@ -15,6 +15,7 @@ from minibert.commands import (
     rerun,
     search,
     tokenizer,
+    update,
 )
 from minibert.commands.parser import Parser
 
@@ -31,6 +32,7 @@ COMMANDS = (
     search,
     export,
     rerun,
+    update,
     demo,
     attention,
 )

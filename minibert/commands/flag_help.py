@@ -100,4 +100,7 @@ HELP = {
     "train.skip_bad_batches": "pass over a batch whose loss is not finite or far above the last ones",
     "train.early_stopping_patience": "validations without a better score that end the run; 0 never ends it",
     "train.metric_for_best_model": "score that chooses the best model (default: the task's main one)",
+    "update.margin": "by how much the new model must score higher; below 0, by how much it may score lower",
+    "update.confidence": "share of the resampled kept sets in which it must",
+    "update.resamples": "kept sets that are drawn from the kept rows, with replacement",
 }

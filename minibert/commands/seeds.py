@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from minibert.checkpoint import read_table, replace_json
+from minibert.checkpoint import replace_json
 from minibert.errors import InputError
 from minibert.finetune import Settings, finetune, open_for_task, task_class
 from minibert.interop.heads import load
-from minibert.output import RECORD, claimed, locked, publish_model
+from minibert.output import RECORD, claimed, is_finished, locked, publish_model
 from minibert.tasks.metrics import mean_and_spread
 from minibert.training.best import goodness
 
@@ -40,11 +40,6 @@ def finetune_seeds(model: str | Path, seeds: int, given: dict[str, Any]) -> dict
             trained = load(folder) if done else finetune(model, **{**given, **own})
             table[seed] = tell_seed(seed, trained.evaluate(validation))
         return publish_best(table, output, given)
-
-
-def is_finished(folder: Path) -> bool:
-    """Tell whether a run came to its end in a folder."""
-    return (folder / RECORD).is_file() and read_table(folder / RECORD).get("state") == "finished"
 
 
 def publish_best(table: dict[int, dict[str, float]], output: Path, given: dict[str, Any]) -> dict[str, Any]:

@@ -74,6 +74,11 @@ def commit() -> str | None:
     return said[0] + ("+" if said[1] else "")
 
 
+def is_finished(folder: Path) -> bool:
+    """Tell whether a run came to its end in a folder."""
+    return (folder / RECORD).is_file() and read_table(folder / RECORD).get("state") == "finished"
+
+
 def describe_data(examples: Iterable[Any]) -> dict[str, Any]:
     """Return how many examples there are, and a hash of what they say.
 

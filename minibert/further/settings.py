@@ -1,0 +1,41 @@
+"""Settings of whatever trains a model further: its own group beside the groups `data` and `train`.
+
+Task and model are those of the folder that is opened, so there are no such groups.
+"""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from minibert.config import from_dict, group
+from minibert.errors import InputError
+from minibert.finetune import Settings
+from minibert.interop.heads import load
+from minibert.tasks.model import Model
+
+C = TypeVar("C")
+
+
+def with_own(
+    values: dict[str, Any], name: str, kind: type[C], *, learning_rate: float = 2e-4
+) -> tuple[C, Settings]:
+    """Sort dotted keys or nested tables into the options `name` and those of training.
+
+    learning_rate  the one for values that name none
+    Raises InputError for an unknown group or key.
+
+    >>> from minibert.training.config import TrainingConfig
+    >>> own, settings = with_own({"own.seed": 7, "train.max_steps": 9}, "own", TrainingConfig)
+    >>> own.seed, settings.train.max_steps
+    (7, 9)
+    """
+    groups = group(values, (name, "data", "train"))
+    own = from_dict(kind, groups.pop(name), where=name)
+    return own, Settings.of(groups, learning_rate=learning_rate)
+
+
+def opened_for_training(folder: str | Path) -> Model:
+    """Open a model that knows labels; raises InputError for an encoder that was only pretrained."""
+    model = load(folder)
+    if type(model.task).Options is None:
+        raise InputError(f"{folder} is a pretrained encoder and knows no labels; fine-tune it first")
+    return model

@@ -1,0 +1,152 @@
+"""A worse model is never served: what `update` leaves, refuses and tells."""
+
+import json
+
+import pytest
+import tiny_runs
+import torch
+from tiny_runs import last_line
+
+from minibert.cli import main
+from minibert.data.readers import read_texts
+from minibert.errors import InputError
+from minibert.finetune import finetune
+from minibert.further.update import update
+from minibert.interop.heads import load
+
+LEARNT = {
+    "train.precision": "fp32",
+    "data.progress": False,
+    "train.max_steps": 60,
+    "train.learning_rate": 1e-2,
+}
+FAST = {"train.precision": "fp32", "data.progress": False, "update.resamples": 100}
+HARD = {**LEARNT, **FAST}
+ALL = [
+    (f"{article} {noun} {verb}", label)
+    for article in ("the", "a", "one")
+    for noun, label in tiny_runs.CLASSES.items()
+    for verb in tiny_runs.VERBS
+]
+KEPT, ROWS = ALL[::8], [row for place, row in enumerate(ALL) if place % 8]  # 9 and 63 rows
+
+
+def write(path, rows):
+    path.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows), "utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("update")
+    tiny_runs.make_encoder(folder / "enc")
+    write(folder / "old.csv", ROWS)
+    wrong = [(text, "thing" if label == "animal" else "animal") for text, label in ROWS]
+    write(folder / "wrong.csv", wrong)
+    write(folder / "kept.csv", KEPT)
+    for name, steps in (("good", 60), ("bad", 1)):
+        finetune(
+            folder / "enc", task="classification", train=folder / "old.csv", output_dir=folder / name,
+            settings={**LEARNT, "task.pooling": "mean", "train.max_steps": steps},
+        )  # fmt: skip
+    return folder
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def weights(model):
+    return torch.cat([weight.detach().flatten() for weight in model.parameters()])
+
+
+def kept_accuracy(folder, model):
+    return model.evaluate(read_texts(folder / "kept.csv"))["accuracy"]
+
+
+def test_a_better_model_takes_the_place_of_the_old_one(folder, tmp_path):
+    done = update(
+        folder / "bad", train=folder / "old.csv", kept=folder / "kept.csv", output_dir=tmp_path / "out",
+        settings=HARD,
+    )  # fmt: skip
+    assert done.accepted, done.reason
+    assert done.comparison.new == kept_accuracy(folder, load(tmp_path / "out")) > done.comparison.old
+    assert torch.equal(weights(load(tmp_path / "out")), weights(load(tmp_path / "out" / "candidate")))
+    told = json.loads((tmp_path / "out" / "update.json").read_text("utf-8"))
+    assert told["accepted"]
+    assert told["only_new"] > told["only_old"]
+    assert told["kept"]["rows"] == 9
+
+
+def test_a_worse_model_is_refused_and_the_exit_status_says_so(folder, tmp_path, capsys):
+    status = run("update", "--model", folder / "good", "--train-file", folder / "wrong.csv", "--kept-file",
+                 folder / "kept.csv", "--output-dir", tmp_path / "out", "--fp32", "--no-progress",
+                 "--learning-rate", "1e-2", "--max-steps", 60, "--resamples", 100)  # fmt: skip
+    assert status == 1
+    printed = capsys.readouterr().out
+    assert "the old model stays: accuracy 1.0000 ->" in printed
+    assert last_line(printed)["ok"] is False
+    assert torch.equal(weights(load(tmp_path / "out")), weights(load(folder / "good")))
+    assert kept_accuracy(folder, load(tmp_path / "out" / "candidate")) < 1
+    assert not json.loads((tmp_path / "out" / "update.json").read_text("utf-8"))["accepted"]
+
+
+def test_a_margin_below_zero_lets_a_model_pass_that_is_no_better(folder, tmp_path, capsys):
+    common = ("--model", folder / "good", "--train-file", folder / "old.csv", "--kept-file",
+              folder / "kept.csv", "--fp32", "--no-progress", "--learning-rate", "1e-5", "--max-steps", 1,
+              "--resamples", 20)  # fmt: skip
+    assert run("update", *common, "--output-dir", tmp_path / "strict") == 1
+    assert run("update", *common, "--output-dir", tmp_path / "mild", "--margin", -0.01) == 0
+
+
+def test_new_labels_get_classes_and_the_old_model_is_wrong_on_their_rows(folder, tmp_path):
+    new = [(f"{article} river {verb}", "water") for article in ("the", "a") for verb in tiny_runs.VERBS]
+    train = write(tmp_path / "new.csv", [*ROWS, *new[3:] * 2])
+    kept = write(tmp_path / "kept.csv", [*KEPT, *new[:3]])
+    done = update(folder / "good", train=train, kept=kept, output_dir=tmp_path / "out", settings=HARD)
+    assert load(tmp_path / "out" / "candidate").task.labels == ("animal", "thing", "water")
+    assert done.comparison.old == pytest.approx(9 / 12)
+    assert done.comparison.new > 0.9
+
+
+def test_kept_rows_are_left_out_of_training(folder, tmp_path, capsys):
+    both = write(tmp_path / "both.csv", [*ROWS[:4], KEPT[0]])
+    update(
+        folder / "good", train=both, kept=folder / "kept.csv", output_dir=tmp_path / "out",
+        settings={**FAST, "train.max_steps": 1},
+    )  # fmt: skip
+    assert "1 of 5 training rows are kept rows, and left out" in capsys.readouterr().err
+    with pytest.raises(InputError, match="all 9 training rows are kept rows"):
+        update(
+            folder / "good", train=folder / "kept.csv", kept=folder / "kept.csv",
+            output_dir=tmp_path / "none", settings=FAST,
+        )  # fmt: skip
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_finished_candidate_is_not_trained_again(folder, tmp_path):
+    given = {"train": folder / "old.csv", "kept": folder / "kept.csv", "output_dir": tmp_path / "out"}
+    first = update(folder / "bad", **given, settings=HARD)
+    again = update(folder / "bad", **given, settings=HARD, resume=True)
+    assert again.comparison == first.comparison
+    assert torch.equal(weights(first.model), weights(again.model))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kept": [("the cat", "ghost")]}, "'ghost' was never seen"),
+        ({"settings": {"task.pooling": "mean"}}, "unknown setting 'task.pooling'"),
+        ({"settings": {"update.confidence": 2.0}}, "confidence 2.0"),
+        ({"settings": {"update.marginn": 2.0}}, "did you mean 'margin'"),
+        ({"model": "enc"}, "knows no labels; fine-tune it first"),
+    ],
+)
+def test_unusable_input_leaves_nothing_behind(folder, tmp_path, change, message):
+    kept = write(tmp_path / "kept.csv", change.get("kept", KEPT))
+    with pytest.raises(InputError, match=message):
+        update(
+            folder / change.get("model", "good"), train=folder / "old.csv", kept=kept,
+            output_dir=tmp_path / "out", settings={**FAST, **change.get("settings", {})},
+        )  # fmt: skip
+    assert not (tmp_path / "out").exists()
