@@ -6,6 +6,7 @@
 torch.Size([6, 128])
 """
 
+from minibert.checkup import doctor
 from minibert.data.corpus import Corpus
 from minibert.data.examples import (
     GoldAnswer,
@@ -54,6 +55,7 @@ __all__ = [
     "TextExample",
     "TrainingConfig",
     "attend",
+    "doctor",
     "export",
     "extract",
     "finetune",

@@ -5,17 +5,13 @@ where what was checked does not hold ("ok" is false), or 2 for input that cannot
 Ctrl-C. Each command is one file of `commands/`: what can be typed after it, and what it does.
 """
 
-import argparse
-import difflib
 import errno
 import json
 import os
-import re
 import sys
 from collections.abc import Sequence
 
-from minibert.commands.arguments import build_parser
-from minibert.commands.flags import with_dashes
+from minibert.commands.arguments import parse
 from minibert.errors import InputError, MissingExtra
 
 NOT_OK, BAD_INPUT, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
@@ -56,15 +52,3 @@ def complain(message: str) -> int:
     """Print an error for a person and return the exit status that goes with it."""
     print(f"minibert: error: {message}", file=sys.stderr)
     return BAD_INPUT
-
-
-def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Read a command line; raises InputError, which names the nearest flag for an unknown one."""
-    end = list(argv).index("--") if "--" in argv else len(argv)
-    args, unknown = build_parser().parse_known_args([*map(with_dashes, argv[:end]), *argv[end:]])
-    if unknown:
-        name = unknown[0].partition("=")[0]
-        near = difflib.get_close_matches(name, re.findall(r"--[a-z0-9-]+", args.parser.format_help()), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"see {args.parser.prog} --help"
-        raise InputError(f"unknown argument {unknown[0]!r}; {hint}")
-    return args

@@ -12,7 +12,7 @@ from pathlib import Path
 
 HOUSE = {
     9: ("__main__", "cli", "commands", "demo"),
-    8: ("pretrain", "finetune", "further"),
+    8: ("pretrain", "finetune", "further", "checkup"),
     7: ("report", "inspect", "doctor", "output", "embedding"),
     6: ("training", "adapt", "interop", "evaluation"),
     5: ("tasks",),
@@ -29,6 +29,8 @@ SAME_FLOOR = {
     ("minibert.cli", "minibert.commands"),
     ("minibert.commands", "minibert.demo"),
     ("minibert.further", "minibert.finetune"),
+    ("minibert.checkup", "minibert.finetune"),
+    ("minibert.checkup", "minibert.pretrain"),
     ("minibert.config", "minibert.errors"),
     ("minibert.text", "minibert.errors"),
     ("minibert.text", "minibert.config"),

@@ -32,7 +32,7 @@ from minibert.training.pretraining import Settings as PretrainSettings
 
 COMMANDS = (
     "tokenizer", "pretrain", "finetune", "evaluate", "predict", "fill-mask", "embed", "index", "search",
-    "export", "rerun", "demo", "attention",
+    "export", "rerun", "doctor", "demo", "attention",
 )  # fmt: skip
 FAST = ("--no-progress", "--fp32", "--max-steps", "3")
 GROUPS = {

@@ -1,9 +1,15 @@
 """What can be typed after `minibert`: the commands, each in a file of its own."""
 
+import argparse
+import difflib
+import re
+from collections.abc import Sequence
+
 from minibert.commands import (
     attention,
     check_report,
     demo,
+    doctor,
     embed,
     evaluate,
     export,
@@ -17,7 +23,9 @@ from minibert.commands import (
     tokenizer,
     update,
 )
+from minibert.commands.flags import with_dashes
 from minibert.commands.parser import Parser
+from minibert.errors import InputError
 
 COMMANDS = (
     tokenizer,
@@ -33,6 +41,7 @@ COMMANDS = (
     export,
     rerun,
     update,
+    doctor,
     demo,
     attention,
 )
@@ -49,3 +58,17 @@ def build_parser() -> Parser:
     for command in COMMANDS:
         command.add(commands)
     return parser
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Read a command line; raises InputError, which names the nearest flag for an unknown one."""
+    end = list(argv).index("--") if "--" in argv else len(argv)
+    args, unknown = build_parser().parse_known_args([*map(with_dashes, argv[:end]), *argv[end:]])
+    if "words" in args:  # whatever stands there is read by the command itself
+        args.words = [*unknown, *args.words]
+    elif unknown:
+        name = unknown[0].partition("=")[0]
+        near = difflib.get_close_matches(name, re.findall(r"--[a-z0-9-]+", args.parser.format_help()), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"see {args.parser.prog} --help"
+        raise InputError(f"unknown argument {unknown[0]!r}; {hint}")
+    return args

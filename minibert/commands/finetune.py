@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from minibert.checkpoint import read_json
+from minibert.checkup import check_finetuning
 from minibert.commands.flags import add_fields, add_settings_flags, chosen_settings
 from minibert.commands.inputs import labelled_examples
 from minibert.commands.memory import keep_memory
 from minibert.commands.parser import add_budget, add_columns, add_command, add_output, add_resume
 from minibert.commands.seeds import finetune_seeds
+from minibert.doctor.findings import Checkup, unreadable
+from minibert.errors import InputError
 from minibert.finetune import Settings as FinetuneSettings
 from minibert.finetune import finetune, task_class
 from minibert.tasks.model import TASKS
@@ -53,6 +56,21 @@ def add(commands: Any) -> None:
         seen |= vars(options).keys()
     add_fields(parser, "training", defaults.train, group="train")
     add_settings_flags(parser)
+
+
+def look_at(args: argparse.Namespace, *, quick: bool) -> Checkup:
+    """Let the doctor look at the run that a command line asks for."""
+    kind = task_class(args.task)
+    settings = {**recipe_for(kind, args.recipe), **chosen_settings(args, FinetuneSettings.of)}
+    try:
+        train = labelled_examples(kind, args.train_file, args)
+        held = labelled_examples(kind, args.validation_file, args) if args.validation_file else None
+    except InputError as error:
+        return unreadable(error)
+    return check_finetuning(
+        args.model, task=args.task, train=train, validation=held, output_dir=args.output_dir or None,
+        budget=args.budget, settings=settings, quick=quick,
+    )  # fmt: skip
 
 
 def options_of_tasks() -> dict[str, Any]:

@@ -17,6 +17,7 @@ from minibert.commands.flag_help import HELP
 from minibert.config import parse_setting, read_file
 from minibert.errors import InputError
 
+RUN = "run"  # a table of a settings file that says what is run on: `minibert doctor` reads it
 FLAG_NAMES = {
     "data.progress": ("--progress",),
     "masking.unit": ("--masking-unit",),
@@ -108,6 +109,7 @@ def file_settings(path: str | None, check: Callable[[dict[str, Any]], Any]) -> d
         return {}
     values = read_file(path)
     values = values.get("settings", values)  # a run.json keeps more than the settings
+    values = {group: table for group, table in values.items() if group != RUN}
     try:
         check(values)
     except InputError as error:

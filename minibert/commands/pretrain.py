@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from minibert.checkpoint import read_json
+from minibert.checkup import check_pretraining
 from minibert.commands.flags import add_fields, add_settings_flags, chosen_settings
 from minibert.commands.memory import keep_memory
 from minibert.commands.parser import CORPUS, add_budget, add_command, add_output, add_resume
+from minibert.doctor.findings import Checkup
 from minibert.pretrain import USUAL_SIZE, pretrain
 from minibert.training.log import read_log
 from minibert.training.pretraining import Settings as PretrainSettings
@@ -44,6 +46,20 @@ def add(commands: Any) -> None:
     unused = ("train_batch_size", "early_stopping_patience", "metric_for_best_model")
     add_fields(parser, "training", defaults.train, group="train", without=unused)
     add_settings_flags(parser)
+
+
+def look_at(args: argparse.Namespace, *, quick: bool) -> Checkup:
+    """Let the doctor look at the run that a command line asks for."""
+    return check_pretraining(
+        args.corpus,
+        size=args.size,
+        tokenizer=args.tokenizer,
+        model=args.model,
+        output_dir=args.output_dir or None,
+        budget=args.budget,
+        settings=chosen_settings(args, PretrainSettings.of),
+        quick=quick,
+    )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

@@ -1,0 +1,42 @@
+"""A look at a file or folder as it is: a model, an earlier run, examples, a corpus."""
+
+from pathlib import Path
+
+from minibert.checkup.finetuning import data_findings
+from minibert.checkup.pretraining import check_pretraining
+from minibert.doctor.earlier import earlier_findings
+from minibert.doctor.findings import Checkup, unreadable
+from minibert.doctor.folders import folder_findings
+from minibert.doctor.targets import Target, guess_task, target_of
+from minibert.errors import InputError
+from minibert.finetune import read_examples, task_class
+
+
+def check_path(path: str | Path, *, task: str | None = None, quick: bool = False) -> Checkup:
+    """Look at a model's folder, an earlier run's, a file or folder of examples, or a corpus.
+
+    task  how examples are to be read; None finds out
+
+    Raises InputError for a path that is none of these.
+    """
+    target = target_of(Path(path))
+    if target.what == "corpus":
+        return check_pretraining([path], quick=quick)
+    if target.what == "examples":
+        return check_examples(target, task, quick=quick)
+    findings, facts = earlier_findings(target.path) if target.what == "run" else ([], {})
+    if (target.path / "config.json").is_file():
+        findings = [*findings, *folder_findings(target.path, quick=quick)]
+    return Checkup.of(findings, {"what": target.what, **facts})
+
+
+def check_examples(target: Target, task: str | None, *, quick: bool) -> Checkup:
+    """Look at examples to train on and, where a folder holds some, at those to validate on."""
+    kind = guess_task(target.files[0]) if task is None else task_class(task)
+    try:
+        rows, *held = [read_examples(kind, path) for path in target.files]
+    except InputError as error:
+        return unreadable(error)
+    validation = held[0] if held else []
+    facts = {"what": "examples", "task": kind.name, "rows": len(rows), "validation_rows": len(validation)}
+    return Checkup.of(data_findings(rows, validation, quick=quick), facts)

@@ -1,0 +1,113 @@
+"""A look at a pretraining run before it begins: the corpus, its tokens, the numbers."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from minibert.config import from_dict
+from minibert.data.files import expand
+from minibert.data.readers import read_documents
+from minibert.doctor.copies import copy_findings
+from minibert.doctor.findings import Checkup, Finding, unreadable
+from minibert.doctor.folders import folder_findings
+from minibert.doctor.numbers import Course, attention_findings, course_findings
+from minibert.doctor.tokens import Tokens, token_findings
+from minibert.errors import InputError
+from minibert.interop.checkpoints import read_config
+from minibert.model.config import EncoderConfig
+from minibert.pretrain import USUAL_SIZE
+from minibert.pretrain import usual_rate as first_rate
+from minibert.text.loading import load_tokenizer
+from minibert.text.tokenizer import Tokenizer
+from minibert.training.plan import Budget
+from minibert.training.pretraining import FIRST_RATE, Settings
+
+QUICK_CHARACTERS, CHARACTERS = 500_000, 5_000_000  # of a corpus that are read
+BYTES_PER_TOKEN = 4.0  # of English or Chinese text, where there is no tokenizer yet
+WIDTH = 512  # up to which the usual learning rate is the same; above, it falls
+
+
+def check_pretraining(
+    corpus: Sequence[str | Path],
+    *,
+    size: str | None = None,
+    tokenizer: str | Path | None = None,
+    model: str | Path | None = None,
+    output_dir: str | Path | None = None,
+    budget: Budget = None,
+    settings: dict[str, Any] | None = None,
+    quick: bool = False,
+) -> Checkup:
+    """Look at a pretraining run before it begins; the arguments are those of `pretrain`."""
+    unlimited = {} if budget is None else {"train.max_steps": 1_000_000}
+    chosen = Settings.of({**unlimited, **(settings or {})}, learning_rate=first_rate(model))
+    try:
+        files = expand([str(path) for path in corpus])
+        limit = QUICK_CHARACTERS if quick else CHARACTERS
+        documents = list(beginning(files, chosen.data.text_column, limit))
+        folder = model or tokenizer
+        pieces = None if folder is None else load_tokenizer(folder)
+        shape = shape_of(model, size, pieces, chosen)
+    except InputError as error:
+        return unreadable(error)
+    found, per_token = corpus_findings(documents, pieces, chosen.data.max_seq_length)
+    course = Course(
+        chosen.train,
+        units=round(sum(path.stat().st_size for path in files) / per_token),
+        units_per_step=chosen.data.tokens_per_batch * chosen.train.gradient_accumulation_steps,
+        usual_rate=usual_rate(shape.hidden_size, first_rate(model)),
+        unit="tokens",
+        budgeted=budget is not None,
+    )
+    found += folder_findings(Path(model), quick=quick) if model else []
+    found += [*_length(chosen.data.max_seq_length, shape), *course_findings(course)]
+    found += attention_findings(shape, chosen.train, chosen.data.max_seq_length)
+    return Checkup.of(found, {"files": len(files), "tokens_about": course.units, "steps": course.steps})
+
+
+def corpus_findings(
+    documents: Sequence[str], tokenizer: Tokenizer | None, max_length: int
+) -> tuple[list[Finding], float]:
+    """Check documents, and how they are tokenized if that is known; return also the bytes of a token."""
+    found = copy_findings(documents, [], limit=len(documents))
+    if tokenizer is None:
+        return found, BYTES_PER_TOKEN
+    tokens = Tokens.of_texts(tokenizer, documents, max_length)
+    per_token = sum(len(text.encode()) for text in documents) / max(1, tokens.total)
+    return [*found, *token_findings(tokens, tokenizer, max_length)], per_token
+
+
+def shape_of(
+    model: str | Path | None, size: str | None, tokenizer: Tokenizer | None, settings: Settings
+) -> EncoderConfig:
+    """Return the shape of the encoder: that of a folder, or of a named size, with the settings' changes."""
+    vocab_size = settings.tokenizer.vocab_size if tokenizer is None else tokenizer.vocab_size
+    first = read_config(Path(model)) if model else EncoderConfig.preset(size or USUAL_SIZE, vocab_size)
+    return from_dict(EncoderConfig, {**first.to_dict(), **settings.model}, where="model")
+
+
+def usual_rate(width: int, highest: float = FIRST_RATE) -> float:
+    """Return a usual learning rate of pretraining: that of the small encoders, and less for wide ones.
+
+    >>> [f"{usual_rate(width):.1e}" for width in (256, 512, 1024)]
+    ['1.0e-03', '1.0e-03', '5.0e-04']
+    """
+    return highest * min(1.0, WIDTH / width)
+
+
+def beginning(files: Sequence[Path], text_column: str, characters: int) -> Iterator[str]:
+    """Yield the first documents of each file, about so many characters in all."""
+    for path in files:
+        left = characters // len(files)
+        for document in read_documents(path, text_column=text_column):
+            yield document[:left]
+            left -= len(document)
+            if left <= 0:
+                break
+
+
+def _length(length: int, shape: EncoderConfig) -> Iterator[Finding]:
+    if length > shape.longest_text:
+        seen = f"max_seq_length {length} is more than the encoder's {shape.longest_text} positions"
+        advice = f"take at most that, or --set model.max_position_embeddings={length}"
+        yield Finding("length", "error", seen, advice)

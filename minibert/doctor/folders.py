@@ -1,0 +1,67 @@
+"""Whether what lies in a model's folder belongs together: tokenizer, config.json and weights."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from minibert.checkpoint import WEIGHTS
+from minibert.doctor.findings import Finding
+from minibert.durable import verify
+from minibert.errors import InputError
+from minibert.interop.checkpoints import read_config, read_encoder
+from minibert.model.config import EncoderConfig
+from minibert.tasks.model import check_size
+from minibert.text.loading import load_tokenizer
+from minibert.text.tokenizer import Tokenizer
+
+SPARE_ROWS = 0.05  # share of a table that no piece uses, as a multiple of 64 or a few reserved rows leave
+FEW_ROWS = 300
+
+
+def folder_findings(folder: Path, *, quick: bool) -> list[Finding]:
+    """Check the folder of a model, ours or Hugging Face's; without `quick` its weights are read as well."""
+    try:
+        config = read_config(folder)
+        tokenizer = load_tokenizer(folder)
+    except InputError as error:
+        return [Finding("model-folder", "error", str(error), "give the folder of a whole checkpoint")]
+    found = [*_vocabulary(tokenizer, config, folder), *_weights(folder, config)]
+    return found if quick or found else [*_contents(folder, config)]
+
+
+def _vocabulary(tokenizer: Tokenizer, config: EncoderConfig, folder: Path) -> Iterator[Finding]:
+    pieces, rows = tokenizer.vocab_size, config.vocab_size
+    highest = max(map(int, tokenizer.special_ids))
+    if pieces > rows or highest >= rows:
+        seen = f"{folder}: the tokenizer has {max(pieces, highest + 1):,} pieces, the encoder {rows:,} rows"
+        advice = "tokenizer and weights are not of one model: fetch the whole folder again"
+        yield Finding("vocabulary-mismatch", "error", seen, advice)
+    elif rows - pieces > max(FEW_ROWS, SPARE_ROWS * rows):
+        seen = f"{folder}: the encoder has {rows:,} rows for tokens and the tokenizer only {pieces:,} pieces"
+        advice = "look whether tokenizer and weights are of one model"
+        yield Finding("vocabulary-mismatch", "warning", seen, advice)
+
+
+def _weights(folder: Path, config: EncoderConfig) -> Iterator[Finding]:
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        seen = f"{folder}: there is no {WEIGHTS}"
+        yield Finding("model-folder", "error", seen, "fetch the weights as safetensors")
+        return
+    try:
+        check_size(config, files)
+    except InputError as error:
+        yield Finding("damaged-weights", "error", f"{folder}: {error}", "fetch the folder again")
+
+
+def _contents(folder: Path, config: EncoderConfig) -> Iterator[Finding]:
+    """Read all weights: they are those of the manifest, fit the config, and are finite."""
+    try:
+        verify(folder)
+        encoder = read_encoder(folder, config)
+    except InputError as error:
+        yield Finding("damaged-weights", "error", str(error), "fetch the folder again, or train it anew")
+        return
+    bad = [name for name, weight in encoder.named_parameters() if not bool(weight.isfinite().all())]
+    if bad:
+        seen = f"{folder}: {len(bad)} tensors hold infinite numbers or none, such as {bad[0]}"
+        yield Finding("damaged-weights", "error", seen, "take an earlier checkpoint: training had diverged")

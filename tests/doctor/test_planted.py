@@ -1,0 +1,140 @@
+"""Every fault that is planted in a clean run is found by its name, and a clean run has none."""
+
+import json
+import random
+
+import numpy as np
+import planted_faults as planted
+import pytest
+import tiny_runs
+import torch
+
+import minibert as mb
+from minibert.checkup import check_finetuning, check_path
+from minibert.data.examples import (
+    ChoiceExample,
+    GoldAnswer,
+    NumberExample,
+    QuestionExample,
+    RelationExample,
+    TaggedExample,
+)
+from minibert.doctor.labels import label_findings
+from minibert.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    return tiny_runs.make_encoder(tmp_path_factory.mktemp("doctor") / "enc")
+
+
+def look(encoder, case, quick=True):
+    return check_finetuning(
+        encoder, task="classification", train=case.train, validation=case.held, settings=case.settings,
+        quick=quick,
+    )  # fmt: skip
+
+
+def names(checkup):
+    return {finding.name for finding in checkup.findings}
+
+
+def test_a_clean_run_has_no_finding(encoder):
+    checkup = look(encoder, planted.clean())
+    assert checkup.findings == ()
+    assert checkup.facts["rows"] == 200
+    assert checkup.facts["validation_rows"] == 40
+    assert checkup.facts["steps"] == 130  # 200 rows in steps of 16, ten times
+
+
+@pytest.mark.parametrize("fault", planted.FAULTS)
+def test_a_planted_fault_is_found_by_its_name(encoder, fault):
+    checkup = look(encoder, planted.FAULTS[fault](planted.clean()))
+    assert fault in names(checkup)
+    assert len(names(checkup)) <= 3, "one fault is told in a few findings"
+    for finding in checkup.findings:
+        assert finding.seen and finding.advice
+
+
+def test_at_least_twelve_faults_are_known():
+    assert len(planted.FAULTS) >= 12
+
+
+@pytest.mark.parametrize(
+    ("example", "value"),
+    [
+        (ChoiceExample("It rains.", ("in", "out"), 2), "label 2"),
+        (RelationExample("Anna lives", (0, 4), (5, 99), "in"), "(5, 99)"),
+        (TaggedExample("Anna", ((0, 4),), ("B-PER", "O")), "1 words and 2 tags"),
+        (QuestionExample("Who?", "The cat sees it.", (GoldAnswer("dog", 4),)), "'dog'"),
+    ],
+)
+def test_a_label_that_points_outside_is_an_error_with_its_value(example, value):
+    found = [finding for finding in label_findings([example], []) if finding.name == "label-range"]
+    assert [finding.severity for finding in found] == ["error"]
+    assert value in found[0].seen
+
+
+def test_numbers_that_are_all_the_same_are_an_error():
+    rows = [NumberExample(tiny_runs.sentence(n), None, 2.5) for n in range(9)]
+    assert [(finding.name, finding.severity) for finding in label_findings(rows, [])] == [
+        ("one-label", "error")
+    ]
+
+
+def test_two_numbers_for_one_text_are_no_contradiction():
+    assert label_findings([NumberExample("good", None, 2.0), NumberExample("good", None, 4.0)], []) == []
+
+
+def test_tags_are_known_by_their_type_whatever_their_letter():
+    seen = TaggedExample("Anna", ((0, 4),), ("S-PER",))
+    held = TaggedExample("Anna Li", ((0, 4), (5, 7)), ("B-PER", "E-PER"))
+    assert label_findings([seen], [held]) == []
+
+
+def test_chinese_copies_that_differ_in_punctuation_alone_are_near(encoder):
+    case = planted.clean()
+    case.train.append(mb.TextExample("这家酒店很好。", None, "odd"))
+    case.held.append(mb.TextExample("这家酒店很好!", None, "odd"))
+    assert "near-leakage" in names(look(encoder, case))
+
+
+def test_a_tokenizer_of_another_model_is_found(tmp_path):
+    folder = tiny_runs.make_encoder(tmp_path / "enc")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, "vocab_size": 305}), "utf-8")
+    found = check_path(folder, quick=True).findings
+    assert [(finding.name, finding.severity) for finding in found] == [("vocabulary-mismatch", "error")]
+    assert "310" in found[0].seen and "305" in found[0].seen
+
+
+def test_a_damaged_file_of_weights_is_found_only_where_it_is_read(tmp_path):
+    folder = tiny_runs.make_encoder(tmp_path / "enc")
+    weights = bytearray((folder / "model.safetensors").read_bytes())
+    weights[-5] ^= 255
+    (folder / "model.safetensors").write_bytes(weights)
+    assert names(check_path(folder, quick=True)) == set()
+    assert names(check_path(folder)) == {"damaged-weights"}
+
+
+def test_looking_changes_no_random_state(encoder):
+    torch.manual_seed(5), np.random.seed(5), random.seed(5)
+    before = (torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate())
+    look(encoder, planted.clean())
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert (before[1] == np.random.get_state()[1]).all()
+    assert before[2] == random.getstate()
+
+
+def test_a_setting_that_does_not_exist_is_told_at_once(encoder):
+    with pytest.raises(InputError, match="learning_rat"):
+        check_finetuning(encoder, task="classification", train=[], settings={"train.learning_rat": 1})
+
+
+def test_the_call_in_python_looks_at_a_path_or_at_a_run(encoder, tmp_path):
+    table = tiny_runs.write_table(tmp_path / "train.csv", rows=40)
+    assert names(mb.doctor(table)) == {"duplicates"}
+    found = names(mb.doctor(encoder, task="classification", train=table, quick=True))
+    assert {"duplicates", "batch-size"} <= found
+    with pytest.raises(InputError, match="name the task"):
+        mb.doctor(encoder, train=table)

@@ -1,0 +1,139 @@
+"""What can be typed after `minibert doctor`, what it prints, and how it ends."""
+
+import json
+
+import pytest
+import tiny_runs
+from tiny_runs import last_line
+
+from minibert.cli import main
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("looked-at")
+    tiny_runs.make_encoder(folder / "enc")
+    tiny_runs.write_corpus(folder / "corpus.txt", documents=300)
+    rows = [f"{tiny_runs.sentence(n)},{'odd' if n % 2 else 'even'}" for n in range(240)]
+    for name, part in (("train.csv", rows[:200]), ("dev.csv", rows[200:])):
+        (folder / name).write_text("\n".join(["text,label", *part]) + "\n", "utf-8")
+    return folder
+
+
+def run(*arguments):
+    return main(["doctor", *map(str, arguments)])
+
+
+def finetuning(folder, *more):
+    return ("--task", "classification", "--model", folder / "enc", "--train-file", folder / "train.csv",
+            "--per-device-train-batch-size", 16, *more)  # fmt: skip
+
+
+def test_the_flags_of_finetune_are_read_as_finetune_reads_them(folder, capsys):
+    assert run(*finetuning(folder, "--quick")) == 0
+    out = capsys.readouterr().out
+    assert "nothing found" in out
+    assert "steps            39" in out
+    assert last_line(out) == {"ok": True, "errors": 0, "warnings": 0, "notes": 0}
+
+
+@pytest.mark.parametrize("order", ["first", "last"])
+def test_own_flags_may_stand_anywhere(folder, capsys, order):
+    own = ("--json", "--quick")
+    words = (*own, *finetuning(folder)) if order == "first" else (*finetuning(folder), *own)
+    assert run(*words) == 0
+    told = capsys.readouterr().out
+    assert len(told.strip().splitlines()) == 1
+    assert json.loads(told)["facts"]["rows"] == 200
+
+
+def test_the_word_finetune_may_stand_first(folder, capsys):
+    assert run("finetune", *finetuning(folder, "--quick")) == 0
+    assert run("finetune", *finetuning(folder, "--train-batch-sise=3")) == 2
+    assert "--train-batch-size" in capsys.readouterr().err
+
+
+def test_an_error_ends_with_status_one_and_a_warning_with_zero(folder, capsys):
+    assert run(*finetuning(folder, "--attention", "flash", "--quick", "--json")) == 1
+    told = last_line(capsys.readouterr().out)
+    assert [finding["name"] for finding in told["findings"]] == ["attention"]
+    assert run(*finetuning(folder, "--learning-rate", "0.5", "--quick", "--json")) == 0
+    told = last_line(capsys.readouterr().out)
+    assert [(finding["name"], finding["severity"]) for finding in told["findings"]] == [
+        ("learning-rate", "warning")
+    ]
+
+
+def test_a_file_that_cannot_be_read_is_a_finding(folder, tmp_path, capsys):
+    (tmp_path / "bad.csv").write_text("text,label\na,b,c\n", "utf-8")
+    words = ("--task", "classification", "--model", folder / "enc", "--train-file", tmp_path / "bad.csv")
+    assert run(*words, "--json") == 1
+    found = last_line(capsys.readouterr().out)["findings"]
+    assert [finding["name"] for finding in found] == ["unreadable"]
+    assert "line 2: 3 fields" in found[0]["seen"]
+
+
+def test_a_settings_file_with_a_table_run_stands_for_its_command_line(folder, tmp_path, capsys):
+    lines = [
+        "[run]", 'task = "classification"', f'model = "{folder / "enc"}"',
+        f'train_file = "{folder / "train.csv"}"', f'validation_file = "{folder / "dev.csv"}"',
+        "[train]", "train_batch_size = 20", "num_train_epochs = 4",
+    ]  # fmt: skip
+    (tmp_path / "run.toml").write_text("\n".join(lines) + "\n", "utf-8")
+    assert run(tmp_path / "run.toml", "--quick", "--json") == 0
+    facts = last_line(capsys.readouterr().out)["facts"]
+    assert (facts["validation_rows"], facts["steps"]) == (40, 40)
+    config = ("--config", tmp_path / "run.toml")
+    assert run(*finetuning(folder, *config, "--quick")) == 0, "finetune takes the same file"
+
+
+def test_a_settings_file_without_that_table_is_told_so(tmp_path, capsys):
+    (tmp_path / "run.toml").write_text("[train]\nseed = 3\n", "utf-8")
+    assert run(tmp_path / "run.toml") == 2
+    assert "[run]" in capsys.readouterr().err
+
+
+def test_the_flags_of_pretrain_are_read_as_pretrain_reads_them(folder, capsys):
+    words = (folder / "corpus.txt", "--size", "tiny", "--tokenizer", folder / "enc", "--max-steps", 30,
+             "--set", "data.tokens_per_batch=512", "--quick", "--json")  # fmt: skip
+    assert run(*words) == 0
+    told = last_line(capsys.readouterr().out)
+    assert told["findings"] == []
+    assert told["facts"]["steps"] == 30
+    assert run(*words, "--max-seq-length", 2000) == 1
+    assert [finding["name"] for finding in last_line(capsys.readouterr().out)["findings"]] == ["length"]
+
+
+def test_a_folder_of_data_is_read_with_its_validation_file(folder, capsys):
+    assert run(folder, "--json") == 0
+    facts = last_line(capsys.readouterr().out)["facts"]
+    assert (facts["task"], facts["rows"], facts["validation_rows"]) == ("classification", 200, 40)
+
+
+def test_the_task_of_a_file_is_found_or_named(folder, tmp_path, capsys):
+    tiny_runs.write_columns(tmp_path / "train.conll")
+    assert run(tmp_path / "train.conll", "--json") == 0
+    assert last_line(capsys.readouterr().out)["facts"]["task"] == "tagging"
+    assert run(folder / "train.csv", "--task", "multi_label", "--json") == 0
+    assert last_line(capsys.readouterr().out)["facts"]["task"] == "multi_label"
+
+
+def test_an_earlier_run_is_looked_at(folder, tmp_path, capsys):
+    output = tmp_path / "clf"
+    made = main(["finetune", *map(str, finetuning(folder)), "--output-dir", str(output), "--max-steps", "3",
+                 "--no-progress", "--fp32"])  # fmt: skip
+    assert made == 0
+    capsys.readouterr()
+    assert run(output, "--json") == 0
+    assert last_line(capsys.readouterr().out)["findings"] == []
+    record = json.loads((output / "run.json").read_text("utf-8"))
+    (output / "run.json").write_text(json.dumps({**record, "state": "not finite"}), "utf-8")
+    assert run(output, "--json") == 1
+    assert last_line(capsys.readouterr().out)["findings"][0]["name"] == "diverged"
+
+
+def test_nothing_to_look_at_is_told_with_what_could_be(capsys, tmp_path):
+    assert run() == 2
+    assert "a .toml" in capsys.readouterr().err
+    assert run(tmp_path / "nowhere") == 2
+    assert "nowhere" in capsys.readouterr().err
