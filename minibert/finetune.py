@@ -16,6 +16,7 @@ from minibert.config import from_dict, group, to_dict
 from minibert.data.batches import ExampleBatches
 from minibert.errors import InputError
 from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
+from minibert.interop.language_models import load_language_model
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.output import Drive, claimed, describe_data, locked, start_record
@@ -186,7 +187,10 @@ def open_for_task(folder: Path, kind: type[Task], examples: Sequence[Any], *, se
     check_vocabulary(tokenizer, config, folder)
     encoder = Encoder(config) if settings.data.from_scratch else read_encoder(folder, config)
     redraw_top(encoder, settings.data.reinit_layers)
-    return Model(encoder, kind.build(tokenizer, config, examples, settings.task))
+    made = kind.build(tokenizer, config, examples, settings.task)
+    if kind.grows_on_masks and not settings.data.from_scratch:
+        made.inherit(load_language_model(folder).task)
+    return Model(encoder, made)
 
 
 def batches_of(task: Task, examples: Sequence[Any], config: TrainingConfig) -> ExampleBatches[Window, Any]:

@@ -31,6 +31,8 @@ HELP = {
     "task.on_long": "what becomes of longer texts (default: truncate in classification, split in tagging)",
     "task.classifier_dropout": "dropout before the new head (default: 0.1; in question_answering 0)",
     "task.label_smoothing": "share of the target spread over all labels (default: 0, in seq2seq 0.1)",
+    "task.template": "cloze: the sentence around a text, as '{text} It was [MASK].'; {text_b} in pairs",
+    "task.verbalizer": "cloze: the word for each label, label=word,label=word|word (default: the labels)",
     "task.class_weights": "classification: weigh each class alike, however rare",
     "task.reject_label": "classification: a label that is no class but the answer where no class is likely "
     "(default: there is none)",

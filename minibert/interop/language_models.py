@@ -18,6 +18,7 @@ from minibert.interop.hub import local_folder
 from minibert.interop.sentence_transformers import encoder_folder
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
+from minibert.tasks.cloze import Cloze
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model
 from minibert.text.loading import load_tokenizer
@@ -25,9 +26,13 @@ from minibert.text.tokenizer import Tokenizer
 
 
 def fills_masks(folder: Path) -> bool:
-    """Tell whether the folder of a model, ours or Hugging Face's, holds a masked-language-model head."""
+    """Tell whether the folder of a model, ours or Hugging Face's, holds a masked-language-model head.
+
+    >>> fills_masks(Path("runs/clf"))
+    False
+    """
     if (folder / "task.json").is_file():
-        return bool(read_table(folder / "task.json").get("task") == MaskedLM.name)
+        return read_table(folder / "task.json").get("task") in (MaskedLM.name, Cloze.name)
     if not (folder / "config.json").is_file():
         return False
     names = read_json(folder / "config.json").get("architectures") or [""]
@@ -35,11 +40,7 @@ def fills_masks(folder: Path) -> bool:
 
 
 def load_language_model(folder: str | Path, device: torch.device | str = "cpu") -> Model:
-    """Open a model that fills masks; raises InputError, with what to do, for an encoder without such a head.
-
-    >>> load_language_model("runs/enc").task.name
-    'masked_lm'
-    """
+    """Open a model that fills masks; raises InputError, with what to do, where there is no such head."""
     folder = local_folder(folder)
     read_config(encoder_folder(folder))  # what is no folder of a model says so itself
     if not fills_masks(folder):
@@ -47,7 +48,9 @@ def load_language_model(folder: str | Path, device: torch.device | str = "cpu") 
             f"{folder} has no masked-language-model head; give it one by some minutes of pretraining on text "
             f"like yours: minibert pretrain corpus.txt --model {folder} --output-dir runs/lm"
         )
-    return load(folder, device)
+    model = load(folder, device)
+    inner = model.task.language_model if isinstance(model.task, Cloze) else model.task
+    return Model(model.encoder, inner).eval()
 
 
 def open_for_pretraining(

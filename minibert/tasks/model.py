@@ -19,6 +19,7 @@ from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
 from minibert.tasks.classification import Classification
+from minibert.tasks.cloze import Cloze
 from minibert.tasks.extractive_summary import ExtractiveSummary
 from minibert.tasks.intent_slots import IntentSlots
 from minibert.tasks.masked_lm import MaskedLM
@@ -40,6 +41,7 @@ TASKS: dict[str, type[Task]] = {
         MaskedLM,
         ReplacedTokens,
         Classification,
+        Cloze,
         MultiLabel,
         Regression,
         MultipleChoice,

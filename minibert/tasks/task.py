@@ -124,6 +124,7 @@ class Task(nn.Module, ABC):
     Options  what a person may choose, as a frozen dataclass; None for a task that is not fine-tuned
     columns  the columns of a table that `read` can be told by name
     tells_logits  whether `loss` also gives the logits that it was made from
+    grows_on_masks  whether its head goes on from the one that filled masks, which it is given by `inherit`
 
     What follows the six verbs is for the command line, which knows no task by name.
     """
@@ -132,6 +133,7 @@ class Task(nn.Module, ABC):
     Options: ClassVar[type | None] = None
     columns: ClassVar[tuple[str, ...]] = ("text_column",)
     tells_logits: ClassVar[bool] = False
+    grows_on_masks: ClassVar[bool] = False
 
     def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
         super().__init__()
@@ -158,6 +160,10 @@ class Task(nn.Module, ABC):
     @abstractmethod
     def reopen(cls, tokenizer: Tokenizer, config: EncoderConfig, settings: dict[str, Any]) -> "Task":
         """Make the task from what `settings` returned, its head not yet loaded."""
+
+    def inherit(self, earlier: "Task") -> None:
+        """Take over the weights of the task that the encoder was pretrained with; mostly nothing."""
+        return
 
     @abstractmethod
     def encode(self, example: Any) -> list[Window]:

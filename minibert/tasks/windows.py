@@ -42,7 +42,7 @@ def fit_text(
             "use on_long truncate or split, or a larger max_length"
         )
     if on_long == "truncate":
-        kept = _shares(len(first), 0 if second is None else len(second), room)
+        kept = shares(len(first), 0 if second is None else len(second), room)
         return [tokenizer.build(first[: kept[0]], None if second is None else second[: kept[1]])]
     if second is not None:
         second = second[: room // 2]
@@ -50,7 +50,7 @@ def fit_text(
     return [tokenizer.build(first[start:end], second) for start, end in spread(len(first), room, 0)]
 
 
-def _shares(first: int, second: int, room: int) -> tuple[int, int]:
+def shares(first: int, second: int, room: int) -> tuple[int, int]:
     """Share the room between two texts: the longer is cut, and both to one half where the shorter is longer.
 
     An odd token is the longer's, the second's where they are equal: what Hugging Face calls "longest first".

@@ -23,8 +23,8 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, part: slice) -> "Encoded":
-        """Cut out a run of tokens; offsets keep pointing into the whole text."""
+    def __getitem__(self, part: slice | np.ndarray) -> "Encoded":
+        """Cut out a run of tokens, or those at some places; offsets keep pointing into the whole text."""
         return Encoded(self.ids[part], self.offsets[part], self.words[part], self.segments[part])
 
     def moved(self, words_before: int, segment: int) -> "Encoded":

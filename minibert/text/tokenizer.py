@@ -84,6 +84,16 @@ class Tokenizer(ABC):
         ['▁The', '[MASK]', '▁of', '▁a', '▁list', '.']
         """
         spans = [match.span() for match in re.finditer(re.escape(MASK_TEXT), text)]
+        return self.encode_masking(text, spans, boundaries=boundaries)
+
+    def encode_masking(
+        self, text: str, spans: Sequence[tuple[int, int]], *, boundaries: Sequence[int] = ()
+    ) -> Encoded:
+        """Encode a text in which the mask token stands for each stretch [start, end) of characters, in order.
+
+        >>> tokenizer.tokens(tokenizer.encode_masking("The cat of a list.", [(4, 7)]).ids)[:3]
+        ['▁The', '[MASK]', '▁of']
+        """
         borders = [*boundaries, *(position for span in spans for position in span)]
         encoded = self.encode(text, borders)
         starts = encoded.offsets[:, 0]

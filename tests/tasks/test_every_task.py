@@ -15,6 +15,7 @@ from minibert.data.examples import TaggedExample, TextExample
 from minibert.errors import InputError
 from minibert.model.encoder import Encoder
 from minibert.tasks.classification import Classification
+from minibert.tasks.cloze import Cloze
 from minibert.tasks.extractive_summary import ExtractiveSummary
 from minibert.tasks.intent_slots import IntentSlots
 from minibert.tasks.masked_lm import MaskedLM
@@ -132,6 +133,7 @@ def test_every_task_that_can_be_reopened_is_checked_here():
     # The others have files of their own, named after them.
     here = {Classification, Tagging, MaskedLM}
     elsewhere = {
+        Cloze,
         ExtractiveSummary,
         IntentSlots,
         MultiLabel,
