@@ -1,12 +1,15 @@
 """What can be typed after `minibert doctor`, what it prints, and how it ends."""
 
 import json
+import time
 
 import pytest
 import tiny_runs
 from tiny_runs import last_line
 
 from minibert.cli import main
+from minibert.commands.arguments import parse
+from minibert.commands.finetune import look_at
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +140,56 @@ def test_nothing_to_look_at_is_told_with_what_could_be(capsys, tmp_path):
     assert "a .toml" in capsys.readouterr().err
     assert run(tmp_path / "nowhere") == 2
     assert "nowhere" in capsys.readouterr().err
+
+
+# The quick form, before a run.
+
+RUN = ("--max-steps", "3", "--no-progress", "--fp32")
+
+
+def finetune(folder, output, *more):
+    words = ("finetune", *finetuning(folder), "--output-dir", output, *RUN, *more)
+    return main([str(word) for word in words])
+
+
+def test_a_run_is_looked_at_first_and_an_error_stops_it_before_anything_is_written(folder, tmp_path, capsys):
+    (tmp_path / "dev.csv").write_text("text,label\nthe cat,neither\n", "utf-8")
+    held = ("--validation-file", tmp_path / "dev.csv")
+    assert finetune(folder, tmp_path / "clf", *held) == 2
+    told = capsys.readouterr().err
+    assert "'neither'" in told and "unknown-label" in told and "--no-doctor" in told
+    assert not (tmp_path / "clf").exists()
+    assert finetune(folder, tmp_path / "clf", *held, "--no-doctor") == 2
+    assert "never seen in training" in capsys.readouterr().err, "the run's own error"
+
+
+def test_a_warning_is_told_and_the_run_goes_on(folder, tmp_path, capsys):
+    assert finetune(folder, tmp_path / "clf", "--validation-file", folder / "train.csv") == 0
+    told = capsys.readouterr().err
+    assert "doctor: warning  leakage: 200 of 200" in told
+    assert finetune(folder, tmp_path / "other", "--no-doctor") == 0
+    assert "doctor" not in capsys.readouterr().err
+
+
+def test_a_run_that_was_looked_at_ends_with_the_same_weights(folder, tmp_path):
+    assert finetune(folder, tmp_path / "with") == 0
+    assert finetune(folder, tmp_path / "without", "--no-doctor") == 0
+    one, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("with", "without"))
+    assert one == other
+
+
+def test_pretraining_is_looked_at_first(folder, tmp_path, capsys):
+    words = ["pretrain", folder / "corpus.txt", "--size", "tiny", "--tokenizer", folder / "enc",
+             "--output-dir", tmp_path / "enc", "--set", "data.tokens_per_batch=256", *RUN]  # fmt: skip
+    assert main([*map(str, words), "--max-seq-length", "600"]) == 2
+    assert "600" in capsys.readouterr().err
+    assert not (tmp_path / "enc").exists()
+    assert main([*map(str, words)]) == 0
+    assert "few-steps" in capsys.readouterr().err
+
+
+def test_the_quick_look_at_a_small_run_costs_little(folder):
+    begin = time.process_time()
+    args = parse(["finetune", *map(str, finetuning(folder)), "--output-dir", "unused"])
+    assert look_at(args, quick=True).healthy
+    assert time.process_time() - begin < 1

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from minibert.config import from_dict
-from minibert.data.files import expand
+from minibert.data.files import COMPRESSED, expand
 from minibert.data.readers import read_documents
 from minibert.doctor.copies import copy_findings
+from minibert.doctor.examples import sample
 from minibert.doctor.findings import Checkup, Finding, unreadable
 from minibert.doctor.folders import folder_findings
 from minibert.doctor.numbers import Course, attention_findings, course_findings
@@ -23,6 +24,8 @@ from minibert.training.plan import Budget
 from minibert.training.pretraining import FIRST_RATE, Settings
 
 QUICK_CHARACTERS, CHARACTERS = 500_000, 5_000_000  # of a corpus that are read
+FILES = 50  # of it that are opened
+UNPACKED = 3  # times the size of a compressed file
 BYTES_PER_TOKEN = 4.0  # of English or Chinese text, where there is no tokenizer yet
 WIDTH = 512  # up to which the usual learning rate is the same; above, it falls
 
@@ -53,7 +56,7 @@ def check_pretraining(
     found, per_token = corpus_findings(documents, pieces, chosen.data.max_seq_length)
     course = Course(
         chosen.train,
-        units=round(sum(path.stat().st_size for path in files) / per_token),
+        units=round(sum(map(bytes_of, files)) / per_token),
         units_per_step=chosen.data.tokens_per_batch * chosen.train.gradient_accumulation_steps,
         usual_rate=usual_rate(shape.hidden_size, first_rate(model)),
         unit="tokens",
@@ -96,14 +99,20 @@ def usual_rate(width: int, highest: float = FIRST_RATE) -> float:
 
 
 def beginning(files: Sequence[Path], text_column: str, characters: int) -> Iterator[str]:
-    """Yield the first documents of each file, about so many characters in all."""
+    """Yield the first documents of some files, about so many characters in all."""
+    files = sample(files, FILES)
     for path in files:
-        left = characters // len(files)
+        left = max(1, characters // len(files))
         for document in read_documents(path, text_column=text_column):
             yield document[:left]
             left -= len(document)
             if left <= 0:
                 break
+
+
+def bytes_of(path: Path) -> int:
+    """Return about how many bytes of text a file holds."""
+    return path.stat().st_size * (UNPACKED if path.suffix.lower() in COMPRESSED else 1)
 
 
 def _length(length: int, shape: EncoderConfig) -> Iterator[Finding]:

@@ -9,14 +9,16 @@ from minibert.checkup import check_finetuning
 from minibert.commands.flags import add_fields, add_settings_flags, chosen_settings
 from minibert.commands.inputs import labelled_examples
 from minibert.commands.memory import keep_memory
-from minibert.commands.parser import add_budget, add_columns, add_command, add_output, add_resume
+from minibert.commands.parser import add_budget, add_columns, add_command, add_doctor, add_output, add_resume
 from minibert.commands.seeds import finetune_seeds
-from minibert.doctor.findings import Checkup, unreadable
+from minibert.doctor.findings import Checkup, look_first, unreadable
 from minibert.errors import InputError
 from minibert.finetune import Settings as FinetuneSettings
 from minibert.finetune import finetune, task_class
 from minibert.tasks.model import TASKS
 from minibert.training.recipes import RECIPES, recipe_for
+
+Examples = tuple[list[Any], list[Any] | None]  # to train on, and to validate on
 
 
 def add(commands: Any) -> None:
@@ -47,6 +49,7 @@ def add(commands: Any) -> None:
     recipe = "settings that were measured together; what else is given wins (default: plain)"
     parser.add_argument("--recipe", default="plain", choices=tuple(RECIPES), help=recipe)
     add_budget(parser)
+    add_doctor(parser)
     add_columns(parser)
     defaults = FinetuneSettings.of({})
     add_fields(parser, "data", defaults.data, group="data")
@@ -60,17 +63,37 @@ def add(commands: Any) -> None:
 
 def look_at(args: argparse.Namespace, *, quick: bool) -> Checkup:
     """Let the doctor look at the run that a command line asks for."""
-    kind = task_class(args.task)
-    settings = {**recipe_for(kind, args.recipe), **chosen_settings(args, FinetuneSettings.of)}
+    settings = settings_of(args)
     try:
-        train = labelled_examples(kind, args.train_file, args)
-        held = labelled_examples(kind, args.validation_file, args) if args.validation_file else None
+        examples = files_of(args)
     except InputError as error:
         return unreadable(error)
+    return checkup_of(args, settings, examples, quick=quick)
+
+
+def checkup_of(
+    args: argparse.Namespace, settings: dict[str, Any], examples: Examples, *, quick: bool
+) -> Checkup:
+    """Let the doctor look at a run whose examples have been read."""
+    train, held = examples
     return check_finetuning(
         args.model, task=args.task, train=train, validation=held, output_dir=args.output_dir or None,
         budget=args.budget, settings=settings, quick=quick,
     )  # fmt: skip
+
+
+def settings_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings of the recipe, with what else is given."""
+    recipe = recipe_for(task_class(args.task), args.recipe)
+    return {**recipe, **chosen_settings(args, FinetuneSettings.of)}
+
+
+def files_of(args: argparse.Namespace) -> Examples:
+    """Read the examples to train on, and those to validate on if there are any."""
+    kind = task_class(args.task)
+    train = labelled_examples(kind, args.train_file, args)
+    held = labelled_examples(kind, args.validation_file, args) if args.validation_file else None
+    return train, held
 
 
 def options_of_tasks() -> dict[str, Any]:
@@ -80,10 +103,10 @@ def options_of_tasks() -> dict[str, Any]:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Fine-tune an encoder, with several seeds if asked to."""
-    kind = task_class(args.task)
-    settings = {**recipe_for(kind, args.recipe), **chosen_settings(args, FinetuneSettings.of)}
-    train = labelled_examples(kind, args.train_file, args)
-    held = labelled_examples(kind, args.validation_file, args) if args.validation_file else None
+    settings = settings_of(args)
+    train, held = files_of(args)
+    if not (args.no_doctor or args.resume):
+        look_first(checkup_of(args, settings, (train, held), quick=True))
     keep_memory()
     given: dict[str, Any] = {
         "task": args.task,

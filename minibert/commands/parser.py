@@ -59,6 +59,13 @@ def add_budget(parser: Parser) -> None:
     )
 
 
+def add_doctor(parser: Parser) -> None:
+    """Add --no-doctor."""
+    parser.add_argument(
+        "--no-doctor", action="store_true", help="begin without the quick look of `minibert doctor`"
+    )
+
+
 def add_model(parser: Parser, what: str) -> None:
     """Add --model, --device and --precision, for commands that only ask a model."""
     parser.add_argument("--model", required=True, metavar="DIR", help=what)

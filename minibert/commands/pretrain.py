@@ -8,8 +8,8 @@ from minibert.checkpoint import read_json
 from minibert.checkup import check_pretraining
 from minibert.commands.flags import add_fields, add_settings_flags, chosen_settings
 from minibert.commands.memory import keep_memory
-from minibert.commands.parser import CORPUS, add_budget, add_command, add_output, add_resume
-from minibert.doctor.findings import Checkup
+from minibert.commands.parser import CORPUS, add_budget, add_command, add_doctor, add_output, add_resume
+from minibert.doctor.findings import Checkup, look_first
 from minibert.pretrain import USUAL_SIZE, pretrain
 from minibert.training.log import read_log
 from minibert.training.pretraining import Settings as PretrainSettings
@@ -39,6 +39,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--model", metavar="DIR", help=going_on)
     parser.add_argument("--tokenizer", metavar="DIR", help="folder of a tokenizer; else one is trained")
     add_budget(parser)
+    add_doctor(parser)
     defaults = PretrainSettings.of({})
     add_fields(parser, "data", defaults.data, group="data")
     add_fields(parser, "vocabulary, unless --tokenizer is given", defaults.tokenizer, group="tokenizer")
@@ -65,6 +66,8 @@ def look_at(args: argparse.Namespace, *, quick: bool) -> Checkup:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Pretrain an encoder."""
     settings = chosen_settings(args, PretrainSettings.of)
+    if not (args.no_doctor or args.resume):
+        look_first(look_at(args, quick=True))
     keep_memory()
     model = pretrain(
         args.corpus,

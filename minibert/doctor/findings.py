@@ -75,10 +75,13 @@ def unreadable(error: InputError) -> Checkup:
     return Checkup.of([Finding("unreadable", "error", str(error), "mend that first")], {})
 
 
-def tell(checkup: Checkup) -> None:
-    """Print the findings to stderr, a line each."""
+def look_first(checkup: Checkup) -> None:
+    """Print the findings to stderr, a line each; raises InputError where one is an error."""
     for finding in checkup.findings:
         print(f"  doctor: {finding}", file=sys.stderr)
+    if not checkup.healthy:
+        first = checkup.errors[0]
+        raise InputError(f"{first.seen}; {first.advice} ({first.name}; --no-doctor goes on all the same)")
 
 
 def some(things: Sequence[Any], limit: int = LISTED) -> str:

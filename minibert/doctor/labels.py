@@ -12,6 +12,7 @@ from minibert.doctor.examples import names_of, single_name
 from minibert.doctor.findings import Finding, share, some
 
 HEAVY = 0.9  # share of the rows with one label from which on the others are hardly learnt
+LISTED = 20  # known labels in one sentence
 RARE = 5  # rows that a class needs at least
 ENOUGH_ROWS = 100  # below, every class is rare
 NAMES_PER_ROW = 0.5  # with more names than that, the column holds no classes
@@ -25,10 +26,10 @@ def label_findings(rows: Sequence[Any], held: Sequence[Any]) -> list[Finding]:
     return [
         *_unanswered(rows, "training"),
         *_unanswered(held, "validation"),
-        *_unknown(counts, held),
-        *_similar(counts),
         *_balance(classes, len(rows)),
         *_constant(rows),
+        *_unknown(counts, held),
+        *_similar(counts),
         *_out_of_range(rows, "training"),
         *_out_of_range(held, "validation"),
     ]
@@ -56,9 +57,8 @@ def _unknown(counts: Counter[str], held: Sequence[Any]) -> Iterator[Finding]:
     strange = Counter(_bare(name) for name in _names(held) if _bare(name) not in known)
     if strange and known:
         seen = f"{sum(strange.values()):,} labels of the validation data are never trained on: "
-        yield Finding(
-            "unknown-label", "error", seen + some(sorted(strange)), "add rows of them to the training data"
-        )
+        seen += f"{some(sorted(strange))}; known labels: {', '.join(sorted(known)[:LISTED])}"
+        yield Finding("unknown-label", "error", seen, "add rows of them to the training data")
 
 
 def _similar(counts: Counter[str]) -> Iterator[Finding]:
@@ -74,8 +74,8 @@ def _similar(counts: Counter[str]) -> Iterator[Finding]:
 
 def _balance(classes: Counter[str], rows: int) -> Iterator[Finding]:
     if len(classes) == 1:
-        seen = f"all {rows:,} training rows have the label {next(iter(classes))!r}"
-        yield Finding("one-label", "error", seen, "give at least two classes, or name another label column")
+        seen = f"the labels of the training data are {list(classes)}"
+        yield Finding("one-label", "error", seen, "give at least two, or name another label column")
         return
     if rows >= ENOUGH_ROWS and len(classes) > NAMES_PER_ROW * rows:
         seen = f"{len(classes):,} different labels in {rows:,} rows: {some(list(classes))}"
@@ -98,7 +98,7 @@ def _constant(rows: Sequence[Any]) -> Iterator[Finding]:
     numbers = {row.label for row in rows if isinstance(getattr(row, "label", None), float)}
     if len(numbers) == 1 and len(rows) > 1:
         seen = f"all {len(rows):,} training rows have the number {numbers.pop()}"
-        yield Finding("one-label", "error", seen, "name another column: there is nothing to learn")
+        yield Finding("one-label", "error", seen, "give at least two different numbers")
 
 
 def _out_of_range(rows: Sequence[Any], which: str) -> Iterator[Finding]:
