@@ -37,6 +37,8 @@ SAME_FLOOR = {
     ("minibert.data.examples", "minibert.errors"),
     ("minibert.allocator", "minibert.errors"),
     ("minibert.durable", "minibert.errors"),
+    ("minibert.interop", "minibert.adapt"),
+    ("minibert.training", "minibert.adapt"),
 }
 MAY_READ_THE_ENVIRONMENT = {"minibert.cli", "minibert.allocator"}
 UNSAFE_MODULES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "yaml"}
