@@ -1,8 +1,9 @@
 """The command line: what becomes of a line that a person types, and of its errors.
 
 Progress goes to stderr, results to stdout; the last line there is one JSON object. The exit status is 0, or 1
-where what was checked does not hold ("ok" is false), or 2 for input that cannot be used, or 130 after
-Ctrl-C. Each command is one file of `commands/`: what can be typed after it, and what it does.
+where what was checked does not hold ("ok" is false) or another process of the run has failed, or 2 for input
+that cannot be used, or 130 after Ctrl-C. Each command is one file of `commands/`: what can be typed after it,
+and what it does.
 """
 
 import errno
@@ -12,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from minibert.commands.arguments import parse
-from minibert.errors import InputError, MissingExtra
+from minibert.errors import InputError, MissingExtra, ProcessLost
 
 NOT_OK, BAD_INPUT, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
@@ -31,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except (InputError, MissingExtra) as error:
         return complain(str(error))
+    except ProcessLost as error:
+        return complain(str(error), NOT_OK)
     except KeyboardInterrupt:
         print("minibert: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -48,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return NOT_OK if result is not None and result.get("ok") is False else 0
 
 
-def complain(message: str) -> int:
+def complain(message: str, status: int = BAD_INPUT) -> int:
     """Print an error for a person and return the exit status that goes with it."""
     print(f"minibert: error: {message}", file=sys.stderr)
-    return BAD_INPUT
+    return status

@@ -1,6 +1,6 @@
-"""The two errors that a person can cause and mend.
+"""The errors that a person can cause and mend, and the end of another process.
 
-Every other exception is a fault of ours. The command line prints these two without a traceback.
+Every other exception is a fault of ours. The command line prints these without a traceback.
 """
 
 
@@ -10,3 +10,7 @@ class InputError(ValueError):
 
 class MissingExtra(ImportError):
     """An optional package is not installed; the message names the extra that brings it."""
+
+
+class ProcessLost(RuntimeError):
+    """Another process of the run has ended, so this one cannot go on; the message is what it said."""

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from minibert.checkpoint import published, read_table
+from minibert.checkpoint import read_table
 from minibert.config import from_dict, to_dict
 from minibert.data.batches import CorpusBatches
 from minibert.data.cooccurrence import cooccurrence_vectors
-from minibert.data.corpus import Corpus, build_corpus
+from minibert.data.corpus import Corpus
 from minibert.data.files import expand
-from minibert.data.readers import read_documents
+from minibert.distributed.joining import joined
 from minibert.errors import InputError
 from minibert.interop.language_models import open_for_pretraining
 from minibert.model.config import EncoderConfig
@@ -30,12 +30,12 @@ from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model
 from minibert.tasks.replaced_tokens import ReplacedTokens
 from minibert.tasks.task import Task
-from minibert.text.loading import load_tokenizer
-from minibert.text.sentencepiece import train_sentencepiece
 from minibert.text.tokenizer import Tokenizer
+from minibert.training.held_out import held_out_loss
 from minibert.training.journal import describe, header
 from minibert.training.loop import Run
 from minibert.training.plan import Budget
+from minibert.training.prepared import find_tokenizer, tokenized
 from minibert.training.pretraining import FIRST_RATE, GOING_ON_RATE, Settings
 
 USUAL_SIZE = "modern-mini"
@@ -69,13 +69,13 @@ def pretrain(
     unlimited = {} if budget is None else {"train.max_steps": 1_000_000}
     chosen = Settings.of({**unlimited, **(settings or {})}, learning_rate=usual_rate(model))
     refuse_both(model, {"size": size, "tokenizer": tokenizer, "token_vectors": chosen.data.token_vectors})
-    files = expand([str(path) for path in corpus])
+    files = expand(list(map(str, corpus)))
     free = {"resume": resume, "overwrite": overwrite_output_dir}
-    with locked(output_dir, **free) as output:
-        with claimed(output, **free):
-            pieces = None if model else find_tokenizer(files, tokenizer, output, settings=chosen)
-            made = build_model(size, pieces, chosen) if pieces else continued_model(model, chosen)
-            shards = tokenized(files, made.task.tokenizer, output, settings=chosen)
+    with joined() as ranks, locked(output_dir, **free, writes=ranks.first) as output:
+        with claimed(output, **free, writes=ranks.first):
+            with ranks.first_goes_ahead():
+                made = first_model(files, output, chosen, size=size, tokenizer=tokenizer, model=model)
+                shards = tokenized(files, made.task.tokenizer, output, settings=chosen)
             train, validation = batches_of(shards, made.task, chosen)
             run = begin(made, train, chosen, budget=budget, first=not checkpoints(output))
             drive = ready(run, validation, output, settings=chosen, model=model, resume=resume)
@@ -97,17 +97,19 @@ def refuse_both(model: str | Path | None, given: dict[str, Any]) -> None:
             )
 
 
-def tokenized(files: Sequence[Path], pieces: Tokenizer, output: Path, *, settings: Settings) -> Corpus:
-    """Return the tokenized corpus, made now or found where an earlier start left it."""
-    data = settings.data
-    return build_corpus(
-        files,
-        pieces,
-        output / "corpus",
-        workers=data.workers or None,
-        text_column=data.text_column,
-        progress=data.progress,
-    )
+def first_model(
+    files: Sequence[Path],
+    output: Path,
+    settings: Settings,
+    *,
+    size: str | None,
+    tokenizer: str | Path | None,
+    model: str | Path | None,
+) -> Model:
+    """Return the model that the run begins with: a new one of a size, or the one of a folder."""
+    if model:
+        return continued_model(model, settings)
+    return build_model(size, find_tokenizer(files, tokenizer, output, settings=settings), settings)
 
 
 def build_model(size: str | None, tokenizer: Tokenizer, settings: Settings) -> Model:
@@ -134,32 +136,11 @@ def task_of(tokenizer: Tokenizer, config: EncoderConfig, settings: Settings) -> 
     return kind(tokenizer, config, masking=settings.masking)
 
 
-def find_tokenizer(
-    files: Sequence[Path], folder: str | Path | None, output: Path, *, settings: Settings
-) -> Tokenizer:
-    """Open the tokenizer in `folder`, or the one of an earlier start, or train one on the corpus."""
-    if folder is not None:
-        return load_tokenizer(folder)
-    place = output / "tokenizer"
-    if place.exists():
-        return load_tokenizer(place)
-    options = settings.tokenizer
-    tokenizer = train_sentencepiece(
-        read_documents(files, text_column=settings.data.text_column),
-        options.vocab_size,
-        model_type=options.model_type,
-        lowercase=options.lowercase,
-        cjk_characters=options.cjk_characters,
-    )
-    with published(place) as folder:
-        tokenizer.save(folder)
-    return tokenizer
-
-
 def begin(model: Model, train: CorpusBatches[Any], settings: Settings, *, budget: Budget, first: bool) -> Run:
     """Return the run; a table of counted vectors, if wanted, is filled at its first start, on its time."""
     taken = start_table(model, train) if first and settings.data.token_vectors == "cooccurrence" else 0.0
     run = Run(model, train, settings.train, budget=budget)
+    run.ranks.need(train.accumulate)
     if run.clock:
         run.clock.spend(taken)
     return run
@@ -235,14 +216,9 @@ def ready(
         run,
         output,
         record=start_record("pretrain", to_dict(settings), data=data, facts=facts),
-        validate=lambda: {"loss": run.model.evaluate_loss(validation_batches(validation))},
+        validate=lambda: {"loss": held_out_loss(run.model, validation, run.ranks)},
         every=lambda: train.eval_steps or max(train.logging_steps, run.total // 8),
     )
     if resume:
         drive.resume()
     return drive
-
-
-def validation_batches(batches: CorpusBatches[Any]) -> list[Any]:
-    """Return all validation micro-batches, masked alike every time."""
-    return [micro for step in range(batches.steps_per_epoch) for micro in batches.at(step, 1.0)]

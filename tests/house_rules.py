@@ -12,14 +12,14 @@ from pathlib import Path
 
 HOUSE = {
     9: ("__main__", "cli", "commands", "demo"),
-    8: ("pretrain", "finetune", "further", "checkup", "few_labels"),
+    8: ("pretrain", "finetune", "further", "checkup"),
     7: ("report", "inspect", "doctor", "output", "embedding"),
     6: ("training", "adapt", "interop", "evaluation"),
     5: ("tasks",),
     4: ("data", "checkpoint"),
     3: ("model",),
     2: ("kernels",),
-    1: ("packed",),
+    1: ("packed", "distributed"),
     0: ("config", "errors", "allocator", "durable", "text", "data.examples"),
 }
 FLOORS = {f"minibert.{name}": floor for floor, names in HOUSE.items() for name in names}
@@ -28,7 +28,6 @@ SAME_FLOOR = {
     ("minibert.__main__", "minibert.cli"),
     ("minibert.cli", "minibert.commands"),
     ("minibert.commands", "minibert.demo"),
-    ("minibert.few_labels", "minibert.finetune"),
     ("minibert.further", "minibert.finetune"),
     ("minibert.checkup", "minibert.finetune"),
     ("minibert.checkup", "minibert.pretrain"),
@@ -38,10 +37,9 @@ SAME_FLOOR = {
     ("minibert.data.examples", "minibert.errors"),
     ("minibert.allocator", "minibert.errors"),
     ("minibert.durable", "minibert.errors"),
-    ("minibert.interop", "minibert.adapt"),
-    ("minibert.training", "minibert.adapt"),
 }
-MAY_READ_THE_ENVIRONMENT = {"minibert.cli", "minibert.allocator"}
+# The last one: torchrun tells each process who it is by environment variables, and in no other way.
+MAY_READ_THE_ENVIRONMENT = {"minibert.cli", "minibert.allocator", "minibert.distributed.joining"}
 UNSAFE_MODULES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "yaml"}
 UNSAFE_CALLS = {"eval", "exec", "torch.load", "torch.save"}
 ENVIRONMENT = {"os.environ", "os.environb", "os.getenv", "os.putenv"}

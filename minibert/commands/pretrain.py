@@ -9,6 +9,7 @@ from minibert.checkup import check_pretraining
 from minibert.commands.flags import add_fields, add_settings_flags, chosen_settings
 from minibert.commands.memory import keep_memory
 from minibert.commands.parser import CORPUS, add_budget, add_command, add_doctor, add_output, add_resume
+from minibert.distributed.joining import joined
 from minibert.doctor.findings import Checkup, look_first
 from minibert.pretrain import USUAL_SIZE, pretrain
 from minibert.training.log import read_log
@@ -63,23 +64,26 @@ def look_at(args: argparse.Namespace, *, quick: bool) -> Checkup:
     )
 
 
-def run(args: argparse.Namespace) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> dict[str, Any] | None:
     """Pretrain an encoder."""
     settings = chosen_settings(args, PretrainSettings.of)
-    if not (args.no_doctor or args.resume):
-        look_first(look_at(args, quick=True))
-    keep_memory()
-    model = pretrain(
-        args.corpus,
-        args.output_dir,
-        size=args.size,
-        tokenizer=args.tokenizer,
-        model=args.model,
-        budget=args.budget,
-        settings=settings,
-        resume=args.resume,
-        overwrite_output_dir=args.overwrite_output_dir,
-    )
+    with joined() as ranks:
+        if ranks.first and not (args.no_doctor or args.resume):
+            look_first(look_at(args, quick=True))
+        keep_memory()
+        model = pretrain(
+            args.corpus,
+            args.output_dir,
+            size=args.size,
+            tokenizer=args.tokenizer,
+            model=args.model,
+            budget=args.budget,
+            settings=settings,
+            resume=args.resume,
+            overwrite_output_dir=args.overwrite_output_dir,
+        )
+    if not ranks.first:
+        return None
     output = Path(args.output_dir)
     losses = {event: [line["loss"] for line in read_log(output, event)] for event in ("train", "validation")}
     print(f"validation loss {losses['validation'][-1]:.3f}; the encoder is in {output}")

@@ -6,7 +6,7 @@ resumed run sees exactly what the whole run would have seen.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, overload
 
 import numpy as np
 
@@ -16,10 +16,46 @@ from minibert.errors import InputError
 
 W = TypeVar("W", bound="Sized")
 Micro = TypeVar("Micro")
+Any_Micro = TypeVar("Any_Micro", covariant=True)
 
 
 class Sized(Protocol):
     def __len__(self) -> int: ...
+
+
+class Batches(Protocol[Any_Micro]):
+    """What the loop asks of data: the micro-batches of any step, as a pure function of its number."""
+
+    @property
+    def steps_per_epoch(self) -> int: ...
+
+    def at(self, step: int, progress: float) -> Sequence[Any_Micro]: ...
+
+
+class Parts(Sequence[Micro]):
+    """The micro-batches of a step, each made when it is asked for: who needs two of eight makes two.
+
+    >>> parts = Parts(3, lambda place: place * 10)
+    >>> parts[2], list(parts)
+    (20, [0, 10, 20])
+    """
+
+    def __init__(self, number: int, make: Callable[[int], Micro]) -> None:
+        self.places, self.make = range(number), make
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, place: int) -> Micro: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Micro]: ...
+
+    def __getitem__(self, place: int | slice) -> Micro | Sequence[Micro]:
+        if isinstance(place, slice):
+            return [self.make(each) for each in self.places[place]]
+        return self.make(self.places[place])
 
 
 def shuffled(count: int, seed: int, epoch: int) -> np.ndarray:
@@ -49,18 +85,18 @@ class ExampleBatches(Generic[W, Micro]):
     def steps_per_epoch(self) -> int:
         return -(-len(self.windows) // self.batch_size)
 
-    def at(self, step: int, progress: float) -> list[Micro]:
+    def at(self, step: int, progress: float) -> Sequence[Micro]:
         """Return the micro-batches of a step."""
         epoch, place = divmod(step, self.steps_per_epoch)
         order = shuffled(len(self.windows), self.seed, epoch)
         rows = order[place * self.batch_size : (place + 1) * self.batch_size]
         parts = [part for part in np.array_split(rows, self.accumulate) if len(part)]
-        return [
-            self.collate(
-                by_length([self.windows[i] for i in part]), self.seed, step * self.accumulate + k, progress
-            )
-            for k, part in enumerate(parts)
-        ]
+
+        def make(k: int) -> Micro:
+            windows = by_length([self.windows[i] for i in parts[k]])
+            return self.collate(windows, self.seed, step * self.accumulate + k, progress)
+
+        return Parts(len(parts), make)
 
 
 class CorpusBatches(Generic[Micro]):
@@ -108,15 +144,15 @@ class CorpusBatches(Generic[Micro]):
         ids = self.corpus.ids
         return [np.concatenate([[before], ids[start : start + size], [after]]) for start, size in runs]
 
-    def at(self, step: int, progress: float) -> list[Micro]:
+    def at(self, step: int, progress: float) -> Sequence[Micro]:
         """Return the micro-batches of a step."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        order = shuffled(len(self.packs), self.seed, epoch)
-        first = place * self.accumulate
-        return [
-            self.collate(self.sequences(order[first + k]), self.seed, step * self.accumulate + k, progress)
-            for k in range(self.accumulate)
-        ]
+        packs = shuffled(len(self.packs), self.seed, epoch)[place * self.accumulate :]
+
+        def make(k: int) -> Micro:
+            return self.collate(self.sequences(packs[k]), self.seed, step * self.accumulate + k, progress)
+
+        return Parts(self.accumulate, make)
 
 
 def by_length(windows: Sequence[W]) -> list[W]:

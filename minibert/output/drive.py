@@ -3,6 +3,8 @@
 Pretraining and fine-tuning differ in what a validation is and in which weights are the result, the last or
 the best. All else is here, once: where a run is taken up again, what a checkpoint holds, what becomes of
 Ctrl-C, of the end of an allocation, of a loss that is not a number.
+
+Of several processes each drives its own run to the same end; the first alone writes files.
 """
 
 import sys
@@ -11,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from minibert.checkpoint import replace_json
-from minibert.errors import InputError
+from minibert.errors import InputError, ProcessLost
 from minibert.output.checkpoints import newest_whole, publish_checkpoint
 from minibert.output.folder import publish_model
 from minibert.output.record import RECORD, refuse_changes
 from minibert.output.signals import Signals, Stopped
 from minibert.tasks.model import load_weights
 from minibert.training.best import Best
-from minibert.training.journal import Journal
+from minibert.training.journal import Journal, Silence
 from minibert.training.loop import NotFinite, Run
 from minibert.training.state import load_state
 
@@ -50,7 +52,8 @@ class Drive:
         self.elapsed = 0.0  # seconds before this process, in which the run was on its way
         self.pending = False  # a validation after the last step is still to come
         self.checked = 0  # the step of the last validation
-        self.signals = Signals()
+        self.writes = run.ranks.first
+        self.signals = Signals(run.ranks)
 
     def resume(self) -> bool:
         """Go on from the newest checkpoint that is whole; return False where nothing was saved."""
@@ -75,23 +78,15 @@ class Drive:
         Raises InputError where the loss was not finite; KeyboardInterrupt or SystemExit (128 + the signal's
         number) where the run was asked to stop, after everything was saved.
         """
-        replace_json(self.output / RECORD, {**self.record, "state": "running"})
-        journal = Journal(
-            self.output,
-            self.record.get("task", self.record["kind"]),
-            every=self.run.config.logging_steps,
-            report_to=report_to,
-            progress=progress,
-            done=self.run.done,
-            elapsed=self.elapsed,
-            validated=not self.pending,
-        )
-        with self.signals, journal:
+        with self.signals, self._journal(report_to, progress) as journal:
             try:
                 self._go(journal)
             except Stopped:
                 self._save(journal)
                 self._finish(journal, "stopped")
+            except ProcessLost:
+                self._save(journal)  # no step was half done
+                raise
             except NotFinite as error:
                 place = self._keep_batch(self.run.done, self.run.total, str(error))
                 self._save(journal)
@@ -106,9 +101,26 @@ class Drive:
             f"\nstopped at step {self.run.done}; everything is in {self.output}; go on with --resume",
             file=sys.stderr,
         )
+        self.run.ranks.gather(None)  # whoever left earlier would be taken for one that failed
         self.signals.leave()
 
-    def _go(self, journal: Journal) -> None:
+    def _journal(self, report_to: str, progress: bool) -> Journal | Silence:
+        """Begin the record and the log of this process's part of the run."""
+        if not self.writes:
+            return Silence()
+        replace_json(self.output / RECORD, {**self.record, "state": "running"})
+        return Journal(
+            self.output,
+            self.record.get("task", self.record["kind"]),
+            every=self.run.config.logging_steps,
+            report_to=report_to,
+            progress=progress,
+            done=self.run.done,
+            elapsed=self.elapsed,
+            validated=not self.pending,
+        )
+
+    def _go(self, journal: Journal | Silence) -> None:
         if self.pending:
             self._validate(journal)
         for step in self.run:
@@ -128,7 +140,7 @@ class Drive:
         self.pending = self.validate is not None and self.checked < self.run.done  # the clock ended it early
         self._validate(journal)
 
-    def _validate(self, journal: Journal) -> None:
+    def _validate(self, journal: Journal | Silence) -> None:
         """Make up for the pending validation; a signal breaks it off, and then it stays pending."""
         if self.validate is None or not self.pending:
             return
@@ -148,26 +160,32 @@ class Drive:
 
     def _keep_batch(self, step: int, total: int, reason: str) -> Path:
         """Write the token ids of a bad batch, to be looked at; a batch is a function of its step's number."""
+        path = self.output / "bad-batches" / f"step-{step + 1}.json"
+        if not self.writes:
+            return path
         micro_batches = self.run.batches.at(step, step / total)
         ids = [[part.tolist() for part in batch.layout.split(batch.ids)] for batch, _ in micro_batches]
         epoch, place = divmod(step, self.run.batches.steps_per_epoch)
         where = {"step": step + 1, "epoch": epoch + 1, "batch_of_epoch": place + 1}
-        path = self.output / "bad-batches" / f"step-{step + 1}.json"
         path.parent.mkdir(exist_ok=True)
         replace_json(path, {**where, "reason": reason, "micro_batches": ids})
         return path
 
-    def _save(self, journal: Journal) -> None:
+    def _save(self, journal: Journal | Silence) -> None:
+        if not self.writes:
+            return
         best = None if self.best is None else self.best.state_dict()
         kept = {"best": best, "pending": self.pending, "checked": self.checked, "elapsed": journal.elapsed}
         publish_checkpoint(self.run, self.output, beside=kept)
 
-    def _finish(self, journal: Journal, state: str) -> None:
+    def _finish(self, journal: Journal | Silence, state: str) -> None:
         """Leave the model and the record of its run in the output folder."""
         self.run.average.settle()
         if self.best is not None:
             self.best.restore(self.run.model)
             self.run.model.task.settle(self.best.scores)
+        if not self.writes:
+            return
         publish_model(self.run.model, self.output)
         end = {"plan": self.run.plan.entries, "steps_done": self.run.done, "seconds": journal.elapsed}
         end["warning"] = self.last_word(self.losses) if state == "finished" else None

@@ -35,12 +35,18 @@ def check_free(output: Path, *, resume: bool = False, overwrite: bool = False) -
 
 
 @contextmanager
-def claimed(output_dir: str | Path, *, resume: bool = False, overwrite: bool = False) -> Iterator[Path]:
+def claimed(
+    output_dir: str | Path, *, resume: bool = False, overwrite: bool = False, writes: bool = True
+) -> Iterator[Path]:
     """Give the output folder, empty unless resumed, to a block that makes a run ready; refuse a used one.
 
-    If the block raises, everything is as it was before: what stood in the folder stands there again.
+    If the block raises, everything is as it was before: what stood in the folder stands there again. Of
+    several processes of one run the first alone `writes`; the others do nothing here.
     """
     output = Path(output_dir)
+    if not writes:
+        yield output
+        return
     check_free(output, resume=resume, overwrite=overwrite)
     is_new = not output.exists()
     output.mkdir(parents=True, exist_ok=True)

@@ -24,13 +24,19 @@ HELD = (errno.EACCES, errno.EAGAIN)
 
 
 @contextmanager
-def locked(output_dir: str | Path, *, resume: bool = False, overwrite: bool = False) -> Iterator[Path]:
+def locked(
+    output_dir: str | Path, *, resume: bool = False, overwrite: bool = False, writes: bool = True
+) -> Iterator[Path]:
     """Keep other runs out of an output folder while the block runs; the folder is made if missing.
 
+    Of several processes of one run the first alone `writes`; the others do nothing here.
     Raises InputError for a folder that may not be used (`check_free`) or that another process is using. A
     folder that was made here and stays empty is removed again.
     """
     output = Path(output_dir)
+    if not writes:
+        yield output
+        return
     check_free(output, resume=resume, overwrite=overwrite)
     made = [path for path in (output, *output.parents) if not path.exists()]
     output.mkdir(parents=True, exist_ok=True)

@@ -83,6 +83,24 @@ class Journal:
             self.tracker(numbers, step)
 
 
+class Silence:
+    """The journal of a process that tells nothing, because another one does."""
+
+    elapsed = 0.0
+
+    def __enter__(self) -> "Silence":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return
+
+    def step(self, step: Step) -> None:
+        """Tell nothing."""
+
+    def write(self, event: str, step: int, values: dict[str, Any]) -> None:
+        """Write nothing."""
+
+
 def _tracker(report_to: str, folder: Path, done: int) -> Any:
     """Return a function (numbers, step) that reports to the named tracker, or None."""
     if report_to == "none":
@@ -126,11 +144,13 @@ def describe(run: Run, max_length: int, tokens_per_step: int) -> dict[str, Any]:
         window=config.window(1),
         dropout=config.attention_probs_dropout_prob,
     )
+    together = {"processes": run.ranks.size} if run.ranks.size > 1 else {}
     return {
         "model": f"{config.model_type}, {config.num_hidden_layers} layers x {config.hidden_size}",
         "weights": sum(weight.numel() for weight in model.parameters()),
         "trained": sum(weight.numel() for weight in run.optimizers.weights),
         "device": str(run.device),
+        **together,
         "precision": str(model.encoder.dtype).removeprefix("torch."),
         "attention": str(choose(request, Machine.of(run.device), backend=run.config.attention)),
         "tokens_per_step": tokens_per_step,

@@ -5,41 +5,35 @@
 
 A step's micro-batches are a pure function of (seed, step). Their losses are sums; each is divided by the
 counts of the whole step *before* the backward pass, so that 4 micro-batches of 8 give the gradient of 1
-batch of 32, however unequal their lengths. Logging, evaluation, saving and early stopping are the business
-of the caller.
+batch of 32, however unequal their lengths, and whichever process took which (`distributed/ranks`). Logging,
+evaluation, saving and early stopping are the business of the caller.
 """
 
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import nn
 
+from minibert.data.batches import Batches
+from minibert.distributed.ranks import Ranks
 from minibert.packed import Packed
 from minibert.tasks.model import Model
 from minibert.tasks.task import Targets
 from minibert.training.averaging import Average
 from minibert.training.config import TrainingConfig
-from minibert.training.freezing import freeze
 from minibert.training.objectives import objective_of
-from minibert.training.optimizer import make_optimizers
+from minibert.training.optimizer import freeze, make_optimizers
 from minibert.training.plan import CALIBRATION_STEPS, Budget, Clock, Plan, read_budget
 from minibert.training.precision import choose_device, choose_dtype
 from minibert.training.schedule import rate_at
 from minibert.training.spikes import Watch
 
-
-class Batches(Protocol):
-    """What the loop asks of data: the micro-batches of any step, as a pure function of its number."""
-
-    @property
-    def steps_per_epoch(self) -> int: ...
-
-    def at(self, step: int, progress: float) -> list[tuple[Packed, Targets]]: ...
+Micro = tuple[Packed, Targets]
 
 
 @dataclass(frozen=True)
@@ -74,7 +68,7 @@ class Run:
     def __init__(
         self,
         model: Model,
-        batches: Batches,
+        batches: Batches[Micro],
         config: TrainingConfig,
         *,
         budget: Budget = None,
@@ -82,13 +76,14 @@ class Run:
     ) -> None:
         seconds, replayed = read_budget(plan or budget)
         layers = model.encoder.config.num_hidden_layers
-        freeze(model, config.freeze)
+        freeze(model, layers, config.freeze)
         self.model, self.batches, self.config = model, batches, config
         placed = next(model.parameters()).device
         stays = config.device == "auto" and placed.type != "cpu"  # the caller has put it there
         self.device = placed if stays else choose_device(config.device)
-        model.to(self.device)
-        model.encoder.dtype = choose_dtype(config.precision, self.device)
+        self.ranks = Ranks.here()
+        self.ranks.spread(model.to(self.device))
+        model.encoder.dtype = self.ranks.agree_dtype(choose_dtype(config.precision, self.device))
         model.encoder.use_attention(config.attention)
         self.optimizers = make_optimizers(model, layers, config)
         self.average = Average(self.optimizers.weights, config.ema_decay)
@@ -122,8 +117,6 @@ class Run:
 
     def _step(self) -> Step:
         start = time.perf_counter()
-        # Dropout too is a function of (seed, step): a resumed run draws what the whole run would have drawn.
-        torch.manual_seed(self.config.seed * 1_000_003 + self.done)
         total = self.total
         share = rate_at(self.done, total, self.config)
         self.optimizers.set_rate(share)
@@ -134,10 +127,8 @@ class Run:
             self.optimizers.zero_grad()
             if not self.watch.may_skip():
                 epoch, place = divmod(self.done, self.batches.steps_per_epoch)
-                raise NotFinite(
-                    f"step {self.done + 1} (batch {place + 1} of epoch {epoch + 1}): {trouble}; "
-                    "a lower learning_rate may help"
-                )
+                where = f"step {self.done + 1} (batch {place + 1} of epoch {epoch + 1})"
+                raise NotFinite(f"{where}: {trouble}; a lower learning_rate may help")
         else:
             self.optimizers.step()
             self.watch.note(loss)
@@ -147,17 +138,23 @@ class Run:
         rate = self.config.learning_rate * share
         return Step(self.done, total, loss, rate, norm, tokens, seconds, skipped=trouble)
 
-    def _gradients(self, micro_batches: list[tuple[Packed, Targets]]) -> tuple[float, int]:
+    def _gradients(self, micro_batches: Sequence[Micro]) -> tuple[float, int]:
         """Add up the gradients of a step's micro-batches; return its mean loss and its tokens."""
-        counts: Counter[str] = Counter()
-        for _, targets in micro_batches:
+        mine, counts = self.ranks.mine(micro_batches), Counter[str]()
+        for _, (_, targets) in mine:
             counts.update(targets.counts)
-        loss = torch.zeros((), device=self.device)
-        for batch, targets in micro_batches:
-            part = self.objective(batch.to(self.device), targets.to(self.device)).mean(counts)
+        whole = self.ranks.add(counts)
+        losses = []
+        for place, (batch, targets) in mine:
+            # Dropout too is a function of (seed, step): whoever comes to this place draws the same.
+            torch.manual_seed(self.config.seed * 1_000_003 + self.done + 2_654_435_761 * place)
+            part = self.objective(batch.to(self.device), targets.to(self.device)).mean(whole)
             part.backward()
-            loss += part.detach()
-        return loss.item(), sum(batch.layout.tokens for batch, _ in micro_batches)
+            losses.append(part.detach())
+        self.ranks.sum_gradients(self.optimizers.weights)
+        tokens = sum(batch.layout.tokens for _, (batch, _) in mine)
+        done = self.ranks.add({"loss": float(sum(losses)), "tokens": tokens})
+        return done["loss"], done["tokens"]
 
     def _plan_again(self) -> None:
         """Under a budget: turn the clock into steps after the first steps, then at logged steps."""
@@ -170,7 +167,7 @@ class Run:
 
     def _fitting_steps(self) -> int:
         planned = self._planned_steps()
-        return min(planned, self.clock.total(self.done)) if self.clock else planned
+        return self.ranks.agree(min(planned, self.clock.total(self.done)) if self.clock else planned)
 
     def _asked(self) -> list[float | None]:
         return [self._planned_steps(), self.clock.budget if self.clock else None]
@@ -200,6 +197,6 @@ class Run:
         self.watch.load_state_dict(state["watch"])
 
 
-def train(model: Model, batches: Batches, config: TrainingConfig, *, budget: Budget = None) -> Run:
+def train(model: Model, batches: Batches[Micro], config: TrainingConfig, *, budget: Budget = None) -> Run:
     """Return a run over `batches`; iterate it to train the model, one optimiser step a turn."""
     return Run(model, batches, config, budget=budget)

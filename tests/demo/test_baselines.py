@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from minibert.data.examples import TaggedExample, TextExample
-from minibert.errors import InputError
-from minibert.evaluation.baselines import (
+from minibert.demo.baselines import (
     LogisticRegression,
     Majority,
     MostFrequentTag,
@@ -15,7 +14,8 @@ from minibert.evaluation.baselines import (
     strongest,
     text_terms,
 )
-from minibert.evaluation.sparse import count_rows
+from minibert.demo.sparse import count_rows
+from minibert.errors import InputError
 
 ROWS = [TextExample("red", label="a"), TextExample("red", label="a"), TextExample("blue", label="b")]
 

@@ -1,1 +1,0 @@
-"""Few labels, or none: zero-shot answers, few-shot comparisons, and more rows out of few."""

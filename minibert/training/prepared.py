@@ -1,0 +1,53 @@
+"""What a pretraining run begins with: a vocabulary and a tokenized corpus, made once and then found."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from minibert.checkpoint import published
+from minibert.data.corpus import Corpus, build_corpus
+from minibert.data.readers import read_documents
+from minibert.distributed.ranks import Ranks
+from minibert.text.loading import load_tokenizer
+from minibert.text.sentencepiece import train_sentencepiece
+from minibert.text.tokenizer import Tokenizer
+from minibert.training.pretraining import Settings
+
+
+def find_tokenizer(
+    files: Sequence[Path], folder: str | Path | None, output: Path, *, settings: Settings
+) -> Tokenizer:
+    """Open the tokenizer in `folder`, or the one of an earlier start, or train one on the corpus."""
+    if folder is not None:
+        return load_tokenizer(folder)
+    place = output / "tokenizer"
+    if place.exists():
+        return load_tokenizer(place)
+    options = settings.tokenizer
+    tokenizer = train_sentencepiece(
+        read_documents(files, text_column=settings.data.text_column),
+        options.vocab_size,
+        model_type=options.model_type,
+        lowercase=options.lowercase,
+        cjk_characters=options.cjk_characters,
+    )
+    with published(place) as folder:
+        tokenizer.save(folder)
+    return tokenizer
+
+
+def tokenized(files: Sequence[Path], pieces: Tokenizer, output: Path, *, settings: Settings) -> Corpus:
+    """Return the tokenized corpus, made now or found where an earlier start left it.
+
+    Of several processes the first makes it, and the others open what it has made.
+    """
+    data, place = settings.data, output / "corpus"
+    if not Ranks.here().first:
+        return Corpus.open(place)
+    return build_corpus(
+        files,
+        pieces,
+        place,
+        workers=data.workers or None,
+        text_column=data.text_column,
+        progress=data.progress,
+    )
