@@ -6,13 +6,13 @@ examples -> windows -> batches -> the task's loss -> validation after every epoc
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from minibert.config import from_dict, group, to_dict
+from minibert.adapt.build import adapt
+from minibert.config import to_dict
 from minibert.data.batches import ExampleBatches
 from minibert.errors import InputError
 from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
@@ -28,53 +28,12 @@ from minibert.text.loading import load_tokenizer
 from minibert.training.best import Best
 from minibert.training.config import TrainingConfig
 from minibert.training.degenerate import diagnose
+from minibert.training.finetuning import HIGHEST_RATE, Settings
 from minibert.training.fresh_layers import redraw_top
 from minibert.training.held_out import HeldOut
 from minibert.training.journal import describe, header
 from minibert.training.loop import Run
 from minibert.training.plan import Budget
-
-HIGHEST_RATE = 3e-4
-
-
-@dataclass(frozen=True)
-class FinetuneOptions:
-    """What is left beside the training numbers.
-
-    vocab_size     pieces of the vocabulary that is learnt where a size is named instead of a folder
-    from_scratch   keep the encoder's shape but draw its weights anew: the baseline of every pretraining
-    reinit_layers  draw so many of its top layers anew
-    """
-
-    vocab_size: int = 8000
-    from_scratch: bool = False
-    reinit_layers: int = 0
-    report_to: str = "none"
-    progress: bool = True
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that a fine-tuning run can be told, in the groups of a settings file."""
-
-    data: FinetuneOptions
-    train: TrainingConfig
-    task: dict[str, Any]
-    model: dict[str, Any]
-
-    @staticmethod
-    def of(values: dict[str, Any], *, learning_rate: float = HIGHEST_RATE) -> "Settings":
-        """Sort dotted keys ("task.pooling") or nested tables into the groups.
-
-        learning_rate  the one for values that name none
-        """
-        groups = group(values, ("data", "train", "task", "model"))
-        return Settings(
-            from_dict(FinetuneOptions, groups["data"], where="data"),
-            from_dict(TrainingConfig, {"learning_rate": learning_rate, **groups["train"]}, where="train"),
-            groups["task"],
-            groups["model"],
-        )
 
 
 def finetune(
@@ -176,6 +135,7 @@ def read_examples(kind: type[Task], source: str | Path | Sequence[Any]) -> list[
 
 def open_for_task(folder: Path, kind: type[Task], examples: Sequence[Any], *, settings: Settings) -> Model:
     """Join the encoder in a folder, or a new one of a named size, with a new head."""
+    check_adapting(folder, settings)
     if not folder.exists() and is_size(str(folder)):
         texts = [text for example in examples for text in kind.texts(example)]
         vocab_size = settings.data.vocab_size
@@ -190,7 +150,26 @@ def open_for_task(folder: Path, kind: type[Task], examples: Sequence[Any], *, se
     made = kind.build(tokenizer, config, examples, settings.task)
     if kind.grows_on_masks and not settings.data.from_scratch:
         made.inherit(load_language_model(folder).task)
-    return Model(encoder, made)
+    model = Model(encoder, made)
+    adapt(model, settings.adapt, base=folder)
+    return model
+
+
+def check_adapting(folder: Path, settings: Settings) -> None:
+    """Raise InputError for an adapter on an encoder that nobody will find again."""
+    if settings.adapt.adapter == "none":
+        return
+    new = {
+        f"a new encoder of the size {folder}": not folder.exists() and is_size(str(folder)),
+        "from_scratch": settings.data.from_scratch,
+        f"reinit_layers {settings.data.reinit_layers}": settings.data.reinit_layers,
+    }
+    for what, asked in new.items():
+        if asked:
+            raise InputError(
+                f"adapter {settings.adapt.adapter} keeps the encoder of a folder as it is, and {what} makes "
+                "another one; use adapter none"
+            )
 
 
 def batches_of(task: Task, examples: Sequence[Any], config: TrainingConfig) -> ExampleBatches[Window, Any]:

@@ -37,6 +37,8 @@ SAME_FLOOR = {
     ("minibert.data.examples", "minibert.errors"),
     ("minibert.allocator", "minibert.errors"),
     ("minibert.durable", "minibert.errors"),
+    ("minibert.interop", "minibert.adapt"),
+    ("minibert.training", "minibert.adapt"),
 }
 # The last one: torchrun tells each process who it is by environment variables, and in no other way.
 MAY_READ_THE_ENVIRONMENT = {"minibert.cli", "minibert.allocator", "minibert.distributed.joining"}

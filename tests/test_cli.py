@@ -21,11 +21,11 @@ from minibert.commands.arguments import build_parser
 from minibert.commands.flag_help import HELP
 from minibert.commands.flags import chosen_settings, with_dashes
 from minibert.commands.inputs import open_model
-from minibert.finetune import FinetuneOptions
 from minibert.further.update import UpdateOptions
 from minibert.tasks.masking import Masking
 from minibert.tasks.model import TASKS, load
 from minibert.training.config import TrainingConfig
+from minibert.training.finetuning import FinetuneOptions
 from minibert.training.loop import Run
 from minibert.training.pretraining import DataOptions, TokenizerOptions
 from minibert.training.pretraining import Settings as PretrainSettings

@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from minibert.commands.inputs import labelled_examples, open_for_labels
-from minibert.commands.parser import add_columns, add_command, add_model
+from minibert.commands.parser import add_base, add_columns, add_command, add_model
 from minibert.finetune import long_ones, tell_long
 from minibert.tasks.metrics import classification_report, confusion_matrix, format_confusion, format_report
 
@@ -21,6 +21,7 @@ def add(commands: Any) -> None:
         example="minibert evaluate --model runs/clf --file test.csv",
     )
     add_model(parser, "folder of the model")
+    add_base(parser)
     parser.add_argument("--file", required=True, metavar="FILE", help="labelled examples")
     add_columns(parser)
 

@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from minibert.adapt.merging import merged
 from minibert.checkpoint import read_json
-from minibert.commands.parser import Parser, add_command
+from minibert.commands.parser import Parser, add_base, add_command
 from minibert.embedding.loading import load_encoder
 from minibert.embedding.text_encoder import TextEncoder
 from minibert.errors import InputError
@@ -30,6 +31,7 @@ def add(commands: Any) -> None:
         example="minibert export --model runs/clf --format onnx --quantize int8 --output-dir clf-onnx",
     )
     parser.add_argument("--model", required=True, metavar="DIR", help="folder of the model")
+    add_base(parser)
     parser.add_argument(
         "--output-dir",
         "--output",
@@ -40,9 +42,10 @@ def add(commands: Any) -> None:
     parser.add_argument("--overwrite-output-dir", action="store_true", help="replace an earlier export there")
     parser.add_argument(
         "--format",
-        choices=("onnx", "torch", "hf"),
+        choices=("onnx", "torch", "hf", "minibert"),
         default="onnx",
-        help="onnx: model.onnx; torch: model.pt2; hf: a folder that transformers opens (default: onnx)",
+        help="onnx: model.onnx; torch: model.pt2; hf: a folder that transformers opens; minibert: an adapter "
+        "and its base as one model of ours (default: onnx)",
     )
     parser.add_argument(
         "--outputs",
@@ -64,14 +67,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     output = Path(args.output_dir)
     check_free(output, overwrite=args.overwrite_output_dir)
     model = opened(args)
-    if args.format == "hf":
+    if args.format in ("hf", "minibert"):
         if args.quantize != "none":
             raise InputError(
-                "--quantize int8 is for --format onnx; --format hf keeps the weights as they are"
+                f"--quantize int8 is for --format onnx; --format {args.format} keeps the weights as they are"
             )
-        save_pretrained(model, output) if isinstance(model, Model) else model.save_pretrained(output)
+        keep_weights(model, output, args)
         (output / MARK).touch()
-        return {"output_dir": str(output), "format": "hf"}
+        return {"output_dir": str(output), "format": args.format}
     told = written(model, output, args)
     (output / MARK).touch()
     megabytes = round(sum(path.stat().st_size for path in output.glob("model*")) / 1e6, 1)
@@ -90,6 +93,20 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def keep_weights(model: Model | TextEncoder, output: Path, args: argparse.Namespace) -> None:
+    """Write a model as weights and settings: for Hugging Face's tools, or as one of ours."""
+    if args.format == "minibert":
+        if not isinstance(model, Model) or model.adaptation is None:
+            raise InputError(
+                f"--format minibert makes one model of an adapter and its base; {args.model} is one already"
+            )
+        merged(model).save(output)
+    elif isinstance(model, Model):
+        save_pretrained(model, output)
+    else:
+        model.save_pretrained(output)
+
+
 def written(model: Model | TextEncoder, output: Path, args: argparse.Namespace) -> Exported:
     """Write the graph of a model with a head, or of a text encoder."""
     if isinstance(model, Model):
@@ -103,7 +120,7 @@ def opened(args: argparse.Namespace) -> Model | TextEncoder:
     if args.outputs == "logits" or (args.outputs == "auto" and has_head(folder)):
         if args.pooling:
             raise InputError("--pooling is for --outputs embeddings; the head has its own")
-        return load(folder)
+        return load(folder, base=args.base)
     encoder = load_encoder(folder)
     encoder.pooling = args.pooling or encoder.pooling
     return encoder

@@ -105,4 +105,11 @@ HELP = {
     "update.margin": "by how much the new model must score higher; below 0, by how much it may score lower",
     "update.confidence": "share of the resampled kept sets in which it must",
     "update.resamples": "kept sets that are drawn from the kept rows, with replacement",
+    "adapt.adapter": "train few new weights beside the encoder, which stays as it is; the folder then holds "
+    "them, the head and the hash of the encoder (default: none, which trains the encoder)",
+    "adapt.lora_rank": "lora: rows of A and columns of B",
+    "adapt.lora_alpha": "lora: the update is alpha / rank * B A",
+    "adapt.lora_dropout": "lora: dropout of what A reads",
+    "adapt.lora_target_modules": "lora: patterns of layers, with commas between, such as query,value or "
+    "blocks.[6-9].feed_forward; or all-linear",
 }

@@ -19,6 +19,7 @@ from minibert.errors import InputError
 
 RUN = "run"  # a table of a settings file that says what is run on: `minibert doctor` reads it
 FLAG_NAMES = {
+    "adapt.lora_rank": ("--lora-rank", "--lora-r"),
     "data.progress": ("--progress",),
     "masking.unit": ("--masking-unit",),
     "task.max_length": ("--max-seq-length",),

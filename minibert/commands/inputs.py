@@ -73,17 +73,17 @@ def typed_questions(kind: type[Task], args: argparse.Namespace) -> list[Question
     return [QuestionExample(question, passage) for question in args.question]
 
 
-def open_model(args: argparse.Namespace) -> Model:
-    """Open the model of --model on --device, to compute in --precision."""
+def open_model(args: argparse.Namespace, base: str | None = None) -> Model:
+    """Open the model of --model (an adapter on this base) on --device, to compute in --precision."""
     device = choose_device(args.device)
-    model = load(args.model, device)
+    model = load(args.model, device, base=base)
     model.encoder.dtype = choose_dtype(args.precision, device)
     return model
 
 
 def open_for_labels(args: argparse.Namespace) -> Model:
     """Open a model that predicts labels or tags."""
-    model = open_model(args)
+    model = open_model(args, args.base)
     if isinstance(model.task, MaskedLM):
         raise InputError(
             f"{args.model} is a pretrained encoder and knows no labels; fine-tune it, or use fill-mask"

@@ -72,6 +72,11 @@ def add_model(parser: Parser, what: str) -> None:
     add_device(parser)
 
 
+def add_base(parser: Parser) -> None:
+    """Add --base."""
+    parser.add_argument("--base", metavar="DIR", help="of an adapter: its base, if that is not where it was")
+
+
 def add_device(parser: Parser) -> None:
     """Add --device and --precision."""
     parser.add_argument("--device", default="auto", metavar="NAME", help=HELP["train.device"])

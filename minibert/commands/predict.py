@@ -9,7 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from minibert.commands.inputs import open_for_labels, texts_and_examples
-from minibert.commands.parser import add_columns, add_command, add_model
+from minibert.commands.parser import add_base, add_columns, add_command, add_model
 from minibert.finetune import long_ones, tell_long
 
 CHUNK = 8192  # texts that are sorted by length together
@@ -29,6 +29,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("text", nargs="*", metavar="TEXT", help="texts; - reads lines from stdin")
     add_model(parser, "folder of the model")
+    add_base(parser)
     parser.add_argument(
         "--file", metavar="FILE", help=".txt (a text on each line), .csv, .tsv, .jsonl, or CoNLL columns"
     )

@@ -19,6 +19,7 @@ from minibert.interop.settings import encoder_config
 from minibert.interop.tensors import Stored, read_tensors, stored_tensors
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
+from minibert.tasks.adaptation import ADAPTER
 from minibert.tasks.model import check_size, load_weights
 from minibert.text.tokenizer import Tokenizer
 
@@ -59,6 +60,11 @@ def read_config(folder: Path) -> EncoderConfig:
     if not folder.is_dir():
         raise InputError(
             f"{folder}: no such folder; fetch a model of the hub first: hf download NAME --local-dir {folder}"
+        )
+    if (folder / ADAPTER).is_file():
+        raise InputError(
+            f"{folder} holds an adapter, not an encoder; merge the two first: "
+            f"minibert export --model {folder} --format minibert --output-dir DIR"
         )
     path = folder / "config.json"
     if not path.is_file():

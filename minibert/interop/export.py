@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from minibert.adapt.merging import merged
 from minibert.checkpoint import WEIGHTS, published, read_json, save_tensors, write_json
 from minibert.errors import InputError
 from minibert.interop.heads import ALWAYS_GELU, PROJECTIONS, head_names
@@ -53,10 +54,10 @@ ACTIVATIONS = {"gelu_tanh": "gelu_pytorch_tanh"}  # the others are called alike
 def save_pretrained(model: Model, folder: str | Path) -> None:
     """Write a folder that `transformers` opens with its head; `load` and `load_encoder` open it too.
 
-    The folder is whole or absent; an older one there is replaced. Raises InputError where no family of theirs
-    has the model's parts. A text encoder has a method of the same name.
+    The folder is whole or absent; an older one there is replaced. An adapter is merged first. Raises
+    InputError where no family of theirs has the model's parts. A text encoder has a method of the same name.
     """
-    task = model.task
+    task, model = model.task, merged(model)
     with published(folder) as beside:
         write_pretrained(model.encoder, task.tokenizer, beside, task=task, max_length=task.max_length)
 

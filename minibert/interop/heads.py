@@ -16,6 +16,7 @@ from torch import nn
 
 from minibert.checkpoint import read_json
 from minibert.errors import InputError
+from minibert.interop.adapted import is_adapter, open_adapted
 from minibert.interop.checkpoints import check_vocabulary, compare, fill, read_config, read_encoder
 from minibert.interop.hub import local_folder
 from minibert.interop.names import DICTIONARIES, Names
@@ -107,9 +108,13 @@ PROJECTIONS = {"distilbert": "relu", "electra": "gelu"}  # of classifiers; the o
 ALWAYS_GELU = ("roberta", "xlm-roberta", "camembert", "electra")  # in the language-model head
 
 
-def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
+def load(
+    folder: str | Path, device: torch.device | str = "cpu", *, base: str | Path | Model | None = None
+) -> Model:
     """Open a model, ours or one in Hugging Face's layout; `load_encoder` opens what has no head.
 
+    base  for the folder of an adapter: the folder of its base, where that has moved, or an open model whose
+          encoder it shall share
     A name of the hub that is no folder is fetched, where the package huggingface_hub is installed.
     Raises InputError where a file is missing, damaged or foreign, or the head is of a kind that is not here.
 
@@ -117,6 +122,10 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
     'positive'
     """
     folder = local_folder(folder)
+    if is_adapter(folder):
+        return open_adapted(folder, base, device)
+    if base is not None:
+        raise InputError(f"{folder} is a whole model and needs no base; leave base away")
     if (folder / "task.json").is_file() or not (folder / "config.json").is_file():
         return load_own(folder, device)
     config, values = read_config(folder), read_json(folder / "config.json")

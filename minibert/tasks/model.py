@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from minibert.checkpoint import WEIGHTS, load_tensors, published, read_table, save_tensors, write_json
@@ -18,6 +18,7 @@ from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
+from minibert.tasks.adaptation import ADAPTER, Adaptation
 from minibert.tasks.classification import Classification
 from minibert.tasks.cloze import Cloze
 from minibert.tasks.extractive_summary import ExtractiveSummary
@@ -34,6 +35,7 @@ from minibert.tasks.seq2seq import Seq2Seq
 from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Loss, Targets, Task, Window
 from minibert.text.loading import load_tokenizer
+from minibert.text.tokenizer import Tokenizer
 
 TASKS: dict[str, type[Task]] = {
     task.name: task
@@ -59,6 +61,8 @@ TASKS: dict[str, type[Task]] = {
 class Model(nn.Module):
     """An encoder and a task.
 
+    adaptation  what of the weights is the model's own, where the rest is that of a base; else None
+
     >>> model = load("runs/clf")
     >>> model.predict(["a wonderful film"])[0].label
     'positive'
@@ -68,6 +72,7 @@ class Model(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.task = task
+        self.adaptation: Adaptation | None = None
 
     def forward(self, batch: Packed, targets: Targets) -> Loss:
         return self.task.loss(self.encoder, batch, targets)
@@ -132,16 +137,27 @@ class Model(nn.Module):
         return whole
 
     def write(self, folder: Path) -> None:
-        """Write the model's files into a folder that exists."""
+        """Write the model's files into a folder that exists; of an adapted one what is not the base's."""
         write_json(folder / "config.json", self.encoder.config.to_dict())
         write_json(folder / "task.json", {"task": self.task.name, **self.task.settings()})
-        self.task.tokenizer.save(folder)
-        save_tensors(folder / WEIGHTS, dict(self.state_dict()))
+        if self.adaptation is None:
+            self.task.tokenizer.save(folder)
+        else:
+            write_json(folder / ADAPTER, self.adaptation.to_dict())
+        save_tensors(folder / WEIGHTS, own_state(self))
 
     def save(self, folder: str | Path) -> None:
         """Write the model to a folder that is whole or absent; an older one there is replaced."""
         with published(folder) as beside:
             self.write(beside)
+
+
+def own_state(module: nn.Module) -> dict[str, Tensor]:
+    """Return the weights of a module that are saved: of an adapted model its own, else all."""
+    state: dict[str, Tensor] = module.state_dict()
+    if not isinstance(module, Model) or module.adaptation is None:
+        return state
+    return {name: tensor for name, tensor in state.items() if name in module.adaptation.own}
 
 
 def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
@@ -150,6 +166,8 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
     verify(folder)
+    if (folder / ADAPTER).is_file():
+        raise InputError(f"{folder} holds an adapter; minibert.load opens it on its base")
     config = EncoderConfig.from_dict(read_table(folder / "config.json"), str(folder / "config.json"))
     check_size(config, [folder / WEIGHTS])
     model = Model(Encoder(config), reopen_task(folder, config))
@@ -157,29 +175,35 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
     return model.to(device).eval()
 
 
-def reopen_task(folder: Path, config: EncoderConfig) -> Task:
-    """Make the task of a folder, its head not yet loaded; raises InputError for what is no task.json."""
+def reopen_task(
+    folder: Path, config: EncoderConfig, *, tokenizer: Tokenizer | None = None, known: int = 0
+) -> Task:
+    """Make the task of a folder, its head not yet loaded; raises InputError for what is no task.json.
+
+    tokenizer, known  that of a base, and the bytes of its weights, where the folder holds an adapter
+    """
     path = folder / "task.json"
     settings = read_table(path)
     name = settings.pop("task", None)
     if not isinstance(name, str) or name not in TASKS:
         raise InputError(f"{path}: task {name!r:.60} is unknown; known tasks: {', '.join(TASKS)}")
     layers = sum(n for key, n in settings.items() if key.endswith("_layers") and isinstance(n, int))
-    check_size(replace(config, num_hidden_layers=config.num_hidden_layers + layers), [folder / WEIGHTS])
-    tokenizer = load_tokenizer(folder)
+    deeper = replace(config, num_hidden_layers=config.num_hidden_layers + layers)
+    check_size(deeper, [folder / WEIGHTS], known=known)
+    tokenizer = tokenizer or load_tokenizer(folder)
     try:
         return TASKS[name].reopen(tokenizer, config, settings)
     except (KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
         raise InputError(f"{path}: damaged or not of this version: {error!r:.100}") from error
 
 
-def check_size(config: EncoderConfig, files: Sequence[Path]) -> None:
-    """Raise InputError where a config asks for more weights than its files have bytes.
+def check_size(config: EncoderConfig, files: Sequence[Path], *, known: int = 0) -> None:
+    """Raise InputError where a config asks for more weights than its files, and `known`, have bytes.
 
     A config is a few numbers, and memory is taken by them: one that is damaged, or malicious, must not ask
     for a terabyte before anybody has looked at the weights.
     """
-    size = sum(path.stat().st_size for path in files if path.is_file())
+    size = known + sum(path.stat().st_size for path in files if path.is_file())
     wanted = config.fewest_weights
     if wanted > size:
         names = ", ".join(str(path) for path in files)
@@ -193,7 +217,7 @@ def load_weights(module: nn.Module, folder: Path, *, prefix: str = "") -> None:
     """Fill a module with the weights of a checkpoint whose names begin with `prefix`."""
     tensors = load_tensors(folder / WEIGHTS)
     kept = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    expected = module.state_dict()
+    expected = own_state(module)
     for name in sorted(expected.keys() ^ kept.keys()):
         where = "missing from" if name in expected else "not wanted by the config but in"
         raise InputError(f"weight {prefix}{name} is {where} {folder / WEIGHTS}")
@@ -203,7 +227,7 @@ def load_weights(module: nn.Module, folder: Path, *, prefix: str = "") -> None:
                 f"{folder / WEIGHTS}: weight {prefix}{name} has shape {tuple(tensor.shape)}, "
                 f"the config asks for {tuple(expected[name].shape)}"
             )
-    module.load_state_dict(kept)
+    module.load_state_dict(kept, strict=False)  # the names are right; those of a base may stay away
 
 
 def _groups(

@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from minibert.errors import InputError
+from minibert.tasks.model import own_state
 
 
 class Best:
@@ -34,14 +35,14 @@ class Best:
         self.waited += 1
         if self.value is None or value > self.value:
             self.value, self.waited = float(value), 0
-            self.weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+            self.weights = {name: tensor.clone() for name, tensor in own_state(model).items()}
             self.record = {"metric": metric, "value": scores[metric], "step": step}
             self.scores = scores
 
     def restore(self, model: nn.Module) -> None:
         """Give the model its best weights back, if any were kept."""
         if self.weights is not None:
-            model.load_state_dict(self.weights)
+            model.load_state_dict(self.weights, strict=False)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs."""

@@ -26,8 +26,9 @@ from minibert.tasks.model import Model
 from minibert.tasks.task import Targets
 from minibert.training.averaging import Average
 from minibert.training.config import TrainingConfig
+from minibert.training.freezing import freeze
 from minibert.training.objectives import objective_of
-from minibert.training.optimizer import freeze, make_optimizers
+from minibert.training.optimizer import make_optimizers
 from minibert.training.plan import CALIBRATION_STEPS, Budget, Clock, Plan, read_budget
 from minibert.training.precision import choose_device, choose_dtype
 from minibert.training.schedule import rate_at
@@ -76,7 +77,7 @@ class Run:
     ) -> None:
         seconds, replayed = read_budget(plan or budget)
         layers = model.encoder.config.num_hidden_layers
-        freeze(model, layers, config.freeze)
+        freeze(model, config.freeze)
         self.model, self.batches, self.config = model, batches, config
         placed = next(model.parameters()).device
         stays = config.device == "auto" and placed.type != "cpu"  # the caller has put it there

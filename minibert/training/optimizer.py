@@ -70,16 +70,6 @@ def depth_of(name: str, layers: int) -> int:
     return 0 if name.startswith("encoder.embeddings.") else layers + 1
 
 
-def freeze(model: nn.Module, layers: int, how: int | str) -> None:
-    """Stop training the whole encoder ("encoder"), or the embeddings and the `how` lowest layers."""
-    if isinstance(how, int) and not 0 <= how <= layers:
-        raise InputError(f"freeze {how} must be between 0 and the encoder's {layers} layers")
-    for name, weight in model.named_parameters():
-        inside = name.startswith("encoder.")
-        frozen = inside if how == "encoder" else inside and how != 0 and depth_of(name, layers) <= int(how)
-        weight.requires_grad_(not frozen)
-
-
 def make_optimizers(model: nn.Module, layers: int, config: TrainingConfig) -> Optimizers:
     """Sort the model's weights into groups and give each its rule."""
     adam, muon = [], []

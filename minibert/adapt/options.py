@@ -1,0 +1,39 @@
+"""What a person may choose about adapters, under the names that `peft` and its users have."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from minibert.errors import InputError
+
+RATE_FACTOR = 5.0  # few weights that begin at nothing have a longer way to go
+
+
+@dataclass(frozen=True)
+class AdaptOptions:
+    """Which weights are trained instead of the encoder's.
+
+    adapter              none trains the encoder itself (what `train.freeze` leaves of it)
+    lora_rank            R, rows of A and columns of B
+    lora_alpha           the update is alpha / R * B A
+    lora_dropout         dropout of what A reads
+    lora_target_modules  patterns of layers, with commas between; or all-linear
+    """
+
+    adapter: Literal["none", "lora"] = "none"
+    lora_rank: int = 8
+    lora_alpha: float = 16.0
+    lora_dropout: float = 0.0
+    lora_target_modules: str = "query,value"
+
+    @property
+    def rate_factor(self) -> float:
+        """How much larger the learning rate is, where none is named, than that of a whole encoder."""
+        return 1.0 if self.adapter == "none" else RATE_FACTOR
+
+    def __post_init__(self) -> None:
+        if self.lora_rank < 1:
+            raise InputError(f"lora_rank {self.lora_rank} must be at least 1")
+        if not self.lora_alpha > 0:
+            raise InputError(f"lora_alpha {self.lora_alpha} must be above 0")
+        if not 0 <= self.lora_dropout < 1:
+            raise InputError(f"lora_dropout {self.lora_dropout} must be at least 0 and below 1")

@@ -1,0 +1,103 @@
+"""Opening the folder of an adapter: what is in it, laid over the base that it names.
+
+    adapter.json        the base's folder and hash, and what the adapter was told
+    config.json         the encoder, as it was when the adapter was trained
+    task.json           the task and its labels
+    model.safetensors   the adapter and the head
+
+The base is looked for where it was; whoever moved it says where. One that is open already is shared: several
+adapters then need the encoder's memory once.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from minibert.adapt.build import adaptation_of, add_adapter
+from minibert.adapt.merging import shared
+from minibert.adapt.options import AdaptOptions
+from minibert.checkpoint import read_table
+from minibert.config import from_dict
+from minibert.durable import verify
+from minibert.errors import InputError
+from minibert.interop.checkpoints import check_vocabulary, read_encoder
+from minibert.model.config import EncoderConfig
+from minibert.model.encoder import Encoder
+from minibert.tasks.adaptation import ADAPTER, hash_of
+from minibert.tasks.model import Model, check_size, load_weights, reopen_task
+from minibert.text.loading import load_tokenizer
+from minibert.text.tokenizer import Tokenizer
+
+BYTES = 4  # of a weight in float32
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter and a head, and not the encoder that they need."""
+    return (folder / ADAPTER).is_file()
+
+
+def open_adapted(folder: Path, base: str | Path | Model | None, device: torch.device | str) -> Model:
+    """Open the adapter in a folder on its base.
+
+    base  its folder, or a model that is open and whose encoder is shared; None is where it was
+    Raises InputError where the base is not found or its weights are not those that the adapter was made for.
+    """
+    verify(folder)
+    told, options = read_adapter(folder)
+    config = EncoderConfig.from_dict(read_table(folder / "config.json"), str(folder / "config.json"))
+    encoder, tokenizer, place = open_base(folder, base or told["folder"])
+    known = BYTES * sum(weight.numel() for weight in encoder.parameters())
+    check_size(config, [], known=known)
+    found = hash_of(encoder.state_dict())
+    if found != told["sha256"]:
+        raise InputError(
+            f"{folder}: made for an encoder whose weights have the SHA-256 {told['sha256']}; those of "
+            f"{place} have {found}. Give the base that it was made for (it was {told['folder']})"
+        )
+    task = reopen_task(folder, config, tokenizer=tokenizer, known=known)
+    model = Model(over(encoder, config, folder), task)
+    add_adapter(model.encoder, options)
+    model.adaptation = adaptation_of(model, options, base=str(place), sha256=found)
+    load_weights(model, folder)
+    return model.to(device).eval()
+
+
+def read_adapter(folder: Path) -> tuple[dict[str, str], AdaptOptions]:
+    """Return the folder and the hash of the base, and the options; raises InputError for what is damaged."""
+    path = folder / ADAPTER
+    values: dict[str, Any] = read_table(path)
+    base, options = values.get("base"), values.get("options")
+    if not isinstance(base, dict) or not isinstance(options, dict):
+        raise InputError(f"{path}: no tables base and options in it; it is damaged")
+    told = {key: base.get(key) for key in ("folder", "sha256")}
+    if not all(isinstance(value, str) for value in told.values()):
+        raise InputError(f"{path}: base is {base!r:.80}; texts folder and sha256 are wanted")
+    return {key: str(value) for key, value in told.items()}, from_dict(AdaptOptions, options, where=str(path))
+
+
+def open_base(folder: Path, base: str | Path | Model) -> tuple[Encoder, Tokenizer, Path]:
+    """Return the encoder and the tokenizer of a base without its adapters, and the folder that it is from."""
+    if isinstance(base, Model):
+        encoder = shared(base.encoder)
+        place = Path(base.adaptation.base) if base.adaptation else Path("the model that was given")
+        return encoder, base.task.tokenizer, place
+    place = Path(base)
+    if not place.is_dir():
+        raise InputError(
+            f"{folder} holds an adapter, and its base {place} is not there; say where it is: "
+            f"mb.load({str(folder)!r}, base=...) or --base DIR"
+        )
+    encoder, tokenizer = read_encoder(place), load_tokenizer(place)
+    check_vocabulary(tokenizer, encoder.config, place)
+    return encoder, tokenizer, place.resolve()
+
+
+def over(encoder: Encoder, config: EncoderConfig, folder: Path) -> Encoder:
+    """Return an encoder of this config with another one's weights."""
+    try:
+        return shared(encoder, config)
+    except RuntimeError as error:
+        raise InputError(
+            f"{folder / 'config.json'} asks for other weights than its base has: {str(error)[-120:]}"
+        ) from error

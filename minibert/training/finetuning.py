@@ -1,0 +1,54 @@
+"""What a fine-tuning run can be told: what becomes of the encoder, the training, the task, the adapter."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from minibert.adapt.options import AdaptOptions
+from minibert.config import from_dict, group
+from minibert.training.config import TrainingConfig
+
+HIGHEST_RATE = 3e-4
+
+
+@dataclass(frozen=True)
+class FinetuneOptions:
+    """What is left beside the training numbers.
+
+    vocab_size     pieces of the vocabulary that is learnt where a size is named instead of a folder
+    from_scratch   keep the encoder's shape but draw its weights anew: the baseline of every pretraining
+    reinit_layers  draw so many of its top layers anew
+    """
+
+    vocab_size: int = 8000
+    from_scratch: bool = False
+    reinit_layers: int = 0
+    report_to: str = "none"
+    progress: bool = True
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a fine-tuning run can be told, in the groups of a settings file."""
+
+    data: FinetuneOptions
+    train: TrainingConfig
+    task: dict[str, Any]
+    model: dict[str, Any]
+    adapt: AdaptOptions
+
+    @staticmethod
+    def of(values: dict[str, Any], *, learning_rate: float = HIGHEST_RATE) -> "Settings":
+        """Sort dotted keys ("task.pooling") or nested tables into the groups.
+
+        learning_rate  the one for values that name none
+        """
+        groups = group(values, ("data", "train", "task", "model", "adapt"))
+        adapting = from_dict(AdaptOptions, groups["adapt"], where="adapt")
+        rate = learning_rate * adapting.rate_factor
+        return Settings(
+            from_dict(FinetuneOptions, groups["data"], where="data"),
+            from_dict(TrainingConfig, {"learning_rate": rate, **groups["train"]}, where="train"),
+            groups["task"],
+            groups["model"],
+            adapting,
+        )

@@ -1,0 +1,182 @@
+"""The folder of an adapter: small, tied to its base by a hash, resumed exactly, and merged for others."""
+
+import json
+import shutil
+
+import pytest
+import tiny_runs
+import torch
+
+import minibert as mb
+from minibert.checkpoint import load_tensors
+from minibert.cli import main
+from minibert.errors import InputError
+
+ROWS = "train.csv"
+FAST = {"train.precision": "fp32", "train.max_steps": 6, "train.learning_rate": 1e-2, "data.progress": False}
+LORA = {**FAST, "adapt.adapter": "lora", "adapt.lora_dropout": 0.3}
+TEXTS = ["the cat sees", "the road"]
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("given")
+    tiny_runs.make_encoder(folder / "enc")
+    tiny_runs.write_table(folder / ROWS)
+    return folder
+
+
+def run(given, output, *, base="enc", resume=False, **settings):
+    return mb.finetune(
+        given / base, task="classification", train=given / ROWS, validation=given / ROWS,
+        output_dir=output, settings={**LORA, **settings}, resume=resume,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def adapter(given):
+    run(given, given / "lora")
+    return given / "lora"
+
+
+def test_a_folder_holds_what_the_base_does_not(given, adapter):
+    names = {path.name for path in adapter.iterdir()}
+    assert {"adapter.json", "config.json", "task.json", "model.safetensors"} <= names
+    assert not {"spiece.model", "tokenizer_config.json"} & names
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (adapter, given / "enc")]
+    assert sizes[0] < sizes[1] / 4
+
+
+def test_another_base_is_refused_with_the_hash_that_was_wanted(given, adapter, tmp_path):
+    other = tmp_path / "other"
+    model = mb.load(given / "enc")
+    model.encoder.blocks[0].attention.qkv.bias.data[7] += 1e-6
+    model.save(other)
+    wanted = json.loads((adapter / "adapter.json").read_text("utf-8"))["base"]["sha256"]
+    for base in (other, mb.load(other)):
+        with pytest.raises(InputError, match=wanted):
+            mb.load(adapter, base=base)
+
+
+def test_the_hash_is_that_of_the_weights_not_of_their_file(given, adapter, tmp_path):
+    mb.load(given / "enc").save(tmp_path / "again")
+    (tmp_path / "again/config.json").touch()
+    assert mb.load(adapter, base=tmp_path / "again").predict(TEXTS) == mb.load(adapter).predict(TEXTS)
+
+
+def test_a_base_that_has_moved_is_asked_for_and_taken(given, adapter, tmp_path, capsys):
+    shutil.copytree(given / "enc", tmp_path / "moved")
+    shutil.copytree(adapter, tmp_path / "lora")
+    table = json.loads((adapter / "adapter.json").read_text("utf-8"))
+    table["base"]["folder"] = str(tmp_path / "gone")
+    (tmp_path / "lora/adapter.json").write_text(json.dumps(table), "utf-8")
+    (tmp_path / "lora/manifest.json").unlink()
+    with pytest.raises(InputError, match=r"gone is not there.*--base"):
+        mb.load(tmp_path / "lora")
+    wanted = mb.load(adapter).predict(TEXTS)
+    assert mb.load(tmp_path / "lora", base=tmp_path / "moved").predict(TEXTS) == wanted
+    lora, moved = str(tmp_path / "lora"), str(tmp_path / "moved")
+    assert main(["predict", "--model", lora, TEXTS[0]]) == 2
+    assert "--base DIR" in capsys.readouterr().err
+    assert main(["predict", "--model", lora, "--base", moved, "--precision", "fp32", TEXTS[0]]) == 0
+    assert json.loads(capsys.readouterr().out)["label"] == wanted[0].label
+
+
+def test_many_adapters_need_the_memory_of_one_base(given, adapter, tmp_path):
+    run(given, tmp_path / "second", **{"adapt.lora_rank": 3})
+    first = mb.load(adapter)
+    second = mb.load(tmp_path / "second", base=first)
+    for name, weight in first.encoder.named_parameters():
+        if ".adapter." not in name:
+            assert second.encoder.get_parameter(name) is weight
+    assert first.predict(TEXTS) == mb.load(adapter).predict(TEXTS)
+    assert second.predict(TEXTS) == mb.load(tmp_path / "second").predict(TEXTS)
+
+
+def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(given, tmp_path):
+    whole = run(given, tmp_path / "whole", **{"train.save_steps": 4})
+    assert (tmp_path / "whole/checkpoint-4/adapter.json").is_file()
+    (tmp_path / "whole/model.safetensors").unlink()
+    resumed = run(given, tmp_path / "whole", resume=True, **{"train.save_steps": 4})
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], weight), name
+    state = load_tensors(tmp_path / "whole/checkpoint-4/training_state.safetensors")
+    assert not any("embeddings" in name for name in state)  # of the best weights too, the base's stay away
+
+
+def test_an_adapter_is_no_encoder_and_says_how_it_becomes_one(given, adapter, tmp_path, capsys):
+    with pytest.raises(InputError, match="--format minibert"):
+        mb.load_encoder(adapter)
+    with pytest.raises(InputError, match="--format minibert"):
+        mb.finetune(adapter, task="classification", train=given / ROWS, output_dir=tmp_path / "x")
+    plain = tmp_path / "plain"
+    words = ["export", "--model", str(adapter), "--format", "minibert", "--output-dir", str(plain)]
+    assert main(words) == 0
+    capsys.readouterr()
+    assert main(["export", "--model", str(plain), *words[3:6], str(tmp_path / "again")]) == 2
+    assert "is one already" in capsys.readouterr().err
+    assert mb.load_encoder(plain).embed(TEXTS).shape == (2, 32)
+    pairs = zip(mb.load(plain).predict(TEXTS), mb.load(adapter).predict(TEXTS), strict=True)
+    for merged, adapted in pairs:
+        assert merged.probabilities == pytest.approx(adapted.probabilities, abs=1e-6)
+    with pytest.raises(InputError, match="needs no base"):
+        mb.load(plain, base=given / "enc")
+
+
+def test_an_exported_adapter_is_merged_first(adapter, tmp_path):
+    model = mb.load(adapter)
+    assert mb.export(model, tmp_path / "graph", format="torch").difference < 1e-5
+    assert not any("adapter" in name for name in load_tensors_of_hf(model, tmp_path / "hf"))
+
+
+def load_tensors_of_hf(model, folder):
+    mb.save_pretrained(model, folder)
+    return load_tensors(folder / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "base"),
+    [("data.from_scratch", True, "enc"), ("data.reinit_layers", 1, "enc"), ("data.vocab_size", 300, "mini")],
+)
+def test_an_encoder_that_nobody_finds_again_gets_no_adapter(given, tmp_path, setting, value, base):
+    with pytest.raises(InputError, match="adapter lora keeps the encoder of a folder"):
+        mb.finetune(
+            given / base if base == "enc" else base, task="seq2seq", train=[mb.ParallelExample("a", "b")],
+            output_dir=tmp_path / "x", settings={**LORA, setting: value},
+        )  # fmt: skip
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[]", "{}", '{"base": {}, "options": {}}', '{"base": {"folder": "x", "sha256": 1}, "options": {}}'],
+)
+def test_a_damaged_description_is_named(adapter, tmp_path, text):
+    shutil.copytree(adapter, tmp_path / "lora")
+    (tmp_path / "lora/manifest.json").unlink()
+    (tmp_path / "lora/adapter.json").write_text(text, "utf-8")
+    with pytest.raises(InputError, match=r"adapter\.json"):
+        mb.load(tmp_path / "lora")
+
+
+def test_seeds_and_reruns_know_adapters(given, tmp_path, capsys, monkeypatch):
+    words = ["--task", "classification", "--model", str(given / "enc"), "--train-file", str(given / ROWS)]
+    words += [
+        "--adapter",
+        "lora",
+        "--lora-r",
+        "3",
+        "--max-steps",
+        "2",
+        "--no-progress",
+        "--precision",
+        "fp32",
+    ]
+    one, many = str(tmp_path / "one"), str(tmp_path / "many")
+    monkeypatch.setattr("sys.argv", ["minibert", "finetune", *words, "--output-dir", one])
+    assert main() == 0
+    assert main(["rerun", one, "--output-dir", str(tmp_path / "again")]) == 0
+    assert tiny_runs.last_line(capsys.readouterr().out)["same_weights"]
+    held = ["--validation-file", str(given / ROWS), "--seeds", "2"]
+    assert main(["finetune", *words, *held, "--output-dir", many]) == 0
+    assert mb.load(many).adaptation.options["lora_rank"] == 3
