@@ -24,7 +24,7 @@ from classify_trainer import train_theirs
 
 import minibert as mb
 from minibert.data.examples import NumberExample, TextExample
-from minibert.demo.baselines import WORD, Majority, NaiveBayes, strongest
+from minibert.evaluation.baselines import WORD, Majority, NaiveBayes, strongest
 from minibert.tasks.correlation import pearson, spearman
 from minibert.tasks.metrics import accuracy, macro_f1
 

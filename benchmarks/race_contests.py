@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minibert.demo.baselines import MostFrequentTag, strongest
+from minibert.evaluation.baselines import MostFrequentTag, strongest
 from minibert.tasks.metrics import accuracy
 from minibert.tasks.model import TASKS
 from minibert.tasks.spans import detect_scheme, span_scores, to_bio

@@ -2,12 +2,17 @@
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 from minibert.commands.inputs import labelled_examples, open_for_labels
 from minibert.commands.parser import add_base, add_columns, add_command, add_model
+from minibert.data.rows import rows_of
+from minibert.errors import InputError
+from minibert.evaluation.examine import Evaluation, examine
+from minibert.evaluation.in_words import in_words, page_of
 from minibert.finetune import long_ones, tell_long
-from minibert.tasks.metrics import classification_report, confusion_matrix, format_confusion, format_report
+from minibert.report.html import write_report
 
 
 def add(commands: Any) -> None:
@@ -18,29 +23,79 @@ def add(commands: Any) -> None:
         run,
         usage="--model DIR --file FILE [options]",
         about="compare a model's predictions with labelled examples",
-        example="minibert evaluate --model runs/clf --file test.csv",
+        example="minibert evaluate --model runs/clf --file test.csv --train-file train.csv",
     )
     add_model(parser, "folder of the model")
     add_base(parser)
     parser.add_argument("--file", required=True, metavar="FILE", help="labelled examples")
+    train = "what the model was trained on: adds the most frequent label and a bag of words to compare with"
+    parser.add_argument("--train-file", metavar="FILE", help=train)
+    group = "tell the scores for each value of this column of --file"
+    parser.add_argument("--group-column", dest="groups", metavar="NAME", help=group)
+    draws = "draws of the bootstrap that gives the 95 %% intervals (default: 1000)"
+    parser.add_argument("--draws", type=int, default=1000, metavar="N", help=draws)
+    errors = "how many of the surest mistakes are shown (default: 5)"
+    parser.add_argument("--errors", type=int, default=5, metavar="N", help=errors)
+    parser.add_argument("--output-dir", metavar="DIR", help="folder for report.html and report.json")
+    parser.add_argument("--json", action="store_true", help="print nothing but one JSON object")
     add_columns(parser)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Print the report by class and the confusion matrix, where there are classes; return the scores."""
+    """Print the whole evaluation, write it where wanted, and return it."""
+    if args.draws < 1 or args.errors < 0:
+        raise InputError(f"--draws {args.draws}, --errors {args.errors}: at least 1 draw and 0 mistakes")
+    groups = groups_of(args.file, args.groups) if args.groups else ()
     model = open_for_labels(args)
-    examples = labelled_examples(type(model.task), args.file, args)
+    kind = type(model.task)
+    examples = labelled_examples(kind, args.file, args)
+    train = labelled_examples(kind, args.train_file, args) if args.train_file else ()
     windows = model.encode(examples)
     tell_long(long_ones(windows, model.task), model.task.max_length)
-    answers = model.predict(examples, windows=windows, progress=sys.stderr.isatty())
-    scores = model.task.score(answers, examples)
-    chosen = model.task.choices(answers, examples)
-    if chosen is not None:
-        gold, predicted, labels = chosen.gold, chosen.predicted, chosen.labels
-        print(format_report(classification_report(gold, predicted, labels)), end="\n\n")
-        print(format_confusion(confusion_matrix(gold, predicted, labels), labels), end="\n\n")
-    for name, value in scores.get("per_type", {}).items():
-        ratios = "  ".join(f"{ratio} {value[ratio]:.4f}" for ratio in ("precision", "recall", "f1"))
-        print(f"spans of {name}: {ratios}")
-    print("  ".join(f"{name} {value:.4f}" for name, value in scores.items() if isinstance(value, float)))
-    return {"model": args.model, "file": args.file, "examples": len(examples), **scores}
+    told = examine(
+        model,
+        examples,
+        train=train,
+        groups=groups,
+        draws=args.draws,
+        mistakes=args.errors,
+        windows=windows,
+        progress=sys.stderr.isatty(),
+    )
+    if args.output_dir:
+        title = f"{model.task.name}: {args.model} on {args.file}"
+        add_page(told, args.output_dir, title=title, task=model.task.name)
+    if not args.json:
+        show(told)
+    return {"model": args.model, "file": args.file, **told.scores, **told.to_dict()}
+
+
+def add_page(told: Evaluation, folder: str | Path, *, title: str, task: str) -> None:
+    """Write report.html and report.json into a folder."""
+    page = write_report(page_of(told, title=title, task=task), folder)
+    print(f"the report is in {page}", file=sys.stderr)
+
+
+def show(told: Evaluation) -> None:
+    """Print an evaluation, and the scores of the task in one line."""
+    if words := in_words(told):
+        print(words)
+    classes = told.report.classes if told.report else {}
+    for name, value in told.scores.get("per_type", {}).items():
+        if name not in classes:
+            ratios = "  ".join(f"{ratio} {value[ratio]:.4f}" for ratio in ("precision", "recall", "f1"))
+            print(f"spans of {name}: {ratios}")
+    print("  ".join(f"{name} {value:.4f}" for name, value in told.scores.items() if isinstance(value, float)))
+
+
+def groups_of(path: str, column: str) -> list[str]:
+    """Return the value of a column in each row of a table; raises InputError where a row has none."""
+    found = []
+    for number, row in rows_of(Path(path)):
+        if row.get(column) is None:
+            there = ", ".join(row)
+            raise InputError(
+                f"{path}, line {number}: no column {column!r} (--group-column); there are {there}"
+            )
+        found.append(str(row[column]).strip() or "(empty)")
+    return found

@@ -1,11 +1,13 @@
 """Fine-tune an encoder, once or with several seeds."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from minibert.checkpoint import read_json
 from minibert.checkup import check_finetuning
+from minibert.commands.evaluate import add_page, show
 from minibert.commands.flags import add_fields, add_settings_flags, chosen_settings
 from minibert.commands.inputs import labelled_examples
 from minibert.commands.memory import keep_memory
@@ -13,9 +15,11 @@ from minibert.commands.parser import add_budget, add_columns, add_command, add_d
 from minibert.commands.seeds import finetune_seeds
 from minibert.doctor.findings import Checkup, look_first, unreadable
 from minibert.errors import InputError
+from minibert.evaluation.examine import examine
 from minibert.finetune import Settings as FinetuneSettings
 from minibert.finetune import finetune, task_class
-from minibert.tasks.model import TASKS
+from minibert.interop.heads import load
+from minibert.tasks.model import TASKS, Model
 from minibert.training.recipes import RECIPES, recipe_for
 
 Examples = tuple[list[Any], list[Any] | None]  # to train on, and to validate on
@@ -120,13 +124,26 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "overwrite_output_dir": args.overwrite_output_dir,
     }
     if args.seeds != 1:
-        return finetune_seeds(args.model, args.seeds, given)
+        result = finetune_seeds(args.model, args.seeds, given)
+        report_on(load(args.output_dir), args, train=train, held=held or ())
+        return result
     model = finetune(args.model, **given)
     record = read_json(Path(args.output_dir) / "run.json")
     result = {"output_dir": args.output_dir, "task": args.task, "steps": record["steps_done"]}
     if held:
-        scores = model.evaluate(held)
+        scores = report_on(model, args, train=train, held=held)
         result |= {name: value for name, value in scores.items() if isinstance(value, float)}
         result["best_step"] = record["best"]["step"]
     print(f"the model is in {args.output_dir}")
     return result
+
+
+def report_on(
+    model: Model, args: argparse.Namespace, *, train: Sequence[Any], held: Sequence[Any]
+) -> dict[str, Any]:
+    """Print the evaluation of the best model, write it beside the model, and return the task's scores."""
+    told = examine(model, held, train=train)
+    print(f"on {args.validation_file}, which also chose the best model; the test is minibert evaluate\n")
+    show(told)
+    add_page(told, args.output_dir, title=f"{args.task}: {args.output_dir}", task=args.task)
+    return told.scores

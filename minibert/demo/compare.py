@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from minibert.data.examples import TaggedExample, TextExample
-from minibert.demo.baselines import Majority, MostFrequentTag, strongest
 from minibert.demo.pace import Pace
 from minibert.demo.splits import Splits
+from minibert.evaluation.baselines import Majority, MostFrequentTag, strongest
 from minibert.finetune import finetune
 from minibert.tasks.metrics import accuracy, macro_f1, mean_and_spread
 from minibert.tasks.model import Model

@@ -98,8 +98,8 @@ def _json_rows(text: str, where: str) -> list[tuple[str, Cells]]:
         table = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: not JSON: {error}; {WANTED}") from error
-    if isinstance(table.get("report"), dict):
-        table = table["report"]  # what `minibert evaluate` writes holds more than the report
+    for key in ("evaluation", "report"):  # what `minibert evaluate` writes holds more than the report
+        table = table[key] if isinstance(table.get(key), dict) else table
     rows: list[tuple[str, Cells]] = []
     for name, value in table.items():
         if isinstance(value, dict):

@@ -23,6 +23,8 @@ def task_section(task: Mapping[str, Any]) -> str:
         (f"<p>{escape(description)}</p>" if description else "")
         + facts((f"{name} rows", count) for name, count in rows)
         + part("Scores on the test rows", _scores(task))
+        + part("Classes", _classes(task.get("classes") or {}))
+        + part("Groups", _groups(task.get("groups") or []))
         + part("Fine-tuning", _curves(task.get("curves") or {}))
         + part("Confusion matrix", _confusion(task.get("confusion") or {}))
         + part("Surest mistakes", _errors(task.get("errors") or []))
@@ -44,9 +46,51 @@ def _scores(task: Mapping[str, Any]) -> str:
     )
     runs = max((len(_values(row, metric)) for row in table for metric in metrics), default=0)
     note = f"Mean ± spread over {runs} runs; a dot is one run. " if runs > 1 else ""
+    note += "Bold: the best of its column."
+    for name, (low, high) in (task.get("intervals") or {}).items():
+        note += f" 95 % interval of {escape(name)}: {spelled_score(low)} to {spelled_score(high)}."
     return (
         f'<div class="wide"><table class="scores"><thead><tr><th scope="col">system</th>{head}</tr></thead>'
-        f'<tbody>{body}</tbody></table></div><p class="note">{note}Bold: the best of its column.</p>'
+        f'<tbody>{body}</tbody></table></div><p class="note">{note}</p>'
+    )
+
+
+def _classes(report: Mapping[str, Any]) -> str:
+    """Show a report by class in scikit-learn's form; an accuracy alone stands under F1."""
+    columns = ("precision", "recall", "f1-score", "support")
+    rows = []
+    for name, row in report.items():
+        scores = row if isinstance(row, Mapping) else {"f1-score": row}
+        cells = [spelled_score(scores[column]) if column in scores else "" for column in columns[:3]]
+        rows.append([name, *cells, spelled(scores["support"]) if "support" in scores else ""])
+    return _plain_table(("class", *columns), rows)
+
+
+def _groups(groups: Sequence[Mapping[str, Any]]) -> str:
+    rows = []
+    for group in groups:
+        cells = [
+            f"{spelled_score(group['scores'][name])} "
+            f"({' to '.join(map(spelled_score, group['intervals'][name]))})"
+            for name in ("accuracy", "macro_f1")
+        ]
+        rows.append([group["name"], spelled(group["examples"]), *cells])
+    return _plain_table(("group", "examples", "accuracy (95 %)", "macro F1 (95 %)"), rows)
+
+
+def _plain_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    if not rows:
+        return ""
+    names = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    body = "".join(
+        f'<tr><th scope="row">{escape(row[0])}</th>'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="wide"><table class="scores"><thead><tr>{names}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
     )
 
 

@@ -176,19 +176,6 @@ def mean_and_spread(values: Sequence[float] | np.ndarray) -> tuple[float, float]
     return float(array.mean()), float(array.std(ddof=1)) if len(array) > 1 else math.nan
 
 
-def format_report(report: ClassificationReport) -> str:
-    """Lay out a report as an aligned table for a terminal."""
-    names = ["", *map(str, report["per_class"]), "accuracy", "macro f1", "weighted f1"]
-    rows = [["precision", "recall", "f1", "support"]]
-    for scores in report["per_class"].values():
-        ratios = (scores["precision"], scores["recall"], scores["f1"])
-        rows.append([*(f"{ratio:.4f}" for ratio in ratios), str(scores["support"])])
-    total = str(sum(scores["support"] for scores in report["per_class"].values()))
-    for summary in (report["accuracy"], report["macro_f1"], report["weighted_f1"]):
-        rows.append(["", "", f"{summary:.4f}", total])
-    return _align(names, rows)
-
-
 def format_confusion(matrix: np.ndarray, labels: Labels) -> str:
     """Lay out a confusion matrix for a terminal: gold labels down, predicted labels across."""
     if matrix.shape != (len(labels), len(labels)):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from minibert.data.examples import TaggedExample, TextExample
-from minibert.demo.baselines import (
+from minibert.errors import InputError
+from minibert.evaluation.baselines import (
     LogisticRegression,
     Majority,
     MostFrequentTag,
@@ -14,8 +15,7 @@ from minibert.demo.baselines import (
     strongest,
     text_terms,
 )
-from minibert.demo.sparse import count_rows
-from minibert.errors import InputError
+from minibert.evaluation.sparse import count_rows
 
 ROWS = [TextExample("red", label="a"), TextExample("red", label="a"), TextExample("blue", label="b")]
 

@@ -1,4 +1,4 @@
-"""What a model has to beat: simple methods without a neural network, for the demo's two tasks.
+"""What a model has to beat: simple methods without a neural network.
 
 For texts: the most frequent class; multinomial naive Bayes; logistic regression on tf-idf weights. Both see
 words and pairs of neighbouring words. `strongest` tries several strengths of smoothing and picks on
@@ -17,8 +17,8 @@ from typing import Protocol
 import numpy as np
 
 from minibert.data.examples import TaggedExample, TextExample
-from minibert.demo.sparse import SparseRows, count_rows
 from minibert.errors import InputError
+from minibert.evaluation.sparse import SparseRows, count_rows
 
 STEPS = 100  # of gradient descent
 _IDEOGRAPHS = "\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003fffd"

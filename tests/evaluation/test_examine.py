@@ -1,0 +1,171 @@
+"""The whole evaluation, from a model to a page, through the command line where a person would."""
+
+import json
+
+import numpy as np
+import pytest
+import tiny_runs
+from small_models import classifier, texts
+from tiny_runs import last_line
+
+from minibert.cli import main
+from minibert.evaluation.examine import examine, faults
+from minibert.evaluation.in_words import confusion, in_words
+from minibert.evaluation.mistakes import surest_mistakes
+from minibert.tasks.classification import Classified
+from minibert.tasks.metrics import calibration_error
+
+FAST = ("--no-progress", "--fp32", "--max-steps", "3")
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A classifier, a tagger and a model of several labels that have hardly learnt anything, and files."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    encoder = tiny_runs.make_encoder(folder / "enc")
+    tiny_runs.write_table(folder / "train.csv")
+    tiny_runs.write_columns(folder / "train.conll")
+    (folder / "sets.csv").write_text(
+        "text,labels\nthe cat,animal|small\nthe road,\nthe dog,animal\n", "utf-8"
+    )
+    for task, file in (
+        ("classification", "train.csv"),
+        ("tagging", "train.conll"),
+        ("multi_label", "sets.csv"),
+    ):
+        assert run("finetune", "--task", task, "--model", encoder, "--train-file", folder / file,
+                   "--output-dir", folder / task, *FAST) == 0  # fmt: skip
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("task", "file", "systems"),
+    [
+        ("classification", "train.csv", ["most frequent label", "bag of words"]),
+        ("multi_label", "sets.csv", ["most frequent label", "bag of words"]),
+        ("tagging", "train.conll", ["most frequent tag", "most frequent tag of the word"]),
+    ],
+)
+def test_evaluate_tells_everything_and_its_report_passes_check_report(
+    folder, tmp_path, capsys, task, file, systems
+):
+    assert run("evaluate", "--model", folder / task, "--file", folder / file, "--train-file", folder / file,
+               "--output-dir", tmp_path, "--draws", 50) == 0  # fmt: skip
+    out = capsys.readouterr().out
+    result = last_line(out)
+    assert [one["system"] for one in result["baselines"]] == systems
+    assert result["intervals"].keys() == {"accuracy", "micro_f1", "macro_f1", "weighted_f1"}
+    for low, high in result["intervals"].values():
+        assert 0 <= low <= high <= 1
+    assert "findings" not in result
+    kept = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    assert kept["evaluation"]["report"] == result["report"]
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert systems[0] in page and "weighted avg" in page and "95 % interval of macro F1" in page
+    assert run("check-report", tmp_path / "report.json") == 0
+    (tmp_path / "printed.txt").write_text(out, "utf-8")
+    assert run("check-report", tmp_path / "printed.txt") == 0
+
+
+def test_json_alone_is_one_line(folder, capsys):
+    assert (
+        run("evaluate", "--model", folder / "classification", "--file", folder / "train.csv", "--json") == 0
+    )
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["report"]["weighted avg"]["support"] == 16
+
+
+def test_finetune_writes_the_evaluation_of_what_it_keeps(folder, tmp_path, capsys):
+    assert run("finetune", "--task", "classification", "--model", folder / "enc", "--train-file",
+               folder / "train.csv", "--validation-file", folder / "train.csv",
+               "--output-dir", tmp_path / "out", *FAST) == 0  # fmt: skip
+    out = capsys.readouterr().out
+    assert "which also chose the best model" in out
+    assert "macro avg" in out and "bag of words" in out
+    assert run("check-report", tmp_path / "out/report.json") == 0
+    assert (tmp_path / "out/report.html").is_file()
+
+
+def test_groups_are_scored_by_themselves(folder, tmp_path, capsys):
+    rows = (folder / "train.csv").read_text("utf-8").splitlines()
+    lines = [f"{row},{'site' if at == 0 else 'web' if at < 11 else 'shop'}" for at, row in enumerate(rows)]
+    (tmp_path / "groups.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    asked = ("evaluate", "--model", folder / "classification", "--file", tmp_path / "groups.csv")
+    assert run(*asked, "--group-column", "site", "--draws", 20) == 0
+    result = last_line(capsys.readouterr().out)
+    assert [(one["name"], one["examples"]) for one in result["groups"]] == [("web", 10), ("shop", 6)]
+    mean = sum(one["examples"] * one["scores"]["accuracy"] for one in result["groups"]) / 16
+    assert mean == pytest.approx(result["accuracy"])
+    assert run(*asked, "--group-column", "region") == 2
+    assert "no column 'region' (--group-column); there are text, label, site" in capsys.readouterr().err
+
+
+def test_a_group_column_needs_a_table(folder, capsys):
+    assert run("evaluate", "--model", folder / "tagging", "--file", folder / "train.conll",
+               "--group-column", "x") == 2  # fmt: skip
+    assert "unknown kind of file '.conll'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--draws", 0), ("--errors", -1)])
+def test_numbers_that_make_no_sense_are_refused_before_the_model_is_opened(folder, capsys, flag, value):
+    assert run("evaluate", "--model", "nowhere", "--file", "none.csv", flag, value) == 2
+    assert f"{flag} {value}" in capsys.readouterr().err
+
+
+def test_an_evaluation_in_python():
+    model, examples = classifier(), texts(30)
+    told = examine(model, examples, train=texts(10), groups=["x", "y"] * 15, draws=30, mistakes=2)
+    assert told.report.accuracy == told.scores["accuracy"]
+    assert told.calibration_error == told.scores["calibration_error"]
+    assert len(told.mistakes) == 2
+    words = in_words(told)
+    for part in ("macro avg", "95 % of 30 draws of the 30 examples: accuracy", "calibration error",
+                 "most frequent label", "surest mistakes", "gold \\ predicted", "group"):  # fmt: skip
+        assert part in words
+    json.dumps(told.to_dict())
+    with pytest.raises(ValueError, match="1 groups but 30 examples"):
+        examine(model, examples, groups=["x"])
+
+
+def test_the_surest_mistake_comes_first():
+    answers = [
+        Classified(label, {"a": share, "b": 1 - share})
+        for label, share in (("a", 0.7), ("a", 0.99), ("b", 0.4))
+    ]
+    found = surest_mistakes(answers, [*texts(4)[1::2], texts(1)[0]], 5)  # b, b, a
+    assert [(one.predicted, one.gold, one.probability) for one in found] == [
+        ("a", "b", 0.99), ("a", "b", 0.7), ("b", "a", 0.6),
+    ]  # fmt: skip
+
+
+def test_calibration_of_several_labels_counts_each_yes_and_no(folder):
+    from minibert.tasks.model import load
+
+    model = load(folder / "multi_label")
+    examples = model.task.read(folder / "sets.csv")
+    answers = model.predict(examples)
+    sure, right = [], []
+    for answer, example in zip(answers, examples, strict=True):
+        for label, share in answer.probabilities.items():
+            sure.append([1 - share, share])
+            right.append(int(label in example.labels))
+    assert examine(model, examples, draws=5).calibration_error == calibration_error(np.array(sure), right)
+
+
+def test_of_many_labels_the_commonest_confusions_are_told():
+    labels = [f"c{number}" for number in range(25)]
+    counts = (np.eye(25, dtype=int) * 9).tolist()
+    counts[3][17] = 8
+    told = confusion({"labels": labels, "counts": counts})
+    assert told.splitlines() == ["confused most often:", "      8  c3 taken for c17"]
+
+
+def test_a_report_that_minibert_counted_wrongly_would_be_told():
+    report = examine(classifier(), texts(9), draws=5).report
+    assert faults(report) == []
+    report.classes["a"]["recall"] = 0.123
+    assert faults(report)
