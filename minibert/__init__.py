@@ -20,6 +20,7 @@ from minibert.data.examples import (
 from minibert.embedding.loading import load_encoder
 from minibert.embedding.text_encoder import TextEncoder
 from minibert.errors import InputError
+from minibert.few_labels.zero_shot import zero_shot
 from minibert.finetune import finetune
 from minibert.interop.export import save_pretrained
 from minibert.interop.graphs import export
@@ -66,4 +67,5 @@ __all__ = [
     "save_pretrained",
     "train",
     "train_sentencepiece",
+    "zero_shot",
 ]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 HOUSE = {
     9: ("__main__", "cli", "commands", "demo"),
-    8: ("pretrain", "finetune", "further", "checkup"),
+    8: ("pretrain", "finetune", "further", "checkup", "few_labels"),
     7: ("report", "inspect", "doctor", "output", "embedding"),
     6: ("training", "adapt", "interop", "evaluation"),
     5: ("tasks",),
@@ -28,6 +28,7 @@ SAME_FLOOR = {
     ("minibert.__main__", "minibert.cli"),
     ("minibert.cli", "minibert.commands"),
     ("minibert.commands", "minibert.demo"),
+    ("minibert.few_labels", "minibert.finetune"),
     ("minibert.further", "minibert.finetune"),
     ("minibert.checkup", "minibert.finetune"),
     ("minibert.checkup", "minibert.pretrain"),

@@ -86,6 +86,7 @@ def open_for_labels(args: argparse.Namespace) -> Model:
     model = open_model(args, args.base)
     if isinstance(model.task, MaskedLM):
         raise InputError(
-            f"{args.model} is a pretrained encoder and knows no labels; fine-tune it, or use fill-mask"
+            f"{args.model} is a pretrained encoder and knows no labels; fine-tune it, name some "
+            "(predict --labels a,b,c), or use fill-mask"
         )
     return model

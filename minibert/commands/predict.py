@@ -10,7 +10,14 @@ from tqdm import tqdm
 
 from minibert.commands.inputs import open_for_labels, texts_and_examples
 from minibert.commands.parser import add_base, add_columns, add_command, add_model
+from minibert.embedding.loading import load_encoder
+from minibert.errors import InputError
+from minibert.few_labels.zero_shot import label_words, zero_shot
 from minibert.finetune import long_ones, tell_long
+from minibert.interop.language_models import load_language_model
+from minibert.tasks.classification import Classification, plain_answer
+from minibert.text.tokenizer import MASK_TEXT
+from minibert.training.precision import choose_device, choose_dtype
 
 CHUNK = 8192  # texts that are sorted by length together
 
@@ -39,10 +46,26 @@ def add(commands: Any) -> None:
         "--question", action="append", default=[], metavar="TEXT", help="a question; may be given again"
     )
     section.add_argument("--passage-file", metavar="FILE", help="the text that holds the answers")
+    section = parser.add_argument_group("labels that the model was never trained for")
+    labels = "a,b,c or a=word,b=word|word: answer with one of these, by any encoder (zero-shot)"
+    section.add_argument("--labels", metavar="LABELS", help=labels)
+    template = (
+        "'{text} It was [MASK].' asks a pretrained encoder for the label's word; 'a text about {label}', or "
+        "nothing, compares vectors"
+    )
+    section.add_argument("--template", metavar="TEXT", help=template)
+    section.add_argument(
+        "--calibrate", action="store_true", help="divide by what an empty text gets (Zhao et al., 2021)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Print one JSON object for each text."""
+    if args.labels:
+        predict_unseen(args)
+        return
+    if args.template or args.calibrate:
+        raise InputError("--template and --calibrate go with --labels; the labels of a model need neither")
     model = open_for_labels(args)
     examples = texts_and_examples(type(model.task), args)
     long: Counter[str] = Counter()
@@ -56,3 +79,28 @@ def run(args: argparse.Namespace) -> None:
                 print(json.dumps(model.task.show(example, answer), ensure_ascii=False))
             bar.update(len(chunk))
     tell_long(long, model.task.max_length)
+
+
+def predict_unseen(args: argparse.Namespace) -> None:
+    """Print one JSON object for each text, with one of the labels that were typed."""
+    labels = label_words(args.labels)
+    examples = texts_and_examples(Classification, args)
+    device = choose_device(args.device)
+    model: Any
+    if args.template and MASK_TEXT in args.template:
+        model = load_language_model(args.model, device)
+        model.encoder.dtype = choose_dtype(args.precision, device)
+    else:
+        model = load_encoder(args.model, device)
+    for start in range(0, len(examples), CHUNK):
+        chunk = examples[start : start + CHUNK]
+        answers = zero_shot(
+            model,
+            chunk,
+            labels=labels,
+            template=args.template,
+            calibrate=args.calibrate,
+            progress=sys.stderr.isatty(),
+        )
+        for example, answer in zip(chunk, answers, strict=True):
+            print(json.dumps(plain_answer(example, answer), ensure_ascii=False))

@@ -218,10 +218,15 @@ class Classification(Task):
         return Choices(gold, [answer.label for answer in answers], (*self.labels, *reject))
 
     def show(self, example: TextExample | str, answer: Classified) -> dict[str, Any]:
-        text, pair = (example, None) if isinstance(example, str) else (example.text, example.pair)
-        probabilities = {label: round(share, 6) for label, share in answer.probabilities.items()}
-        beside = {} if pair is None else {"pair": pair}
-        return {"text": text, **beside, "label": answer.label, "probabilities": probabilities}
+        return plain_answer(example, answer)
+
+
+def plain_answer(example: TextExample | str, answer: Classified) -> dict[str, Any]:
+    """Return an answer as plain values, with the text or pair that it belongs to."""
+    text, pair = (example, None) if isinstance(example, str) else (example.text, example.pair)
+    probabilities = {label: round(share, 6) for label, share in answer.probabilities.items()}
+    beside = {} if pair is None else {"pair": pair}
+    return {"text": text, **beside, "label": answer.label, "probabilities": probabilities}
 
 
 def natural(label: str) -> tuple[bool, float, str]:

@@ -29,7 +29,7 @@ from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
-from minibert.tasks.classification import Classified, natural
+from minibert.tasks.classification import Classified, natural, plain_answer
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.metrics import choice_scores
 from minibert.tasks.pooling import refuse_unanswered
@@ -122,9 +122,10 @@ class Cloze(Task):
         """Return one window, the template around the text; its row is the gap."""
         if isinstance(example, str):
             example = TextExample(example)
-        tokens = self.template.encode(self.tokenizer, example.text, example.pair, max_length=self.max_length)
+        tokens, gap = self.template.encode(
+            self.tokenizer, example.text, example.pair, max_length=self.max_length
+        )
         number = -1 if example.label is None else self._number(str(example.label))
-        gap = np.flatnonzero(tokens.ids == self.tokenizer.mask_id)
         return [Window(tokens, rows=gap, labels=np.array([number]), units=np.zeros(1, np.int64))]
 
     def _number(self, label: str) -> int:
@@ -167,7 +168,4 @@ class Cloze(Task):
         return Choices(gold, [answer.label for answer in answers], self.labels)
 
     def show(self, example: TextExample | str, answer: Classified) -> dict[str, Any]:
-        text, pair = (example, None) if isinstance(example, str) else (example.text, example.pair)
-        shares = {label: round(share, 6) for label, share in answer.probabilities.items()}
-        beside = {} if pair is None else {"pair": pair}
-        return {"text": text, **beside, "label": answer.label, "probabilities": shares}
+        return plain_answer(example, answer)

@@ -91,13 +91,27 @@ class Template:
         slots = tuple(spans[field] for field in (TEXT, PAIR) if field in self.parts)
         return Filled(filled, spans[MASK_TEXT], slots)
 
-    def encode(self, tokenizer: Tokenizer, text: str, pair: str | None, *, max_length: int) -> Encoded:
-        """Return the tokens of a filled template, control tokens included; one of them is the mask.
+    def encode(
+        self, tokenizer: Tokenizer, text: str, pair: str | None, *, max_length: int, word: str | None = None
+    ) -> tuple[Encoded, np.ndarray]:
+        """Return the tokens of a filled template, control tokens included, and the rows of its gap.
 
+        word  what stands in the gap; None for the mask token
         Raises InputError where the template itself is longer than the model.
         """
-        filled = self.fill(text, pair)
-        encoded = tokenizer.encode_masking(filled.text, [filled.gap])
+        filled = self.fill(text, pair, gap=MASK_TEXT if word is None else word)
+        encoded = (
+            tokenizer.encode_masking(filled.text, [filled.gap])
+            if word is None
+            else tokenizer.encode(filled.text, filled.gap)
+        )
+        gap = np.arange(*np.searchsorted(encoded.offsets[:, 0], filled.gap))
+        kept = self._kept(tokenizer, encoded, filled, max_length)
+        rows = np.searchsorted(kept, gap) + len(tokenizer.around()[0])
+        return tokenizer.build(encoded[kept]), rows
+
+    def _kept(self, tokenizer: Tokenizer, encoded: Encoded, filled: Filled, max_length: int) -> np.ndarray:
+        """Return the places of the tokens that fit into the model: texts lose their ends."""
         runs = [np.searchsorted(encoded.offsets[:, 0], slot) for slot in filled.slots]
         lengths = [int(stop - first) for first, stop in runs]
         around = len(encoded) - sum(lengths) + tokenizer.special_count()
@@ -105,13 +119,12 @@ class Template:
             raise InputError(
                 f"template {str(self)!r} alone has {around} tokens; the model takes {max_length}"
             )
-        room = max_length - around
-        if sum(lengths) > room:
-            kept = np.ones(len(encoded), dtype=bool)
-            for (first, stop), left in zip(runs, shares(lengths[0], sum(lengths[1:]), room), strict=False):
+        kept = np.ones(len(encoded), dtype=bool)
+        if sum(lengths) > max_length - around:
+            fitting = shares(lengths[0], sum(lengths[1:]), max_length - around)
+            for (first, stop), left in zip(runs, fitting, strict=False):
                 kept[first + left : stop] = False
-            encoded = encoded[np.flatnonzero(kept)]
-        return tokenizer.build(encoded)
+        return np.flatnonzero(kept)
 
 
 def read_verbalizer(given: str | Mapping[str, Any], labels: list[str]) -> Words:
@@ -167,7 +180,7 @@ def word_numbers(tokenizer: Tokenizer, template: Template, words: Words) -> dict
     numbers: dict[str, tuple[int, ...]] = {}
     for label, told in words.items():
         for word in told:
-            ids = _ids_in_place(tokenizer, template, word)
+            ids = ids_in_place(tokenizer, template, word)
             if len(ids) != 1 or ids[0] in tokenizer.special_ids:
                 raise InputError(_not_one(tokenizer, template, word, ids))
             if ids[0] in owners:
@@ -181,7 +194,8 @@ def word_numbers(tokenizer: Tokenizer, template: Template, words: Words) -> dict
     return numbers
 
 
-def _ids_in_place(tokenizer: Tokenizer, template: Template, word: str) -> list[int]:
+def ids_in_place(tokenizer: Tokenizer, template: Template, word: str) -> list[int]:
+    """Return the tokens of a word where it stands in the template."""
     filled = template.fill("x", "x" if PAIR in template.parts else None, gap=word)
     encoded = tokenizer.encode(filled.text, filled.gap)
     first, stop = np.searchsorted(encoded.offsets[:, 0], filled.gap)
@@ -195,7 +209,7 @@ def _not_one(tokenizer: Tokenizer, template: Template, word: str, ids: list[int]
     begins = np.flatnonzero(tokenizer.word_starts)
     names = {pieces[number].strip(f"{SPACE}\u0120") for number in begins}
     near = difflib.get_close_matches(word, sorted(filter(str.isalpha, names)), n=4 * NEAR, cutoff=0.5)
-    fit = [name for name in near if len(_ids_in_place(tokenizer, template, name)) == 1][:NEAR]
+    fit = [name for name in near if len(ids_in_place(tokenizer, template, name)) == 1][:NEAR]
     what = " ".join(tokenizer.tokens(ids)) if len(ids) > 1 else "unknown to the vocabulary"
     hint = f"near words that are one: {', '.join(fit)}" if fit else "choose another word"
     return f"verbalizer: {word!r} is {what}, and the gap takes one token; {hint}"

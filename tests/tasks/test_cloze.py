@@ -145,8 +145,9 @@ def test_texts_are_cut_and_the_template_stays_whole(first, second, longest):
     tokenizer = FakeTokenizer(61, ["so", "is"])
     template = Template.of("{text} is [MASK] so {text_b}")
     text, pair = " ".join(["w9"] * first), " ".join(["w11"] * second)
-    tokens = template.encode(tokenizer, text, pair, max_length=longest)
+    tokens, gap = template.encode(tokenizer, text, pair, max_length=longest)
     pieces = tokenizer.tokens(tokens.ids)
+    assert [pieces[row] for row in gap] == ["[MASK]"]
     counts = [pieces.count(piece) for piece in ("w9", "w11")]
     assert len(pieces) == min(longest, 5 + first + second) == 5 + sum(counts)
     assert pieces == ["[CLS]", *["w9"] * counts[0], "is", "[MASK]", "so", *["w11"] * counts[1], "[SEP]"]
@@ -156,7 +157,7 @@ def test_texts_are_cut_and_the_template_stays_whole(first, second, longest):
 
 def test_a_text_that_spells_a_mask_or_a_field_is_only_text(english):
     template = Template.of("{text} It is [MASK].")
-    tokens = template.encode(english, "a [MASK] {text_b} {text}", None, max_length=60)
+    tokens, _ = template.encode(english, "a [MASK] {text_b} {text}", None, max_length=60)
     assert (tokens.ids == english.mask_id).sum() == 1
     assert english.tokens(tokens.ids)[-4:] == ["▁is", "[MASK]", ".", "[SEP]"]
 
