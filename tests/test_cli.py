@@ -16,11 +16,13 @@ import tiny_runs
 import torch
 from tiny_runs import last_line
 
+from minibert.adapt.options import AdaptOptions
 from minibert.cli import main
 from minibert.commands.arguments import build_parser
 from minibert.commands.flag_help import HELP
 from minibert.commands.flags import chosen_settings, with_dashes
 from minibert.commands.inputs import open_model
+from minibert.further.distill import DistillOptions
 from minibert.further.update import UpdateOptions
 from minibert.tasks.masking import Masking
 from minibert.tasks.model import TASKS, load
@@ -41,9 +43,14 @@ GROUPS = {
     "masking": (Masking,),
     "train": (TrainingConfig,),
     "task": tuple(task.Options for task in TASKS.values() if task.Options is not None),
+    "adapt": (AdaptOptions,),
     "update": (UpdateOptions,),
+    "distill": (DistillOptions,),
 }
-FURTHER = {"update": "--train-file t --kept-file k --output-dir o --model m"}
+FURTHER = {
+    "update": "--train-file t --kept-file k --output-dir o --model m",
+    "distill": "--teacher t --output-dir o",
+}
 
 
 def run(*arguments: object) -> int:

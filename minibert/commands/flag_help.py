@@ -112,4 +112,8 @@ HELP = {
     "adapt.lora_dropout": "lora: dropout of what A reads",
     "adapt.lora_target_modules": "lora: patterns of layers, with commas between, such as query,value or "
     "blocks.[6-9].feed_forward; or all-linear",
+    "distill.layers": "layers of the student; it begins with as many of the teacher's, evenly spread",
+    "distill.temperature": "logits are divided by it before they are compared: above 1, small ones count",
+    "distill.label_weight": "weight of the labels beside the teacher's word; 0 hears the teacher alone",
+    "distill.hidden_weight": "weight of the distance between both models' hidden states; 0 leaves them alone",
 }

@@ -131,7 +131,7 @@ class MultiLabel(Task):
     def loss(self, encoder: Encoder, batch: Packed, targets: Targets) -> Loss:
         logits_NC = self.logits(encoder, batch)
         total = nn.functional.binary_cross_entropy_with_logits(logits_NC, targets.labels, reduction="sum")
-        return Loss({"loss": total / len(self.labels)}, targets.counts)
+        return Loss({"loss": total / len(self.labels)}, targets.counts, logits=logits_NC)
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:
         """Return the probabilities (C,) of each window."""

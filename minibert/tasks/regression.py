@@ -139,9 +139,9 @@ class Regression(Task):
     def loss(self, encoder: Encoder, batch: Packed, targets: Targets) -> Loss:
         scores_N = self.scores(encoder, batch)
         if self.levels is not None:
-            return Loss({"loss": self.levels.loss(scores_N, targets.labels)}, targets.counts)
+            return Loss({"loss": self.levels.loss(scores_N, targets.labels)}, targets.counts, logits=scores_N)
         wanted_N = ((targets.labels - self.centre) / self.spread).to(scores_N.dtype)
-        return Loss({"loss": (scores_N - wanted_N).square().sum()}, targets.counts)
+        return Loss({"loss": (scores_N - wanted_N).square().sum()}, targets.counts, logits=scores_N)
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:
         """Return the number of each window."""

@@ -84,7 +84,8 @@ class Loss:
 
     Dividing by the units of a whole step, not of a micro-batch, is what makes gradient accumulation exact.
 
-    logits  (M, C) of the units that "loss" is a sum over, for objectives that compare two passes; or None
+    logits  (M, C), or (M,) for numbers, of the units that "loss" is a sum over, for objectives that compare
+            two passes; or None
     """
 
     sums: dict[str, Tensor]
@@ -123,7 +124,7 @@ class Task(nn.Module, ABC):
 
     Options  what a person may choose, as a frozen dataclass; None for a task that is not fine-tuned
     columns  the columns of a table that `read` can be told by name
-    tells_logits  whether `loss` also gives the logits that it was made from
+    tells_logits  whether `loss` also gives the logits of classes that exclude each other
     grows_on_masks  whether its head goes on from the one that filled masks, which it is given by `inherit`
 
     What follows the six verbs is for the command line, which knows no task by name.

@@ -1,0 +1,142 @@
+"""A student begins as a part of its teacher and comes to answer as the teacher does."""
+
+from dataclasses import replace
+
+import pytest
+import tiny_runs
+import torch
+from check_task import shape
+from fakes import FakeTokenizer
+from small_models import classifier
+from tiny_runs import last_line
+
+from minibert.cli import main
+from minibert.data.examples import MultiLabelExample, NumberExample, TextExample
+from minibert.errors import InputError
+from minibert.further.distill import distill
+from minibert.further.student import kept_layers, student_of
+from minibert.interop.heads import load
+from minibert.model.encoder import Encoder
+from minibert.packed import Packed
+from minibert.tasks.classification import Classification, ClassificationOptions
+from minibert.tasks.model import TASKS, Model
+
+FAST = {"train.precision": "fp32", "data.progress": False, "train.learning_rate": 5e-3,
+        "train.max_steps": 60, "distill.layers": 1}  # fmt: skip
+WORDS = [f"the {noun} {verb}" for noun in tiny_runs.CLASSES for verb in tiny_runs.VERBS]
+ROWS = {
+    "classification": [TextExample(text, label=tiny_runs.CLASSES[text.split()[1]]) for text in WORDS],
+    "multi_label": [MultiLabelExample(text, labels=(tiny_runs.CLASSES[text.split()[1]],)) for text in WORDS],
+    "regression": [NumberExample(text, label=float(text.split()[1] in ("cat", "dog"))) for text in WORDS],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Return a folder of teachers that have learnt nothing, but say something else of every text."""
+    folder = tmp_path_factory.mktemp("distill")
+    tiny_runs.make_encoder(folder / "enc")
+    known = load(folder / "enc")
+    still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    config = replace(known.encoder.config, num_hidden_layers=2, **still)
+    for task, rows in ROWS.items():
+        options = {"pooling": "mean", "classifier_dropout": 0.0}
+        made = Model(Encoder(config), TASKS[task].build(known.task.tokenizer, config, rows, options))
+        torch.nn.init.normal_(made.task.classifier.weight)
+        for weight in made.encoder.blocks[0].parameters():  # the layer that a student of one layer lacks
+            weight.data *= 10 if weight.ndim == 2 else 1
+        made.save(folder / task)
+    return folder
+
+
+def test_layers_are_spread_evenly_and_end_with_the_last():
+    for teacher in range(2, 25):
+        for student in range(1, teacher):
+            layers = kept_layers(teacher, student)
+            assert layers == sorted(set(layers))
+            assert len(layers) == student
+            assert layers[-1] == teacher - 1
+            assert max(b - a for a, b in zip([-1, *layers], layers, strict=False)) <= -(-teacher // student)
+
+
+@pytest.mark.parametrize("layers", [0, 3, 7, -1])
+def test_a_student_that_is_not_smaller_is_refused(layers):
+    with pytest.raises(InputError, match=f"layers {layers}: the teacher has 3; give a number from 1 to 2"):
+        student_of(classifier(), layers)
+
+
+def test_a_student_computes_what_its_teachers_layers_compute():
+    teacher = classifier().eval()
+    student = student_of(teacher, 2).eval()
+    batch = Packed.of([[3, 17, 4], [3, 9, 11, 4]])
+    hidden = teacher.encoder.embeddings(batch, torch.float32)
+    for layer in (0, 2):
+        hidden = teacher.encoder.blocks[layer](hidden, batch.layout)
+    torch.testing.assert_close(student.encoder(batch), hidden)
+    torch.testing.assert_close(student.task.classifier.weight, teacher.task.classifier.weight)
+    student.encoder.embeddings.token.weight.data.zero_()
+    assert teacher.encoder.embeddings.token.weight.abs().sum() > 0
+
+
+def test_a_student_of_the_modern_recipe_has_no_norm_before_its_first_attention():
+    config = replace(shape("modernbert", 61), num_hidden_layers=4)
+    task = Classification(FakeTokenizer(61), config, ["a", "b"], ClassificationOptions())
+    student = student_of(Model(Encoder(config), task), 2)
+    assert isinstance(student.encoder.blocks[0].attention_norm, torch.nn.Identity)
+    assert student.encoder(Packed.of([[3, 17, 4]])).isfinite().all()
+
+
+@pytest.mark.parametrize("task", ROWS)
+def test_a_student_comes_nearer_to_its_teacher_without_any_label(task, folder, tmp_path):
+    teacher = load(folder / task)
+    texts = [replace(row, **{"labels" if task == "multi_label" else "label": None}) for row in ROWS[task]]
+
+    def apart(model):
+        pairs = zip(teacher.predict(texts), model.predict(texts), strict=True)
+        if task == "regression":
+            return sum(abs(a.value - b.value) for a, b in pairs)
+        return sum(abs(a.probabilities[k] - b.probabilities[k]) for a, b in pairs for k in a.probabilities)
+
+    before = apart(student_of(teacher, 1))
+    student = distill(folder / task, train=texts, output_dir=tmp_path / "out", settings=FAST)
+    assert apart(student) < 0.3 * before
+    assert len(load(tmp_path / "out").encoder.blocks) == 1
+
+
+def test_from_files_to_a_student_by_the_command_line(folder, tmp_path, capsys):
+    data = tiny_runs.write_table(tmp_path / "train.csv", rows=16)
+    (tmp_path / "more.txt").write_text("\n".join(WORDS), "utf-8")
+    common = ["distill", "--teacher", folder / "classification", "--layers", 1, "--max-steps", 2, "--fp32",
+              "--no-progress", "--validation-file", data]  # fmt: skip
+    assert run(*common, "--train-file", data, "--output-dir", tmp_path / "a") == 0
+    result = last_line(capsys.readouterr().out)
+    assert (result["teacher"]["layers"], result["student"]["layers"]) == (2, 1)
+    assert result["student"]["weights"] < result["teacher"]["weights"]
+    assert "accuracy" in result["student"]
+    assert (
+        run(*common, "--train-file", data, "--file", tmp_path / "more.txt", "--output-dir", tmp_path / "b")
+        == 0
+    )
+    assert "rows without a label: the teacher alone is heard" in capsys.readouterr().err
+    assert run(*common, "--output-dir", tmp_path / "c") == 2
+    assert "nothing to learn from" in capsys.readouterr().err
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"distill.layers": 2}, "layers 2: the teacher has 2"),
+        ({"distill.temperature": 0.0}, "temperature 0.0 must be above 0"),
+        ({"distill.label_weight": 1.5}, "label_weight 1.5"),
+        ({"task.pooling": "mean"}, "unknown setting 'task.pooling'"),
+    ],
+)
+def test_unusable_options_leave_nothing_behind(folder, tmp_path, settings, message):
+    with pytest.raises(InputError, match=message):
+        distill(folder / "classification", train=ROWS["classification"], output_dir=tmp_path / "out",
+                settings={**FAST, **settings})  # fmt: skip
+    assert not (tmp_path / "out").exists()
