@@ -2,10 +2,15 @@
 
 from pathlib import Path
 
+import torch
+from torch import nn
+
+from minibert.adapt.bottleneck import add_bottlenecks
 from minibert.adapt.hooks import is_adapters
 from minibert.adapt.lora import add_lora
 from minibert.adapt.options import AdaptOptions
 from minibert.config import to_dict
+from minibert.errors import InputError
 from minibert.model.encoder import Encoder
 from minibert.tasks.adaptation import Adaptation, hash_of
 from minibert.tasks.model import Model
@@ -34,9 +39,36 @@ def add_adapter(encoder: Encoder, options: AdaptOptions) -> None:
     """Put the adapter that the options name into an encoder; at the start it changes nothing."""
     if options.adapter == "lora":
         add_lora(encoder, options)
+    elif options.adapter == "bottleneck":
+        add_bottlenecks(encoder, options)
+    for name in tuned_names(encoder, options):
+        module, _, kind = name.rpartition(".")
+        weight: torch.Tensor = encoder.get_parameter(name).detach().clone()  # the base may be others' too
+        setattr(encoder.get_submodule(module), kind, nn.Parameter(weight))
+
+
+def tuned_names(encoder: Encoder, options: AdaptOptions) -> list[str]:
+    """Return the encoder's own weights that are trained beside, or as, the adapter.
+
+    BitFit (Ben Zaken et al., 2021) is nothing else: all biases, those of norms included. Raises InputError
+    where there are none.
+    """
+    names = [name for name, _ in encoder.named_parameters() if not is_adapters(name)]
+    if options.adapter == "bitfit":
+        biases = [name for name in names if name.endswith(".bias")]
+        if not biases:
+            raise InputError(
+                f"adapter bitfit trains biases, and this encoder ({encoder.config.model_type}) has none; use "
+                "lora or bottleneck"
+            )
+        return biases
+    if options.adapter == "bottleneck" and options.bottleneck_layout == "houlsby":
+        return [name for name in names if name.startswith("blocks.") and "norm" in name.split(".")[-2]]
+    return []
 
 
 def adaptation_of(model: Model, options: AdaptOptions, *, base: str, sha256: str) -> Adaptation:
     """Return what is the model's own: its head, its adapter, and weights of the encoder that it trains."""
     own = {name for name in model.state_dict() if not name.startswith("encoder.") or is_adapters(name)}
-    return Adaptation(base, sha256, to_dict(options), frozenset(own))
+    tuned = {f"encoder.{name}" for name in tuned_names(model.encoder, options)}
+    return Adaptation(base, sha256, to_dict(options), frozenset(own | tuned))

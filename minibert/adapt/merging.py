@@ -7,7 +7,7 @@ stays as it is, and weights that no adapter changes are the same tensors in both
 import torch
 from torch import nn
 
-from minibert.adapt.hooks import is_adapters
+from minibert.adapt.hooks import CHILD, is_adapters
 from minibert.adapt.lora import LowRankParts, updates_of
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
@@ -42,14 +42,19 @@ def merged(model: Model) -> Model:
     """
     if model.adaptation is None:
         return model
-    for name, module in model.encoder.named_modules():
-        if name.endswith(".adapter") and not isinstance(module, LowRankParts):
-            raise InputError(
-                f"adapter {model.adaptation.options['adapter']} cannot be merged: {name} is no change of a "
-                "matrix; keep it as it is"
-            )
+    if not is_mergeable(model):
+        raise InputError(
+            f"adapter {model.adaptation.options['adapter']} is no change of matrices and cannot be merged; "
+            "keep the folder of the adapter, or export it with --format onnx or torch"
+        )
     plain = Model(folded(model.encoder, model.encoder), model.task)
     return plain.train(model.training)
+
+
+def is_mergeable(model: Model) -> bool:
+    """Whether a model, once merged, is a plain encoder and its head."""
+    children = [module for name, module in model.encoder.named_modules() if name.endswith(f".{CHILD}")]
+    return all(isinstance(module, LowRankParts) for module in children)
 
 
 def unmerged(plain: Model, adapted: Model) -> Encoder:

@@ -17,13 +17,18 @@ class AdaptOptions:
     lora_alpha           the update is alpha / R * B A
     lora_dropout         dropout of what A reads
     lora_target_modules  patterns of layers, with commas between; or all-linear
+    bottleneck_size      B, channels in the middle of a bottleneck
+    bottleneck_layout    where bottlenecks stand (see `bottleneck`)
     """
 
-    adapter: Literal["none", "lora"] = "none"
+    adapter: Literal["none", "lora", "bottleneck", "bitfit"] = "none"
     lora_rank: int = 8
     lora_alpha: float = 16.0
     lora_dropout: float = 0.0
     lora_target_modules: str = "query,value"
+    bottleneck_size: int = 64
+    bottleneck_layout: Literal["pfeiffer", "houlsby"] = "pfeiffer"
+    bottleneck_act: Literal["gelu", "relu", "silu"] = "gelu"
 
     @property
     def rate_factor(self) -> float:
@@ -31,8 +36,9 @@ class AdaptOptions:
         return 1.0 if self.adapter == "none" else RATE_FACTOR
 
     def __post_init__(self) -> None:
-        if self.lora_rank < 1:
-            raise InputError(f"lora_rank {self.lora_rank} must be at least 1")
+        for name in ("lora_rank", "bottleneck_size"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} {getattr(self, name)} must be at least 1")
         if not self.lora_alpha > 0:
             raise InputError(f"lora_alpha {self.lora_alpha} must be above 0")
         if not 0 <= self.lora_dropout < 1:

@@ -85,7 +85,10 @@ HELP = {
     "train.r_drop_alpha": "weight of R-Drop: two passes with other dropout shall agree; 0 for one pass",
     "train.fgm_epsilon": "length of the worst move of a text's token vectors that is trained too; 0 for none",
     "train.ema_decay": "decay of a running mean of the weights, which is what is kept; 0 for none",
-    "train.freeze": "'encoder' trains the head alone; a number freezes embeddings and so many low layers",
+    "train.freeze": "'encoder' trains the head alone; a number freezes embeddings and so many low layers; or "
+    "patterns of weights, with commas between, such as embeddings,blocks.[01].attention",
+    "train.gradual_unfreezing": "train the head first, then thaw a layer each so many epochs, from the top "
+    "(Howard and Ruder, 2018, have 1); 0 trains all from the start",
     "train.num_train_epochs": "times that the data are gone through, unless --max-steps is above 0",
     "train.max_steps": "number of steps; -1 lets --num-train-epochs decide",
     "train.train_batch_size": "texts in a step",
@@ -107,6 +110,10 @@ HELP = {
     "update.resamples": "kept sets that are drawn from the kept rows, with replacement",
     "adapt.adapter": "train few new weights beside the encoder, which stays as it is; the folder then holds "
     "them, the head and the hash of the encoder (default: none, which trains the encoder)",
+    "adapt.bottleneck_size": "bottleneck: channels in its middle",
+    "adapt.bottleneck_layout": "bottleneck: after each feed-forward network (pfeiffer), or after attention "
+    "too, with the norms trained (houlsby)",
+    "adapt.bottleneck_act": "bottleneck: its activation",
     "adapt.lora_rank": "lora: rows of A and columns of B",
     "adapt.lora_alpha": "lora: the update is alpha / rank * B A",
     "adapt.lora_dropout": "lora: dropout of what A reads",

@@ -74,7 +74,8 @@ def add_field(section: Any, names: Sequence[str], key: str, *, hint: Any, defaul
 
 def reader(hint: Any) -> Callable[[str], Any]:
     """Return what reads a flag's text: text stays text, numbers are read; settings check the rest."""
-    return str if str in (hint, *typing.get_args(hint)) else parse_setting
+    options = (hint, *typing.get_args(hint))
+    return str if str in options and int not in options else parse_setting
 
 
 def metavar(hint: Any) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from minibert.adapt.build import adaptation_of, add_adapter
+from minibert.adapt.hooks import is_adapters
 from minibert.adapt.merging import shared
 from minibert.adapt.options import AdaptOptions
 from minibert.checkpoint import read_table
@@ -79,6 +80,12 @@ def read_adapter(folder: Path) -> tuple[dict[str, str], AdaptOptions]:
 def open_base(folder: Path, base: str | Path | Model) -> tuple[Encoder, Tokenizer, Path]:
     """Return the encoder and the tokenizer of a base without its adapters, and the folder that it is from."""
     if isinstance(base, Model):
+        own = base.adaptation.own if base.adaptation else ()
+        if any(name.startswith("encoder.") and not is_adapters(name) for name in own):
+            raise InputError(
+                f"{folder}: the model that was given as base has changed weights of its encoder itself; give "
+                "a model without an adapter, or a folder"
+            )
         encoder = shared(base.encoder)
         place = Path(base.adaptation.base) if base.adaptation else Path("the model that was given")
         return encoder, base.task.tokenizer, place

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from minibert.adapt.merging import merged
+from minibert.adapt.merging import is_mergeable, merged
 from minibert.checkpoint import published, write_json
 from minibert.errors import InputError, MissingExtra
 from minibert.interop.export import fitting_family, settings_of, write_tokenizer
@@ -60,7 +60,7 @@ def export(model: Model, folder: str | Path, *, format: str = "onnx", quantize: 
     >>> export(load("runs/clf"), "exported", format="torch").outputs
     ('logits',)
     """
-    task, model = model.task, merged(model)
+    task, model = model.task, merged(model) if is_mergeable(model) else model
     source = Source(model.encoder, task.tokenizer, task.max_length, task)
     return export_source(source, folder, format=format, quantize=quantize)
 

@@ -12,7 +12,8 @@ class TrainingConfig:
 
     max_steps -1 means num_train_epochs decides. warmup_steps wins over warmup_ratio where it is not zero.
     layerwise_lr_decay 0.9 gives each layer 0.9 times the rate of the one above it (Sun et al., 2019).
-    freeze "encoder" trains the head alone; a number freezes the embeddings and that many lowest layers.
+    freeze "encoder" trains the head alone, a number freezes the embeddings and that many lowest layers, other
+    texts are patterns of names; gradual_unfreezing thaws a layer each so many epochs (`freezing`).
     r_drop_alpha and fgm_epsilon above 0 turn on the second passes of `objectives`; ema_decay above 0 keeps
     averaged weights (`averaging`).
     precision "auto" computes in bfloat16 where this machine is faster in it, else in float32.
@@ -36,7 +37,8 @@ class TrainingConfig:
     r_drop_alpha: float = 0.0
     fgm_epsilon: float = 0.0
     ema_decay: float = 0.0
-    freeze: int | Literal["encoder"] = 0
+    freeze: int | str = 0
+    gradual_unfreezing: float = 0.0
     num_train_epochs: float = 3.0
     max_steps: int = -1
     train_batch_size: int = 32
@@ -64,7 +66,7 @@ class TrainingConfig:
         for name in ("weight_decay", "max_grad_norm", "warmup_steps", "save_steps", "save_total_limit"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} {getattr(self, name)} must not be negative")
-        for name in ("r_drop_alpha", "fgm_epsilon"):
+        for name in ("r_drop_alpha", "fgm_epsilon", "gradual_unfreezing"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} {getattr(self, name)} must not be negative")
         for name in ("warmup_ratio", "decay_ratio", "adam_beta1", "adam_beta2", "momentum"):

@@ -1,26 +1,77 @@
-"""Which weights are trained: all, the head alone, all but the lowest layers, or an adapter and the head."""
+"""Which weights are trained, and from when: all, the head, what patterns leave, an adapter and the head.
+
+Gradual unfreezing (Howard and Ruder, 2018, "Universal Language Model Fine-tuning", section 3.3) begins with
+the head alone; then one layer after the other thaws, from the top to the embeddings. So what pretraining
+taught the low layers is not washed away while the head knows nothing. What is frozen costs no backward pass.
+"""
 
 from minibert.errors import InputError
+from minibert.model.names import matching, patterns_of
 from minibert.tasks.model import Model
+from minibert.training.config import TrainingConfig
 from minibert.training.optimizer import depth_of
 
 
 def freeze(model: Model, how: int | str) -> None:
-    """Stop training the whole encoder ("encoder"), or the embeddings and the `how` lowest layers.
+    """Stop training a part of the encoder.
 
+    how  a number: the embeddings and so many of the lowest layers; a text: patterns of the encoder's weights
+         with commas between, such as "embeddings,blocks.[01]", or "encoder" for all of them
     Of an adapted model what is its own is trained, and nothing else. Raises InputError for more layers than
-    there are, and for both at once.
+    there are, for a pattern that names nothing, and for a frozen part beside an adapter.
     """
-    layers = model.encoder.config.num_hidden_layers
-    if isinstance(how, int) and not 0 <= how <= layers:
-        raise InputError(f"freeze {how} must be between 0 and the encoder's {layers} layers")
-    if model.adaptation is not None and how != 0:
-        kind = model.adaptation.options["adapter"]
-        raise InputError(f"freeze {how!r} beside adapter {kind!r}, which freezes the encoder anyway; use one")
+    names = [name for name, _ in model.named_parameters()]
+    frozen = set(frozen_names(names, how, layers=model.encoder.config.num_hidden_layers))
+    if model.adaptation is not None:
+        if frozen:
+            kind = model.adaptation.options["adapter"]
+            raise InputError(
+                f"freeze {how!r} beside adapter {kind!r}, which freezes the encoder anyway; use one of them"
+            )
+        frozen = {name for name in names if name not in model.adaptation.own}
     for name, weight in model.named_parameters():
-        if model.adaptation is not None:
-            weight.requires_grad_(name in model.adaptation.own)
-            continue
-        inside = name.startswith("encoder.")
-        frozen = inside if how == "encoder" else inside and how != 0 and depth_of(name, layers) <= int(how)
-        weight.requires_grad_(not frozen)
+        weight.requires_grad_(name not in frozen)
+
+
+def frozen_names(names: list[str], how: int | str, *, layers: int) -> list[str]:
+    """Return the names of the weights that `how` freezes; see `freeze`.
+
+    >>> names = ["encoder.embeddings.x", "encoder.blocks.0.x", "encoder.blocks.1.x", "task.x"]
+    >>> frozen_names(names, 1, layers=2)
+    ['encoder.embeddings.x', 'encoder.blocks.0.x']
+    """
+    inside = [name for name in names if name.startswith("encoder.")]
+    if isinstance(how, str):
+        return matching(inside, patterns_of(how), setting="freeze")
+    if not 0 <= how <= layers:
+        raise InputError(f"freeze {how} must be between 0 and the encoder's {layers} layers")
+    return [name for name in inside if how and depth_of(name, layers) <= how]
+
+
+class Thaw:
+    """Gradual unfreezing: which of the weights that are trained at the end are trained at a step.
+
+    It is a function of the step alone, so that a resumed run goes on as the whole run would have.
+    """
+
+    def __init__(self, model: Model, config: TrainingConfig, steps_per_epoch: int) -> None:
+        self.layers = model.encoder.config.num_hidden_layers
+        self.steps_per_layer = config.gradual_unfreezing * steps_per_epoch
+        self.weights = [
+            (weight, depth_of(name, self.layers))
+            for name, weight in model.named_parameters()
+            if weight.requires_grad
+        ]
+        if config.gradual_unfreezing and all(depth > self.layers for _, depth in self.weights):
+            raise InputError(
+                f"gradual_unfreezing {config.gradual_unfreezing:g} has no layer to thaw: freeze "
+                f"{config.freeze!r} keeps them all frozen; use one of the two"
+            )
+
+    def at(self, step: int) -> None:
+        """Let those weights be trained whose turn has come; steps count from 0."""
+        if not self.steps_per_layer:
+            return
+        lowest = self.layers + 1 - int(step / self.steps_per_layer)
+        for weight, depth in self.weights:
+            weight.requires_grad_(depth >= lowest)

@@ -26,7 +26,7 @@ from minibert.tasks.model import Model
 from minibert.tasks.task import Targets
 from minibert.training.averaging import Average
 from minibert.training.config import TrainingConfig
-from minibert.training.freezing import freeze
+from minibert.training.freezing import Thaw, freeze
 from minibert.training.objectives import objective_of
 from minibert.training.optimizer import make_optimizers
 from minibert.training.plan import CALIBRATION_STEPS, Budget, Clock, Plan, read_budget
@@ -87,6 +87,7 @@ class Run:
         model.encoder.dtype = self.ranks.agree_dtype(choose_dtype(config.precision, self.device))
         model.encoder.use_attention(config.attention)
         self.optimizers = make_optimizers(model, layers, config)
+        self.thaw = Thaw(model, config, batches.steps_per_epoch)
         self.average = Average(self.optimizers.weights, config.ema_decay)
         self.clock = None if seconds is None else Clock(seconds)
         self.plan = replayed or Plan(((0, self._planned_steps()),))
@@ -121,6 +122,7 @@ class Run:
         total = self.total
         share = rate_at(self.done, total, self.config)
         self.optimizers.set_rate(share)
+        self.thaw.at(self.done)
         loss, tokens = self._gradients(self.batches.at(self.done, self.done / total))
         norm = float(nn.utils.clip_grad_norm_(self.optimizers.weights, self.config.max_grad_norm or math.inf))
         trouble = self.watch.trouble(loss, norm)

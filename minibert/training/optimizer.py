@@ -93,7 +93,8 @@ def make_optimizers(model: nn.Module, layers: int, config: TrainingConfig) -> Op
 
 def _first_order(groups: list[dict[str, Any]], config: TrainingConfig) -> Optimizer:
     if config.optim == "sgd":
-        return SGD(groups, momentum=config.momentum, fused=True)
+        fused = not config.gradual_unfreezing  # fused SGD wants the momentum of all weights or of none
+        return SGD(groups, momentum=config.momentum, fused=fused)
     betas = (config.adam_beta1, config.adam_beta2)
     return AdamW(groups, betas=betas, eps=config.adam_epsilon, fused=True)
 

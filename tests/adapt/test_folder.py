@@ -180,3 +180,9 @@ def test_seeds_and_reruns_know_adapters(given, tmp_path, capsys, monkeypatch):
     held = ["--validation-file", str(given / ROWS), "--seeds", "2"]
     assert main(["finetune", *words, *held, "--output-dir", many]) == 0
     assert mb.load(many).adaptation.options["lora_rank"] == 3
+
+
+def test_a_base_that_is_changed_itself_is_no_base_for_others(given, adapter, tmp_path):
+    run(given, tmp_path / "bitfit", **{"adapt.adapter": "bitfit"})
+    with pytest.raises(InputError, match="has changed weights of its encoder"):
+        mb.load(adapter, base=mb.load(tmp_path / "bitfit"))
