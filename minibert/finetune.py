@@ -14,6 +14,7 @@ import torch
 from minibert.adapt.build import adapt
 from minibert.config import to_dict
 from minibert.data.batches import ExampleBatches
+from minibert.distributed.joining import joined
 from minibert.errors import InputError
 from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
 from minibert.interop.language_models import load_language_model
@@ -94,9 +95,10 @@ def train_into(
     free  {"resume": ..., "overwrite": ...}: what may be done to a folder that is not empty
     Whatever is raised before the first step leaves the folder as it was.
     """
-    with locked(output_dir, **free) as output:
-        with claimed(output, **free):
+    with joined() as ranks, locked(output_dir, **free, writes=ranks.first) as output:
+        with claimed(output, **free, writes=ranks.first):
             run = begin()
+            ranks.need(len(run.batches.at(0, 0.0)))
             drive = ready(run, held, output, settings=settings, data=data, resume=free["resume"])
         drive.follow(report_to=settings.data.report_to, progress=settings.data.progress)
     return run.model.eval()

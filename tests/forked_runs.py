@@ -129,8 +129,8 @@ def install(moments: Moments) -> None:
 
     def written(journal: Journal, event: str, step: int, values: dict[str, Any]) -> None:
         def half() -> None:
-            journal.file.write('{"event": "train", "lo')
-            journal.file.flush()
+            journal.log.file.write('{"event": "train", "lo')
+            journal.log.file.flush()
 
         moments(f"half a line of {event} {step}", half)
         write(journal, event, step, values)

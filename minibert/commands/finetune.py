@@ -13,6 +13,8 @@ from minibert.commands.inputs import labelled_examples
 from minibert.commands.memory import keep_memory
 from minibert.commands.parser import add_budget, add_columns, add_command, add_doctor, add_output, add_resume
 from minibert.commands.seeds import finetune_seeds
+from minibert.distributed.joining import joined
+from minibert.distributed.ranks import Ranks
 from minibert.doctor.findings import Checkup, look_first, unreadable
 from minibert.errors import InputError
 from minibert.evaluation.examine import examine
@@ -106,11 +108,23 @@ def options_of_tasks() -> dict[str, Any]:
     return {name: task.Options() for name, task in TASKS.items() if task.Options is not None}
 
 
-def run(args: argparse.Namespace) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> dict[str, Any] | None:
     """Fine-tune an encoder, with several seeds if asked to."""
     settings = settings_of(args)
+    with joined() as ranks:
+        if args.seeds != 1 and ranks.size > 1:
+            raise InputError(
+                f"--seeds {args.seeds} in {ranks.size} processes: they train one model together; start them "
+                "once for each --seed, or leave out torchrun"
+            )
+        done = finetuned(args, settings, ranks)
+    return done if ranks.first else None
+
+
+def finetuned(args: argparse.Namespace, settings: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
+    """Fine-tune and return the scores; of several processes the first alone has some."""
     train, held = files_of(args)
-    if not (args.no_doctor or args.resume):
+    if ranks.first and not (args.no_doctor or args.resume):
         look_first(checkup_of(args, settings, (train, held), quick=True))
     keep_memory()
     given: dict[str, Any] = {
@@ -128,6 +142,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         report_on(load(args.output_dir), args, train=train, held=held or ())
         return result
     model = finetune(args.model, **given)
+    if not ranks.first:
+        return {}
     record = read_json(Path(args.output_dir) / "run.json")
     result = {"output_dir": args.output_dir, "task": args.task, "steps": record["steps_done"]}
     if held:

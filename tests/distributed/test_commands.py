@@ -1,7 +1,10 @@
 """The commands under torchrun: one run, one folder, one voice; and one end for all."""
 
 import json
+import os
+import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ import tiny_runs
 
 from minibert.cli import main
 from minibert.training.log import read_log
+from minibert.training.loop import Run
 
 PRETRAIN = ["--size", "tiny", "--tokens-per-batch", "256", "--vocab-size", str(tiny_runs.VOCABULARY)]
 PRETRAIN += ["--gradient-accumulation-steps", "4", "--max-steps", "4", "--fp32", "--logging-steps", "1"]
@@ -42,3 +46,99 @@ def test_pretraining_on_two_processes_is_the_run_of_one(together, corpus, tmp_pa
     assert record["state"] == "finished" and record["processes"] == 2
     assert json.loads(ended["told"][0].splitlines()[-1])["steps"] == 4
     assert ended["told"][1] == "", "the second process is not silent"
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    return tiny_runs.make_encoder(tmp_path_factory.mktemp("encoder") / "enc")
+
+
+def test_finetuning_on_two_processes_is_the_run_of_one(together, encoder, tmp_path):
+    train, held = (tiny_runs.write_table(tmp_path / f"{name}.csv", rows=22) for name in ("train", "held"))
+    argv = ["finetune", "--task", "classification", "--model", str(encoder), "--train-file", str(train)]
+    argv += ["--validation-file", str(held), "--num-train-epochs", "3", "--train-batch-size", "9", "--fp32"]
+    argv += ["--gradient-accumulation-steps", "2", "--logging-steps", "1", "--no-progress", "--no-doctor"]
+    for size in (1, 2):
+        ended = together.run(size, command, *argv, "--output-dir", str(tmp_path / str(size)))
+        assert ended["statuses"] == [0] * size, ended["told"]
+    one, two = tmp_path / "1", tmp_path / "2"
+    assert losses_of(two) == pytest.approx(losses_of(one), rel=1e-5) and len(losses_of(two)) == 9
+    scores = [[line["accuracy"] for line in read_log(folder, "validation")] for folder in (one, two)]
+    assert scores[0] == scores[1] and len(scores[0]) == 3
+    assert json.loads(ended["told"][0].splitlines()[-1])["accuracy"] == max(scores[0])
+    assert ended["told"][1] == ""
+
+
+def test_a_run_goes_on_in_other_numbers_of_processes(together, corpus, tmp_path):
+    argv = ["pretrain", str(corpus), *PRETRAIN, "--no-doctor", "--save-steps", "1"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    together.run(1, command, *argv, "--output-dir", str(whole))
+    for size, steps in ((2, 1), (1, 3), (2, 4)):
+        more = ["--output-dir", str(parts), "--max-steps", str(steps), *(["--resume"] if steps > 1 else [])]
+        ended = together.run(size, command, *argv, *more)
+        assert ended["statuses"] == [0] * size, ended["told"]
+    assert losses_of(parts) == pytest.approx(losses_of(whole), rel=1e-5)
+    assert len(losses_of(parts)) == 4
+    assert json.loads((parts / "run.json").read_text())["processes"] == 2
+
+
+def test_too_many_processes_for_the_parts_of_a_step_are_refused_once(together, corpus, tmp_path):
+    argv = ["pretrain", str(corpus), *PRETRAIN, "--no-doctor", "--gradient-accumulation-steps", "1"]
+    ended = together.run(2, command, *argv, "--output-dir", str(tmp_path / "out"))
+    assert ended["statuses"] == [2, 2]
+    told = "".join(ended["told"])
+    assert told.count("a step has 1 micro-batches, too few for 2 processes") == 1, told
+    assert "gradient_accumulation_steps to 2" in told
+    assert not (tmp_path / "out").exists()
+
+
+def dying(rank: int, how: str, *argv: str) -> None:
+    """Let the second process fail in its third step."""
+    whole = Run._step
+
+    def step(run: Run):
+        if rank == 1 and run.done == 2:
+            if how == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise MemoryError("there is no room for 7 GB")
+        return whole(run)
+
+    Run._step = step
+    command(rank, *argv)
+
+
+@pytest.mark.parametrize("how", ["killed", "raised"])
+def test_a_process_that_dies_ends_the_others_and_nothing_is_lost(together, corpus, tmp_path, how):
+    out = tmp_path / "out"
+    argv = ["pretrain", str(corpus), *PRETRAIN, "--no-doctor", "--output-dir", str(out)]
+    start = time.perf_counter()
+    ended = together.run(2, dying, how, *argv)
+    assert ended["statuses"] == [1, -9 if how == "killed" else 70], ended["told"]
+    wanted = {"killed": "ended without a word", "raised": "process 1 of 2 on"}
+    assert wanted[how] in ended["told"][0] and time.perf_counter() - start < 40
+    assert how == "killed" or "MemoryError: there is no room for 7 GB" in ended["told"][0]
+    assert [path.name for path in out.glob("checkpoint-*")] == ["checkpoint-2"]
+    ended = together.run(2, command, *argv, "--resume")
+    assert ended["statuses"] == [0, 0], ended["told"]
+    assert len(losses_of(out)) == 4
+
+
+def asked(rank: int, *argv: str) -> None:
+    """Ask the second process alone to stop, in its second step."""
+    whole = Run._step
+
+    def step(run: Run):
+        if rank == 1 and run.done == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return whole(run)
+
+    Run._step = step
+    command(rank, *argv)
+
+
+def test_whoever_is_asked_to_stop_all_stop_after_the_same_step(together, corpus, tmp_path):
+    argv = ["pretrain", str(corpus), *PRETRAIN, "--no-doctor", "--output-dir", str(tmp_path / "out")]
+    ended = together.run(2, asked, *argv)
+    assert ended["statuses"] == [143, 143], ended["told"]
+    assert "stopped at step 2" in ended["told"][0]
+    assert (tmp_path / "out" / "checkpoint-2").is_dir()
