@@ -20,6 +20,7 @@ from minibert.data.examples import (
 from minibert.embedding.loading import load_encoder
 from minibert.embedding.text_encoder import TextEncoder
 from minibert.errors import InputError
+from minibert.few_labels.compare import few_shot
 from minibert.few_labels.zero_shot import zero_shot
 from minibert.finetune import finetune
 from minibert.interop.export import save_pretrained
@@ -59,6 +60,7 @@ __all__ = [
     "doctor",
     "export",
     "extract",
+    "few_shot",
     "finetune",
     "load",
     "load_encoder",

@@ -23,7 +23,7 @@ HEART = (
     "training/loop.py",
 )
 HEART_LINES = 1200
-PUBLIC_NAMES = 30
+PUBLIC_NAMES = 34
 EXAMPLE_LINES = 60
 TEXT_SUFFIXES = {".py", ".md", ".toml", ".txt", ".json", ".css", ".html"}
 PLACE_OF_A_MACHINE = re.compile(r"(?<![\w.~])/(?:home|root|tmp|work|Users)/\w")

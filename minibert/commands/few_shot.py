@@ -1,0 +1,97 @@
+"""Compare what a few labelled texts give, by several methods and several draws."""
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+from minibert.checkpoint import replace_json
+from minibert.commands.flags import add_fields, add_settings_flags, chosen_settings
+from minibert.commands.inputs import labelled_examples
+from minibert.commands.memory import keep_memory
+from minibert.commands.parser import add_columns, add_command
+from minibert.errors import InputError
+from minibert.few_labels.compare import DEFAULTS, METHODS, SIZES, Plan, Trial, summary_of, table_of
+from minibert.finetune import Settings
+from minibert.tasks.classification import Classification
+from minibert.tasks.cloze import ClozeOptions
+
+UNUSED = ("eval_steps", "save_steps", "save_total_limit", "early_stopping_patience", "metric_for_best_model",
+          "logging_steps", "num_train_epochs")  # fmt: skip
+
+
+def add(commands: Any) -> None:
+    """Add the command's flags."""
+    parser = add_command(
+        commands,
+        "few-shot",
+        run,
+        usage="--model DIR --train-file FILE --test-file FILE [options]",
+        about="compare methods on 8, 16, 32 labelled texts of each class, five draws each",
+        example="minibert few-shot --model runs/enc --train-file train.csv --test-file test.csv --template "
+        '"{text} It was [MASK]." --verbalizer positive=great,negative=bad --output few.json',
+    )
+    model = "folder of an encoder; cloze and zero_shot need a masked-language-model head in it"
+    parser.add_argument("--model", required=True, metavar="DIR", help=model)
+    parser.add_argument("--train-file", required=True, metavar="FILE", help="labelled texts to draw from")
+    parser.add_argument("--test-file", required=True, metavar="FILE", help="labelled texts to score on")
+    counts = ",".join(map(str, SIZES))
+    parser.add_argument(
+        "--per-class",
+        default=counts,
+        metavar="N,N",
+        help=f"texts of each class that are drawn (default: {counts})",
+    )
+    parser.add_argument(
+        "--draws", type=int, default=5, metavar="N", help="draws, counted up from 0 (default: 5)"
+    )
+    names = f"some of {','.join(METHODS)} (default: all with --template, else finetune,contrastive)"
+    parser.add_argument("--methods", default="", metavar="NAMES", help=names)
+    parser.add_argument("--output", metavar="FILE.json", help="write all trials and their summary there")
+    add_columns(parser)
+    add_fields(parser, "cloze", ClozeOptions(), group="task")
+    usual = {key.partition(".")[2]: value for key, value in DEFAULTS.items()}
+    training = dataclasses.replace(Settings.of({}).train, **usual)
+    add_fields(parser, "training, alike for all methods", training, group="train", without=UNUSED)
+    add_settings_flags(parser)
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Run all trials, write each as it is done, print the table."""
+    settings = chosen_settings(args, Settings.of)
+    counts = [whole(text, "--per-class") for text in args.per_class.split(",")]
+    methods = [name.strip() for name in args.methods.split(",") if name.strip()]
+    train = labelled_examples(Classification, args.train_file, args)
+    test = labelled_examples(Classification, args.test_file, args)
+    if args.output and not Path(args.output).resolve().parent.is_dir():
+        raise InputError(f"--output {args.output}: there is no folder {Path(args.output).parent}")
+    keep_memory()
+    plan = Plan.of(args.model, train, test, methods=methods, settings=settings)
+    trials: list[Trial] = []
+    for trial in plan.trials(counts, args.draws, progress=sys.stderr.isatty()):
+        trials.append(trial)
+        if args.output:
+            replace_json(Path(args.output), report(args, plan, trials))
+    print(table_of(trials))
+    return {"model": args.model, "summary": summary_of(trials)}
+
+
+def report(args: argparse.Namespace, plan: Plan, trials: list[Trial]) -> dict[str, Any]:
+    """Return what the file holds."""
+    return {
+        "model": args.model,
+        "train_file": args.train_file,
+        "test_file": args.test_file,
+        "test_rows": len(plan.test),
+        "settings": plan.settings,
+        "summary": summary_of(trials),
+        "trials": [dataclasses.asdict(trial) for trial in trials],
+    }
+
+
+def whole(text: str, flag: str) -> int:
+    """Read a count; raises InputError for what is none."""
+    if not text.strip().isdigit():
+        raise InputError(f"{flag} {text!r}: whole numbers are wanted, such as 8,16,32")
+    return int(text)

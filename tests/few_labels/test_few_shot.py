@@ -1,0 +1,162 @@
+"""Draws that can be trusted, a head that is the optimum, contrast between labels, and the comparison."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+import word_models
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minibert as mb
+from minibert.cli import main
+from minibert.data.examples import TextExample
+from minibert.errors import InputError
+from minibert.few_labels.compare import few_shot, summary_of, table_of
+from minibert.few_labels.contrast import PairsByLabel, contrastive_classifier
+from minibert.few_labels.draws import draw_few
+from minibert.few_labels.linear_head import fit_logistic
+from minibert.tasks.classification import Classification
+from minibert.tasks.model import load
+from minibert.training.config import TrainingConfig
+
+VERBS = ("sees", "holds", "finds", "keeps")
+ROWS = [
+    TextExample(f"the {noun} {verb} it", label=kind)
+    for noun, kind in word_models.KINDS.items()
+    for verb in VERBS
+]
+GAP = {"task.template": "{text}. it is [MASK].", "task.verbalizer": ""}
+QUICK = {"train.max_steps": 12, "train.precision": "fp32", "train.learning_rate": 2e-3}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return word_models.make_folder(tmp_path_factory.mktemp("few") / "enc")
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=3, max_size=40), st.integers(0, 5), st.integers(1, 4))
+def test_a_draw_has_as_many_of_each_class_and_holds_the_smaller_draw(labels, seed, count):
+    rows = [TextExample(f"text {n}", label=label) for n, label in enumerate(labels)]
+    fewest = min(Counter(labels).values())
+    if fewest < count:
+        with pytest.raises(InputError, match="examples per class are asked for, and the data have"):
+            draw_few(rows, count, seed)
+        return
+    drawn = draw_few(rows, count, seed)
+    assert Counter(row.label for row in drawn) == dict.fromkeys(set(labels), count)
+    assert len(set(drawn)) == len(drawn)
+    assert drawn == draw_few(rows, count, seed)
+    assert set(drawn) <= set(draw_few(rows, fewest, seed))
+
+
+def test_draws_differ_from_seed_to_seed():
+    assert len({tuple(draw_few(ROWS, 3, seed)) for seed in range(5)}) == 5
+
+
+def test_too_few_examples_are_told_with_their_counts():
+    with pytest.raises(InputError, match=r"9 examples per class.*animal: 12, thing: 8; ask for fewer"):
+        draw_few(ROWS[:20], 9, 0)
+
+
+def test_the_linear_head_is_that_of_scikit_learn():
+    library = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is not installed")
+    random = np.random.default_rng(0)
+    vectors, labels = random.normal(size=(41, 7)), random.integers(0, 3, 41)
+    for strength in (0.1, 1.0, 10.0):
+        theirs = library.LogisticRegression(C=strength, tol=1e-10, max_iter=10_000).fit(vectors, labels)
+        weight, bias = fit_logistic(torch.from_numpy(vectors), torch.from_numpy(labels), 3, strength=strength)
+        np.testing.assert_allclose(weight.numpy(), theirs.coef_, atol=1e-4)
+        np.testing.assert_allclose(
+            bias - bias.mean(), theirs.intercept_ - theirs.intercept_.mean(), atol=1e-4
+        )
+
+
+def test_partners_are_of_the_same_label_and_wrong_answers_of_the_others(folder):
+    task = Classification.build(
+        word_models.tokenizer(), load(folder).encoder.config, ROWS, {"pooling": "mean"}
+    )
+    windows = [window for row in ROWS for window in task.encode(row)]
+    label_of = {window.tokens.ids.tobytes(): int(window.labels[0]) for window in windows}
+    pairs = PairsByLabel(windows)
+    for step in range(5):
+        batch, targets = pairs(windows[3:14], 0, step, 0.0)
+        again, _ = pairs(windows[3:14], 0, step, 0.0)
+        assert torch.equal(batch.ids, again.ids)
+        texts = [part.numpy().astype(np.int32).tobytes() for part in batch.layout.split(batch.ids)]
+        labels = [label_of[text] for text in texts]
+        assert len(labels) == 22
+        assert labels[:11] == labels[11:]
+        assert all(first != second for first, second in zip(texts[:11], texts[11:], strict=True))
+        wanted = [[mine != other for other in labels[11:]] for mine in labels[:11]]
+        assert targets.wrong_NM.tolist() == wanted
+
+
+def test_a_label_that_is_alone_is_its_own_partner(folder):
+    rows = [TextExample("the cat", label="a"), TextExample("the road", label="b")]
+    config = TrainingConfig(max_steps=2, precision="fp32", train_batch_size=2)
+    model = contrastive_classifier(folder, rows, config=config)
+    assert [answer.label for answer in model.predict(rows)] == ["a", "b"]
+
+
+def test_contrast_gives_an_ordinary_classifier_that_can_be_saved(folder, tmp_path):
+    config = TrainingConfig(max_steps=10, precision="fp32", learning_rate=1e-3, train_batch_size=8)
+    before = mb.load_encoder(folder).encoder
+    model = contrastive_classifier(folder, draw_few(ROWS, 4, 0), config=config)
+    moved = model.encoder.embeddings.token.weight - before.embeddings.token.weight
+    assert moved.abs().max() > 0
+    assert model.evaluate(ROWS)["accuracy"] > 0.75
+    model.save(tmp_path / "clf")
+    assert load(tmp_path / "clf").predict(ROWS[:3]) == model.predict(ROWS[:3])
+
+
+def test_all_methods_are_compared_on_the_same_draws(folder):
+    trials = few_shot(
+        folder, ROWS, ROWS, per_class=(2, 4), draws=2, settings={**GAP, **QUICK}, progress=False
+    )
+    counts = Counter((trial.method, trial.per_class) for trial in trials)
+    methods = ("finetune", "cloze", "contrastive")
+    assert counts == {("zero_shot", 0): 1, **{(name, count): 2 for name in methods for count in (2, 4)}}
+    best = {line["method"]: line["accuracy"]["mean"] for line in summary_of(trials)}
+    assert best["zero_shot"] == 1.0  # the model was pretrained to know it
+    assert best["cloze"] == 1.0
+    assert "cloze" in table_of(trials)
+    again = few_shot(
+        folder, ROWS, ROWS, per_class=(4,), draws=1, methods=["finetune"], settings=QUICK, progress=False
+    )
+    (same,) = [t for t in trials if (t.method, t.per_class, t.draw) == ("finetune", 4, 0)]
+    assert again[0].accuracy == same.accuracy
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"methods": ["setfit"]}, "'setfit' is unknown; use some of"),
+        ({"methods": ["cloze"]}, "needs a template"),
+        ({"per_class": (2, 99)}, "99 examples per class.*animal: 12, thing: 12"),
+        ({"draws": 0, "per_class": (2,)}, "draws is 0"),
+        ({"test": [TextExample("a", label="strange")]}, "test label 'strange'"),
+        ({"settings": {"task.template": "{text}"}}, "no \\[MASK\\]"),
+        ({"settings": {"train.max_stepz": 3}}, "max_steps"),
+    ],
+)
+def test_what_cannot_be_compared_is_told_before_anything_is_trained(folder, given, told):
+    with pytest.raises(InputError, match=told):
+        few_shot(folder, **{"train": ROWS, "test": ROWS, "progress": False, **given})
+
+
+def test_the_command_prints_a_table_and_writes_every_trial(folder, tmp_path, capsys):
+    rows = tmp_path / "rows.csv"
+    rows.write_text("text,label\n" + "".join(f"{row.text},{row.label}\n" for row in ROWS))
+    words = ["few-shot", "--model", str(folder), "--train-file", str(rows), "--test-file", str(rows)]
+    words += ["--per-class", "2", "--draws", "2", "--max-steps", "3", "--output", str(tmp_path / "few.json")]
+    assert main([*words, "--template", "{text}. it is [MASK]."]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[0].split() == ["accuracy", "no", "example", "2", "per", "class"]
+    told = json.loads((tmp_path / "few.json").read_text())
+    assert len(told["trials"]) == 7
+    assert json.loads(out.splitlines()[-1])["summary"] == told["summary"]
+    assert main([*words, "--per-class", "two"]) == 2
+    assert "'two'" in capsys.readouterr().err
