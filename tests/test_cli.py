@@ -23,6 +23,7 @@ from minibert.commands.flag_help import HELP
 from minibert.commands.flags import chosen_settings, with_dashes
 from minibert.commands.inputs import open_model
 from minibert.further.distill import DistillOptions
+from minibert.further.methods import LearnOptions
 from minibert.further.update import UpdateOptions
 from minibert.tasks.masking import Masking
 from minibert.tasks.model import TASKS, load
@@ -46,10 +47,12 @@ GROUPS = {
     "adapt": (AdaptOptions,),
     "update": (UpdateOptions,),
     "distill": (DistillOptions,),
+    "learn": (LearnOptions,),
 }
 FURTHER = {
     "update": "--train-file t --kept-file k --output-dir o --model m",
     "distill": "--teacher t --output-dir o",
+    "learn": "--model m --train-file a --validation-file b --output-dir o",
 }
 
 

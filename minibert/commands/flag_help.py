@@ -119,6 +119,13 @@ HELP = {
     "adapt.lora_dropout": "lora: dropout of what A reads",
     "adapt.lora_target_modules": "lora: patterns of layers, with commas between, such as query,value or "
     "blocks.[6-9].feed_forward; or all-linear",
+    "learn.method": "against forgetting: nothing, earlier rows beside the new ones, weights held where they "
+    "mattered, or what the old self says of the new rows",
+    "learn.buffer_size": "replay: rows that are kept of all that came",
+    "learn.ewc_lambda": "ewc: how stiffly weights are held",
+    "learn.fisher_samples": "ewc: rows of a part that tell which weights matter",
+    "learn.old_weight": "distill: weight of what the old self says",
+    "learn.temperature": "distill: logits are divided by it before they are compared",
     "distill.layers": "layers of the student; it begins with as many of the teacher's, evenly spread",
     "distill.temperature": "logits are divided by it before they are compared: above 1, small ones count",
     "distill.label_weight": "weight of the labels beside the teacher's word; 0 hears the teacher alone",

@@ -3,6 +3,7 @@
 Task and model are those of the folder that is opened, so there are no such groups.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,11 +17,17 @@ C = TypeVar("C")
 
 
 def with_own(
-    values: dict[str, Any], name: str, kind: type[C], *, learning_rate: float = 2e-4
+    values: dict[str, Any],
+    name: str,
+    kind: type[C],
+    *,
+    learning_rate: float = 2e-4,
+    more: Sequence[str] = (),
 ) -> tuple[C, Settings]:
     """Sort dotted keys or nested tables into the options `name` and those of training.
 
     learning_rate  the one for values that name none
+    more           groups that are allowed beside `data` and `train`
     Raises InputError for an unknown group or key.
 
     >>> from minibert.training.config import TrainingConfig
@@ -28,7 +35,7 @@ def with_own(
     >>> own.seed, settings.train.max_steps
     (7, 9)
     """
-    groups = group(values, (name, "data", "train"))
+    groups = group(values, (name, "data", "train", *more))
     own = from_dict(kind, groups.pop(name), where=name)
     return own, Settings.of(groups, learning_rate=learning_rate)
 

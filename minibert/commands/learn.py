@@ -1,0 +1,66 @@
+"""Learn one file after the other, without losing what the earlier ones taught."""
+
+import argparse
+from typing import Any
+
+from minibert.commands.flags import add_fields, add_settings_flags, chosen_settings
+from minibert.commands.inputs import labelled_examples
+from minibert.commands.memory import keep_memory
+from minibert.commands.parser import add_columns, add_command, add_output, add_resume
+from minibert.commands.update import NOT_OF_A_RUN
+from minibert.finetune import Settings
+from minibert.further.learn_on import learn_on, names_of
+from minibert.further.methods import LearnOptions
+from minibert.further.settings import with_own
+from minibert.further.transfer import Transfer
+from minibert.tasks.classification import Classification, ClassificationOptions
+
+
+def add(commands: Any) -> None:
+    """Add the command's flags."""
+    parser = add_command(
+        commands,
+        "learn",
+        run,
+        usage="--model DIR --train-file A B C --validation-file A B C --output-dir DIR [options]",
+        about="learn new classes or texts, file after file, without forgetting the earlier ones",
+        example="minibert learn --model runs/enc --method replay --train-file a.csv b.csv c.csv "
+        "--validation-file a-dev.csv b-dev.csv c-dev.csv --output-dir runs/learnt",
+    )
+    parser.add_argument("--model", required=True, metavar="DIR", help="folder of a classifier or an encoder")
+    parts = "labelled rows, a file for each part, in the order in which they are learnt"
+    parser.add_argument("--train-file", required=True, nargs="+", metavar="FILE", help=parts)
+    asked = "labelled rows of the same parts, held out: all are asked after each"
+    parser.add_argument("--validation-file", required=True, nargs="+", metavar="FILE", help=asked)
+    add_output(parser, "folder for the model, learn.json and the run of each part")
+    add_resume(parser)
+    add_columns(parser)
+    add_fields(parser, "learning on", LearnOptions(), group="learn")
+    defaults = Settings.of({})
+    add_fields(parser, "data", defaults.data, group="data", without=NOT_OF_A_RUN)
+    add_fields(parser, "classification (where --model is an encoder)", ClassificationOptions(), group="task")
+    add_fields(parser, "training", defaults.train, group="train")
+    add_settings_flags(parser)
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Learn the parts, print the matrix of accuracies and return what it says."""
+    settings = chosen_settings(args, lambda values: with_own(values, "learn", LearnOptions, more=("task",)))
+    train, asked = (
+        [labelled_examples(Classification, path, args) for path in paths]
+        for paths in (args.train_file, args.validation_file)
+    )
+    keep_memory()
+    _, found = learn_on(
+        args.model,
+        train=train,
+        validation=asked,
+        output_dir=args.output_dir,
+        settings=settings,
+        resume=args.resume,
+        overwrite_output_dir=args.overwrite_output_dir,
+    )
+    named = Transfer(found.matrix, names_of(args.train_file))
+    print(named.table())
+    print("  ".join(f"{name} {value:.4f}" for name, value in named.summary.items()))
+    return {"output_dir": args.output_dir, "parts": named.names, "matrix": named.matrix, **named.summary}

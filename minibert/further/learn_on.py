@@ -1,0 +1,155 @@
+"""One part of the data after the other, by one model: what it learns, and what becomes of what it knew.
+
+    for each part: the head gets rows for new classes -> training, by a method -> all parts are asked
+
+A part's rows are there while it is learnt and never again, but for what the method keeps. Nothing is chosen
+on the rows that are asked: the last epoch counts.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from minibert.checkpoint import read_json, replace_json
+from minibert.config import to_dict
+from minibert.errors import InputError
+from minibert.finetune import Settings, batches_of, first_rate, open_for_task, read_examples, train_into
+from minibert.further.growing import classifier_of, grown
+from minibert.further.methods import LearnOptions, Method, method_of
+from minibert.further.settings import with_own
+from minibert.further.transfer import Transfer
+from minibert.interop.heads import load
+from minibert.output import claimed, describe_data, is_finished, locked, publish_model
+from minibert.tasks.classification import Classification
+from minibert.tasks.model import Model
+from minibert.training.loop import Run
+
+REPORT = "learn.json"
+Rows = str | Path | Sequence[Any]
+
+
+def learn_on(
+    model: str | Path,
+    *,
+    train: Sequence[Rows],
+    validation: Sequence[Rows],
+    output_dir: str | Path,
+    settings: dict[str, Any] | None = None,
+    resume: bool = False,
+    overwrite_output_dir: bool = False,
+) -> tuple[Model, Transfer]:
+    """Learn parts one after the other; leave the model, `learn.json` and each part's run in `output_dir`.
+
+    model       folder of a classifier, which knows some classes, or of an encoder, which knows none yet
+    train       files or lists of examples, one for each part; a part may bring new labels, or known ones
+    validation  as many, of the same parts: all are asked after each
+    settings    dotted keys such as {"learn.method": "ewc", "train.num_train_epochs": 5}
+    resume      parts that were learnt to their end are opened, the next goes on from its newest checkpoint
+
+    Returns the model and what became of every part. Raises InputError before anything is trained.
+    """
+    rate = first_rate(model)
+    options, tuned = with_own(settings or {}, "learn", LearnOptions, learning_rate=rate, more=("task",))
+    rows, asked = parts_of(train, validation)
+    torch.manual_seed(tuned.train.seed)
+    learnt = knows_classes(Path(model))
+    opened = opened_classifier(Path(model), rows[0], learnt=learnt, settings=tuned)
+    method = method_of(options, tuned.train, learnt=learnt)
+    free = {"resume": resume, "overwrite": overwrite_output_dir}
+    with locked(output_dir, **free) as output:
+        with claimed(output, **free):
+            check_readable(opened, rows)
+        matrix = [accuracies(opened, asked)]
+        for number, part in enumerate(rows, 1):
+            place = output / f"part-{number}"
+            opened = learn_part(opened, part, place, method, settings=tuned, resume=resume)
+            matrix.append(accuracies(opened, asked))
+        found = Transfer(tuple(matrix), names_of(train))
+        leave(opened, found, output, {"model": str(model), "settings": to_dict(options)})
+    return opened.eval(), found
+
+
+def check_readable(model: Model, parts: Sequence[Sequence[Any]]) -> None:
+    """Find what cannot be learnt, such as a text that is too long, before anything is trained."""
+    every = [row for part in parts for row in part]
+    grown(model, every).encode(every)
+
+
+def parts_of(train: Sequence[Rows], validation: Sequence[Rows]) -> tuple[list[list[Any]], list[list[Any]]]:
+    """Return the examples to learn and those to be asked, part by part."""
+    if len(train) != len(validation) or not train:
+        raise InputError(
+            f"{len(train)} parts to learn and {len(validation)} to be asked; give a validation file for each"
+        )
+    rows, asked = (
+        [read_examples(Classification, source) for source in sources] for sources in (train, validation)
+    )
+    return rows, asked
+
+
+def leave(model: Model, found: Transfer, output: Path, told: dict[str, Any]) -> None:
+    """Put the model and what is known of its parts into the output folder."""
+    publish_model(model, output)
+    told = {"parts": found.names, "matrix": found.matrix, **found.summary, **told}
+    replace_json(output / REPORT, told)
+
+
+def learn_part(
+    model: Model, rows: Sequence[Any], place: Path, method: Method, *, settings: Settings, resume: bool
+) -> Model:
+    """Learn one part into a folder of its own, or open it where that has been done; return the model."""
+    if resume and is_finished(place):
+        made = load(place)
+        method.keep(made, rows)
+        return made
+    known = len(classifier_of(model, place).labels)
+    torch.manual_seed(settings.train.seed)
+    made = grown(model, rows)
+
+    def begin() -> Run:
+        batches = method.batches(batches_of(made.task, rows, settings.train), made)
+        run = Run(made, batches, settings.train)
+        run.objective = method.objective(run.objective, made, known)
+        return run
+
+    data = {"train": describe_data(rows)}
+    free = {"resume": resume, "overwrite": False}
+    made = train_into(place, begin, [], settings=settings, data=data, free=free)
+    method.keep(made, rows)
+    return made
+
+
+def knows_classes(folder: Path) -> bool:
+    """Tell whether a folder holds a classifier, ours or Hugging Face's, and not an encoder alone."""
+    if (folder / "task.json").is_file():
+        return bool(read_json(folder / "task.json").get("task") != "masked_lm")
+    made_for = read_json(folder / "config.json").get("architectures") or [""]
+    return str(made_for[0]).endswith("ForSequenceClassification")
+
+
+def opened_classifier(folder: Path, rows: Sequence[Any], *, learnt: bool, settings: Settings) -> Model:
+    """Open a classifier as it is, or put a new head for the first part's labels on an encoder."""
+    if not learnt:
+        return open_for_task(folder, Classification, rows, settings=settings)
+    if settings.task:
+        raise InputError(f"task.{min(settings.task)}: {folder} is a classifier already; leave it out")
+    model = load(folder)
+    classifier_of(model, folder)
+    return model
+
+
+def accuracies(model: Model, asked: Sequence[Sequence[Any]]) -> tuple[float, ...]:
+    """Return the share of right answers in each part; a label that the model does not know is missed."""
+    found = []
+    for rows in asked:
+        answers = model.predict([model.task.unanswered(row) for row in rows])
+        found.append(sum(a.label == row.label for a, row in zip(answers, rows, strict=True)) / len(rows))
+    return tuple(found)
+
+
+def names_of(parts: Sequence[Rows]) -> tuple[str, ...]:
+    """Name parts after their files, or by number where they are lists or their files are called alike."""
+    names = tuple(Path(part).stem if isinstance(part, str | Path) else "" for part in parts)
+    return names if len({*names}) == len(names) and all(names) else tuple(map(str, range(1, len(parts) + 1)))

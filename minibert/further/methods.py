@@ -1,0 +1,157 @@
+"""Ways to learn a new part without losing the old ones; each keeps what it needs from part to part.
+
+plain    nothing is done: what is learnt by whoever trains on
+replay   a sample of all earlier rows comes beside the new ones, in every step as many (Chaudhry et al.,
+         2019, "On Tiny Episodic Memories in Continual Learning")
+ewc      weights that mattered are held where they were (`elastic`)
+distill  what the model said of the new rows before it learnt them is to stay what it says, on the old
+         classes (Li and Hoiem, 2016, "Learning without Forgetting")
+"""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from minibert.data.batches import ExampleBatches
+from minibert.errors import InputError
+from minibert.finetune import batches_of
+from minibert.further.elastic import Springs, fisher, held_back
+from minibert.further.reservoir import Reservoir
+from minibert.packed import Packed
+from minibert.tasks.model import Model
+from minibert.tasks.task import Targets
+from minibert.training.config import TrainingConfig
+from minibert.training.distillation import taught
+from minibert.training.loop import Batches
+from minibert.training.objectives import Objective
+
+
+@dataclass(frozen=True)
+class LearnOptions:
+    """How a model learns on.
+
+    buffer_size     rows that replay keeps of all that came
+    ewc_lambda      stiffness of ewc's springs
+    fisher_samples  rows of a part from which it learns which weights matter
+    old_weight      weight of the old self's word in distill
+    temperature     of that
+    """
+
+    method: Literal["plain", "replay", "ewc", "distill"] = "replay"
+    buffer_size: int = 500
+    ewc_lambda: float = 1000.0
+    fisher_samples: int = 200
+    old_weight: float = 1.0
+    temperature: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name in ("buffer_size", "fisher_samples"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} {getattr(self, name)} must be at least 1")
+        for name in ("ewc_lambda", "old_weight"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} {getattr(self, name)} must not be negative")
+        if not self.temperature > 0:
+            raise InputError(f"temperature {self.temperature} must be above 0; 2 is usual")
+
+
+class Method(ABC):
+    """What is done while a part is learnt, and what is kept when it has been."""
+
+    def batches(self, new: Batches, model: Model) -> Batches:
+        """Return the batches of a part, from those of its rows alone."""
+        return new
+
+    def objective(self, own: Objective, model: Model, known: int) -> Objective:
+        """Return what is minimised, from the task's own loss; the first `known` classes are old."""
+        return own
+
+    @abstractmethod
+    def keep(self, model: Model, rows: Sequence[Any]) -> None:
+        """Keep what is needed of a part that has been learnt."""
+
+
+class Plain(Method):
+    """Learns each part as if there were no other."""
+
+    def keep(self, model: Model, rows: Sequence[Any]) -> None:
+        return
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Batches of new rows, and in each step as many remembered ones."""
+
+    new: Batches
+    memory: Batches
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.new.steps_per_epoch
+
+    def at(self, step: int, progress: float) -> list[tuple[Packed, Targets]]:
+        return [*self.new.at(step, progress), *self.memory.at(step, progress)]
+
+
+class Replay(Method):
+    """Shows earlier rows again."""
+
+    def __init__(self, options: LearnOptions, config: TrainingConfig) -> None:
+        self.memory, self.config = Reservoir(options.buffer_size, config.seed), config
+
+    def batches(self, new: Batches, model: Model) -> Batches:
+        if not self.memory.rows:
+            return new
+        memory: ExampleBatches[Any, Any] = batches_of(model.task, self.memory.rows, self.config)
+        return Beside(new, memory)
+
+    def keep(self, model: Model, rows: Sequence[Any]) -> None:
+        self.memory.add(rows)
+
+
+class Elastic(Method):
+    """Holds the weights that mattered."""
+
+    def __init__(self, options: LearnOptions, config: TrainingConfig) -> None:
+        self.options, self.config = options, config
+        self.springs: list[Springs] = []
+
+    def objective(self, own: Objective, model: Model, known: int) -> Objective:
+        return held_back(own, model, self.springs, self.options.ewc_lambda) if self.springs else own
+
+    def keep(self, model: Model, rows: Sequence[Any]) -> None:
+        sample = Reservoir(self.options.fisher_samples, self.config.seed)
+        sample.add(rows)
+        windows = [window for row in sample.rows for window in model.task.encode(row) if len(window.rows)]
+        self.springs.append(fisher(model, windows, seed=self.config.seed))
+
+
+class Distill(Method):
+    """Keeps saying what it said; before the first part it has learnt nothing worth keeping."""
+
+    def __init__(self, options: LearnOptions, learnt: bool) -> None:
+        self.options, self.learnt = options, learnt
+
+    def objective(self, own: Objective, model: Model, known: int) -> Objective:
+        if not self.learnt:
+            return own
+        old = copy.deepcopy(model).requires_grad_(False)
+        weight, heat = self.options.old_weight, self.options.temperature
+        return taught(own, old, temperature=heat, weight=weight, label_weight=1.0, known=known)
+
+    def keep(self, model: Model, rows: Sequence[Any]) -> None:
+        self.learnt = True
+
+
+def method_of(options: LearnOptions, config: TrainingConfig, *, learnt: bool) -> Method:
+    """Return the method that the options name.
+
+    learnt  whether the model has learnt classes before the first part
+    """
+    if options.method == "replay":
+        return Replay(options, config)
+    if options.method == "ewc":
+        return Elastic(options, config)
+    return Distill(options, learnt) if options.method == "distill" else Plain()
