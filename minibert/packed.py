@@ -16,7 +16,7 @@ The name `cu_seqlens` is flash-attention's (Dao, 2023, https://arxiv.org/abs/230
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,41 +24,7 @@ from torch import Tensor
 
 from minibert.errors import InputError
 
-
-@dataclass(frozen=True)
-class Bucket:
-    """Sequences of nearly one length, as the rows of a rectangle of width S.
-
-    first, last  the tokens [first, last) are exactly this bucket, or None if they do not lie together
-    index_NS     row of each cell in the packed batch; cells past the end repeat the sequence's last token
-    inside_NS    True at the cells that are tokens, False past the end
-    full         every cell is a token: no mask is needed
-    """
-
-    first: int | None
-    last: int | None
-    index_NS: Tensor
-    inside_NS: Tensor
-    full: bool
-
-    def gather(self, packed_T: Tensor, *, fill: float | None = None) -> Tensor:
-        """(T, ...) -> (N, S, ...): a view where the bucket lies together without gaps.
-
-        fill  what the cells past each sequence's end hold; None leaves the last token there
-        """
-        if self.full and self.first is not None:
-            return packed_T[self.first : self.last].unflatten(0, tuple(self.index_NS.shape))
-        cells_NS = packed_T[self.index_NS]
-        if fill is not None and not self.full:
-            cells_NS[~self.inside_NS] = fill
-        return cells_NS
-
-    def put(self, packed_T: Tensor, cells_NS: Tensor) -> None:
-        """Write the cells (N, S, ...) that are tokens to their places in `packed_T` (T, ...)."""
-        if self.full and self.first is not None:
-            packed_T[self.first : self.last].unflatten(0, tuple(self.index_NS.shape)).copy_(cells_NS)
-        else:
-            packed_T[self.index_NS[self.inside_NS]] = cells_NS[self.inside_NS]
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -129,7 +95,7 @@ class Layout:
         numbers = torch.arange(len(self.lengths), device=self.positions.device)
         return torch.repeat_interleave(numbers, lengths, output_size=self.tokens)
 
-    def once(self, make: Callable[["Layout", int], Tensor], number: int) -> Tensor:
+    def once(self, make: Callable[["Layout", int], Made], number: int) -> Made:
         """Return make(self, number), worked out the first time and kept: what every layer needs of a batch.
 
         >>> layout = Layout.of([3, 1])
@@ -139,10 +105,11 @@ class Layout:
         """
         if (make, number) not in self._made:
             self._made[make, number] = make(self, number)
-        return self._made[make, number]
+        made: Made = self._made[make, number]
+        return made
 
     @cached_property
-    def _made(self) -> dict[Any, Tensor]:
+    def _made(self) -> dict[Any, Any]:
         return {}
 
     def to(self, device: torch.device | str) -> "Layout":
@@ -163,35 +130,6 @@ class Layout:
     def unpad(self, padded_NS: Tensor) -> Tensor:
         """(N, S, ...) -> (T, ...), the inverse of `pad`."""
         return padded_NS[self.sequence_T, self.positions]
-
-    @cached_property
-    def buckets(self) -> tuple[Bucket, ...]:
-        """Group the sequences by length, rounded up to a sixteenth of the longest, so that little is padded.
-
-        A group's width is its longest member's length: a batch of equal lengths is one full bucket.
-        """
-        lengths = np.asarray(self.lengths, dtype=np.int64)
-        borders = np.concatenate([[0], np.cumsum(lengths)])
-        step = max(16, self.max_seqlen // 16)
-        groups = -(-lengths // step)
-        return tuple(
-            self._bucket(np.flatnonzero(groups == group), borders) for group in np.unique(groups[lengths > 0])
-        )
-
-    def _bucket(self, rows: np.ndarray, borders: np.ndarray) -> Bucket:
-        lengths = borders[rows + 1] - borders[rows]
-        width = int(lengths.max())
-        together = bool((np.diff(rows) == 1).all())
-        index = borders[rows, None] + np.minimum(np.arange(width), lengths[:, None] - 1)
-        inside = np.arange(width) < lengths[:, None]
-        device = self.positions.device
-        return Bucket(
-            int(borders[rows[0]]) if together else None,
-            int(borders[rows[-1] + 1]) if together else None,
-            torch.from_numpy(index).to(device),
-            torch.from_numpy(inside).to(device),
-            bool(inside.all()),
-        )
 
 
 @dataclass(frozen=True)

@@ -34,66 +34,12 @@ def test_unpad_undoes_pad(lengths):
     assert [len(part) for part in layout.split(packed_TD)] == lengths
 
 
-@given(LENGTHS)
-def test_buckets_hold_every_token_exactly_once(lengths):
-    layout = Layout.of(lengths)
-    tokens_T = torch.arange(layout.tokens)
-    restored_T = torch.full_like(tokens_T, -1)
-    for bucket in layout.buckets:
-        bucket.put(restored_T, bucket.gather(tokens_T))
-    assert torch.equal(restored_T, tokens_T)
-    assert sum(int(bucket.inside_NS.sum()) for bucket in layout.buckets) == layout.tokens
-
-
-@given(LENGTHS)
-def test_cells_past_a_sequences_end_hold_what_they_are_told_to(lengths):
-    layout = Layout.of(lengths)
-    for bucket in layout.buckets:
-        cells_NS = bucket.gather(torch.ones(layout.tokens), fill=-7.0)
-        assert torch.equal(cells_NS, torch.where(bucket.inside_NS, 1.0, -7.0))
-
-
-@given(LENGTHS)
-def test_buckets_keep_sequences_whole_and_pad_less_than_a_sixteenth_of_the_longest_or_15(lengths):
-    layout = Layout.of(lengths)
-    for bucket in layout.buckets:
-        rows = bucket.gather(layout.sequence_T)
-        sizes = bucket.inside_NS.sum(1)
-        assert (rows == rows[:, :1]).all()
-        assert sizes.tolist() == [lengths[row] for row in rows[:, 0].tolist()]
-        assert bucket.index_NS.shape[1] == int(sizes.max())
-        assert bucket.index_NS.shape[1] - int(sizes.min()) < max(16, max(lengths) // 16)
-        assert bucket.full == bool(bucket.inside_NS.all())
-
-
-def test_neighbours_of_one_length_are_a_view_and_ragged_ones_a_copy():
-    packed_TD = torch.randn(34, 2)
-    (even,) = Layout.of([17, 17]).buckets
-    view = even.gather(packed_TD)
-    assert view.shape == (2, 17, 2)
-    assert view.data_ptr() == packed_TD.data_ptr()
-    (ragged,) = Layout.of([17, 18]).buckets
-    assert ragged.gather(torch.randn(35, 2)).shape == (2, 18, 2)
-    assert not ragged.full
-    apart = Layout.of([17, 3, 17]).buckets
-    assert [(bucket.first, bucket.last, bucket.full) for bucket in apart] == [
-        (17, 20, True),
-        (None, None, True),
-    ]
-
-
-def test_an_empty_batch_has_no_tokens_and_no_buckets():
+def test_an_empty_batch_has_no_tokens():
     layout = Layout.of([])
-    assert (layout.tokens, layout.max_seqlen, layout.buckets) == (0, 0, ())
+    assert (layout.tokens, layout.max_seqlen) == (0, 0)
     assert layout.sequence_T.tolist() == []
     assert layout.pad(torch.zeros(0, 3)).shape == (0, 0, 3)
     assert Packed.of([]).ids.dtype == torch.int64
-
-
-def test_sequences_without_tokens_are_in_no_bucket():
-    layout = Layout.of([0, 0])
-    assert layout.buckets == ()
-    assert layout.unpad(layout.pad(torch.zeros(0, 3))).shape == (0, 3)
 
 
 def test_packed_lays_lists_and_segments_end_to_end():

@@ -20,6 +20,7 @@ from minibert.model.embeddings import Embeddings
 from minibert.model.feed_forward import MLP, GatedMLP
 from minibert.model.linear import Linear, initialize, make_norm
 from minibert.model.rotary_positions import RotaryPositions
+from minibert.model.round_sizes import round_up
 from minibert.packed import Layout, Packed
 
 
@@ -94,8 +95,9 @@ class Encoder(nn.Module):
 
     def contextualize(self, hidden_TD: Tensor, layout: Layout) -> Tensor:
         """Take the embeddings of all tokens through the blocks."""
-        angles = self.rotary(layout.positions)
+        hidden_TD, filled = round_up(hidden_TD, layout)
+        angles = self.rotary(filled.positions)
         for layer, block in enumerate(self.blocks):
-            hidden_TD = block(hidden_TD, layout, angles.get(self.config.rope_theta(layer)))
+            hidden_TD = block(hidden_TD, filled, angles.get(self.config.rope_theta(layer)))
         normed_TD: Tensor = self.norm(hidden_TD)
-        return normed_TD
+        return normed_TD if filled is layout else normed_TD[: layout.tokens]

@@ -1,6 +1,6 @@
 """Attention as batched matrix products, over sequences of nearly one length at a time.
 
-The packed batch is cut into buckets (`Layout.buckets`); each bucket is a rectangle (N, S), in which attention
+The packed batch is cut into `buckets`; each bucket is a rectangle (N, S), in which attention
 is two batched matrix products around a softmax, and its gradient four::
 
     W = softmax(Q K' / sqrt K)    P = dropout(W)    O = P V
@@ -27,11 +27,12 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from minibert.kernels.attention.buckets import GROUPS, Bucket, buckets_of
 from minibert.kernels.attention.reference import visible
 from minibert.kernels.attention.request import Machine, Request
 from minibert.kernels.dropout import dropout as drop
 from minibert.kernels.rotary import Angles, turn_in_place
-from minibert.packed import Bucket, Layout
+from minibert.packed import Layout
 
 WHOLE = 1024  # places of a rectangle whose weights are stored
 SCORES = 2**24  # of a block in a wider one
@@ -147,7 +148,7 @@ class _Attention(torch.autograd.Function):
         tokens, _, heads, size = qkv_T3HK.shape
         output_THK = qkv_T3HK.new_empty(tokens, heads, size)
         saved: list[Tensor] = []
-        for bucket in layout.buckets:
+        for bucket in layout.once(buckets_of, GROUPS):
             rows_3NHSK = _rows_of_heads(bucket.gather(qkv_T3HK))
             _turn(rows_3NHSK, bucket, angles)
             heard, weights = _attend(rows_3NHSK, bucket, rules)
@@ -166,7 +167,7 @@ class _Attention(torch.autograd.Function):
         tokens, heads, size = output_THK.shape
         grad_qkv_T3HK = output_THK.new_empty(tokens, 3, heads, size)
         delta_TH1 = (grad_THK * output_THK).sum(-1, keepdim=True)
-        for bucket in ctx.layout.buckets:
+        for bucket in ctx.layout.once(buckets_of, GROUPS):
             rows_3NHSK = next(saved)
             grad, delta = (
                 rearrange(bucket.gather(x, fill=0), "n s h k -> (n h) s k") for x in (grad_THK, delta_TH1)
