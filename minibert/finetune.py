@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from minibert.adapt.build import adapt
+from minibert.adapt.features import kept_features
 from minibert.config import to_dict
 from minibert.data.batches import ExampleBatches
 from minibert.distributed.joining import joined
@@ -66,17 +67,17 @@ def finetune(
     kind = task_class(task)
     rows = read_examples(kind, train)
     held = read_examples(kind, validation) if validation is not None else []
-    torch.manual_seed(chosen.train.seed)
     made = open_for_task(Path(model), kind, rows, settings=chosen)
     batches = batches_of(made.task, rows, chosen.train)
-    return train_into(
-        output_dir,
-        lambda: Run(made, batches, chosen.train, budget=budget),
-        held,
-        settings=chosen,
-        data={"model": describe_model(Path(model)), "train": describe_data(rows)},
-        free={"resume": resume, "overwrite": overwrite_output_dir},
-    )
+    with kept_features(made, batches.windows, held, chosen.adapt, progress=chosen.data.progress) as learn:
+        return train_into(
+            output_dir,
+            lambda: learn(Run(made, batches, chosen.train, budget=budget)),
+            held,
+            settings=chosen,
+            data={"model": describe_model(Path(model)), "train": describe_data(rows)},
+            free={"resume": resume, "overwrite": overwrite_output_dir},
+        )
 
 
 def train_into(
@@ -138,6 +139,7 @@ def read_examples(kind: type[Task], source: str | Path | Sequence[Any]) -> list[
 def open_for_task(folder: Path, kind: type[Task], examples: Sequence[Any], *, settings: Settings) -> Model:
     """Join the encoder in a folder, or a new one of a named size, with a new head."""
     check_adapting(folder, settings)
+    torch.manual_seed(settings.train.seed)
     if not folder.exists() and is_size(str(folder)):
         texts = [text for example in examples for text in kind.texts(example)]
         vocab_size = settings.data.vocab_size

@@ -19,6 +19,7 @@ class AdaptOptions:
     lora_target_modules  patterns of layers, with commas between; or all-linear
     bottleneck_size      B, channels in the middle of a bottleneck
     bottleneck_layout    where bottlenecks stand (see `bottleneck`)
+    cache_features       of a frozen encoder: let it read each text once (see `features`)
     """
 
     adapter: Literal["none", "lora", "bottleneck", "bitfit"] = "none"
@@ -29,11 +30,12 @@ class AdaptOptions:
     bottleneck_size: int = 64
     bottleneck_layout: Literal["pfeiffer", "houlsby"] = "pfeiffer"
     bottleneck_act: Literal["gelu", "relu", "silu"] = "gelu"
+    cache_features: bool = False
 
     @property
     def rate_factor(self) -> float:
         """How much larger the learning rate is, where none is named, than that of a whole encoder."""
-        return 1.0 if self.adapter == "none" else RATE_FACTOR
+        return RATE_FACTOR if self.adapter != "none" or self.cache_features else 1.0
 
     def __post_init__(self) -> None:
         for name in ("lora_rank", "bottleneck_size"):

@@ -110,6 +110,8 @@ HELP = {
     "update.resamples": "kept sets that are drawn from the kept rows, with replacement",
     "adapt.adapter": "train few new weights beside the encoder, which stays as it is; the folder then holds "
     "them, the head and the hash of the encoder (default: none, which trains the encoder)",
+    "adapt.cache_features": "with --freeze encoder: the encoder reads each text once, without dropout, and "
+    "the head learns from what it said",
     "adapt.bottleneck_size": "bottleneck: channels in its middle",
     "adapt.bottleneck_layout": "bottleneck: after each feed-forward network (pfeiffer), or after attention "
     "too, with the norms trained (houlsby)",

@@ -5,6 +5,7 @@ from typing import Any
 
 from minibert.adapt.options import AdaptOptions
 from minibert.config import from_dict, group
+from minibert.errors import InputError
 from minibert.training.config import TrainingConfig
 
 HIGHEST_RATE = 3e-4
@@ -35,6 +36,19 @@ class Settings:
     task: dict[str, Any]
     model: dict[str, Any]
     adapt: AdaptOptions
+
+    def __post_init__(self) -> None:
+        """Raise InputError where features are to be kept of an encoder that does not always say the same."""
+        adapter, train = self.adapt.adapter, self.train
+        changes = {
+            f"adapter {adapter!r} changes it": adapter != "none",
+            f"freeze {train.freeze!r} trains some of it; use 'encoder'": train.freeze != "encoder",
+            f"fgm_epsilon {train.fgm_epsilon:g} moves what it reads": train.fgm_epsilon,
+            "torch_compile compiles it": train.torch_compile,
+        }
+        for reason, given in changes.items():
+            if self.adapt.cache_features and given:
+                raise InputError(f"cache_features wants an encoder that always says the same, and {reason}")
 
     @staticmethod
     def of(values: dict[str, Any], *, learning_rate: float = HIGHEST_RATE) -> "Settings":
