@@ -13,7 +13,7 @@ from pathlib import Path
 HOUSE = {
     9: ("__main__", "cli", "commands", "demo"),
     8: ("pretrain", "finetune", "further", "checkup", "few_labels"),
-    7: ("report", "inspect", "doctor", "output", "embedding"),
+    7: ("report", "inspect", "attribution", "doctor", "output", "embedding"),
     6: ("training", "adapt", "interop", "evaluation"),
     5: ("tasks",),
     4: ("data", "checkpoint"),

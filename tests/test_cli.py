@@ -35,7 +35,7 @@ from minibert.training.pretraining import Settings as PretrainSettings
 
 COMMANDS = (
     "tokenizer", "pretrain", "finetune", "few-shot", "evaluate", "predict", "fill-mask", "embed", "index",
-    "search", "export", "rerun", "doctor", "demo", "attention",
+    "search", "export", "rerun", "doctor", "demo", "attention", "check-report", "explain",
 )  # fmt: skip
 FAST = ("--no-progress", "--fp32", "--max-steps", "3")
 GROUPS = {

@@ -14,6 +14,7 @@ from typing import Any
 
 from minibert.errors import InputError
 from minibert.report.charts import escape
+from minibert.report.explanations import explanations
 from minibert.report.sections import attention, filled, predictions, pretraining, setting
 from minibert.report.task_section import task_section
 
@@ -65,6 +66,14 @@ def write_report(report: Mapping[str, Any], folder: str | Path) -> Path:
     return place / "report.html"
 
 
+def write_page(report: Mapping[str, Any], path: str | Path) -> Path:
+    """Write the page alone, into a file whose folder is made where missing, and return its path."""
+    page, place = render(report), Path(path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    _write(place, page)
+    return place
+
+
 def _sections(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     told = [
         ("Setting", setting(report)),
@@ -73,6 +82,7 @@ def _sections(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     for name, task in (report.get("tasks") or {}).items():
         told.append((task.get("title") or name, task_section(task)))
     told += [
+        ("Explanations", explanations(report.get("explanations") or [])),
         ("Attention", attention(report.get("attention") or {})),
         ("Filled blanks", filled(report.get("filled") or [])),
         ("Predictions", predictions(report.get("predictions") or [])),

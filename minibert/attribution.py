@@ -1,0 +1,230 @@
+"""Which tokens speak for an answer: gradient times input, and integrated gradients.
+
+Let x be the token vectors of a text, x' those of a text that says nothing, and f the score in question::
+
+    gradient x input       a_t = x_t . df/dx_t (x)
+    integrated gradients   a_t = (x_t - x'_t) . integral over s in 0..1 of df/dx_t (x' + s (x - x'))
+
+The second is *complete*: its a_t sum to f(x) - f(x'), so nothing is left unexplained. A token that x and x'
+share gets 0. f is the log-odds of a label, log p / (1 - p), or the number of a regression. The vectors are
+those of the token table, before places and norm; the integral is a sum over Gauss-Legendre nodes.
+
+Source: M. Sundararajan, A. Taly, Q. Yan (2017), Axiomatic Attribution for Deep Networks.
+Letters: T tokens, D channels, N texts. Left out: attention as an explanation (see `minibert.inspect`), CRFs'
+transitions, tasks other than classification, multi_label, regression and tagging.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minibert.data.examples import MultiLabelExample, NumberExample, TextExample
+from minibert.errors import InputError
+from minibert.packed import Packed
+from minibert.tasks.classification import Classification
+from minibert.tasks.model import Model
+from minibert.tasks.multi_label import MultiLabel
+from minibert.tasks.regression import Regression
+from minibert.tasks.tagging import Tagging
+from minibert.tasks.task import Window
+from minibert.training.objectives import moved
+
+Method = Literal["integrated_gradients", "gradient_x_input"]
+Nothing = Literal["mask", "pad", "zero"]
+Score = Callable[[Packed, Sequence[Window]], Tensor]  # f of each window of a batch, (N,)
+AT_ONCE = 8192  # tokens of the copies that are computed together
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A token, its place [start, end) in its text (the second text of a pair has segment 1), what it adds."""
+
+    text: str
+    start: int
+    end: int
+    segment: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What each token of a text adds to the score of a label.
+
+    value    f(x)
+    nothing  f(x'); with "gradient_x_input" what the sum of the pieces leaves of f(x)
+    """
+
+    text: str
+    pair: str | None
+    label: str
+    method: Method
+    value: float
+    nothing: float
+    pieces: tuple[Piece, ...]
+
+    @property
+    def gap(self) -> float:
+        """How far the sum of the pieces is from f(x) - f(x')."""
+        return abs(sum(piece.score for piece in self.pieces) - (self.value - self.nothing))
+
+
+def explain(
+    model: Model,
+    example: Any,
+    *,
+    label: str | None = None,
+    word: int | None = None,
+    method: Method = "integrated_gradients",
+    nothing: Nothing = "mask",
+    steps: int = 50,
+) -> Attribution:
+    """Say what each token adds to the score of a label, that of the model's answer where none is named.
+
+    word     tagging: the number of the word whose tag is explained; the first with a tag but "O"
+    nothing  the text that says nothing: each token becomes the mask, padding, or a vector of zeros
+    steps    nodes of the integral; where `gap` is large, take more
+
+    Raises InputError for an unknown label or word, and for a task that cannot be explained.
+
+    >>> from minibert.tasks.model import load
+    >>> found = explain(load("runs/clf"), "a wonderful film", label="positive")
+    >>> found.gap < 0.05 and [piece.text for piece in found.pieces][:2]
+    ['', 'a']
+    """
+    if steps < 1:
+        raise InputError(f"steps is {steps}; at least 1 is needed, 50 are usual")
+    model.eval()
+    window = model.task.encode(example)[0]
+    name, score = score_of(model, window, label=label, word=word)
+    nodes = nodes_of(steps) if method == "integrated_gradients" else [(1.0, 1.0)]
+    away_TD = rows_of_table(model, window.tokens.ids)
+    if method == "integrated_gradients":
+        away_TD = away_TD - nothing_of(model, window, nothing)
+    values, slope_TD = slopes(model, window, score, away_TD=away_TD, nodes=nodes)
+    scores_T = (away_TD * slope_TD).double().sum(-1)
+    value = values[-1]
+    left = values[-2] if len(values) > 1 else value - float(scores_T.sum())
+    text = example if isinstance(example, str) else example.text
+    pair = example.pair if isinstance(example, TextExample | MultiLabelExample | NumberExample) else None
+    pieces = tuple(pieces_of(window, scores_T.cpu().numpy(), (text, pair or "")))
+    return Attribution(text, pair, name, method, value, left, pieces)
+
+
+def nodes_of(steps: int) -> list[tuple[float, float]]:
+    """Return places in 0..1 with their weights in an integral, then both ends with none (Gauss-Legendre)."""
+    places, weights = np.polynomial.legendre.leggauss(steps)
+    return [*zip((places + 1) / 2, weights / 2, strict=True), (0.0, 0.0), (1.0, 0.0)]
+
+
+def rows_of_table(model: Model, ids: np.ndarray) -> Tensor:
+    """Return the rows (T, D) of the token table."""
+    weight_VD = model.encoder.embeddings.token.weight.detach()
+    return weight_VD[torch.from_numpy(ids.astype(np.int64)).to(weight_VD.device)]
+
+
+def nothing_of(model: Model, window: Window, nothing: Nothing) -> Tensor:
+    """Return the vectors (T, D) of a text that says nothing; control tokens stay what they are."""
+    tokenizer, tokens = model.task.tokenizer, window.tokens
+    if nothing == "zero":
+        inside = torch.from_numpy(tokens.words >= 0)
+        rows_TD = rows_of_table(model, tokens.ids)
+        return torch.where(inside.to(rows_TD.device)[:, None], 0.0, rows_TD)
+    other = {"mask": tokenizer.mask_id, "pad": tokenizer.pad_id}.get(nothing)
+    if other is None:
+        raise InputError(f"nothing {nothing!r} is unknown; use mask, pad or zero")
+    return rows_of_table(model, np.where(tokens.words >= 0, other, tokens.ids))
+
+
+def slopes(
+    model: Model,
+    window: Window,
+    score: Score,
+    *,
+    away_TD: Tensor,
+    nodes: Sequence[tuple[float, float]],
+) -> tuple[list[float], Tensor]:
+    """Evaluate f along x - (1 - s) away for nodes (s, weight).
+
+    Returns f at each node, and the weighted sum of df/dx there, (T, D).
+    """
+    size, values, total_TD = max(1, AT_ONCE // len(window)), [], torch.zeros_like(away_TD)
+    for start in range(0, len(nodes), size):
+        part = nodes[start : start + size]
+        share_N, weight_N = (away_TD.new_tensor(column) for column in zip(*part, strict=True))
+        move_NTD = ((share_N - 1)[:, None, None] * away_TD).requires_grad_()
+        windows = [window] * len(part)
+        with torch.enable_grad(), moved(model.encoder.embeddings.token, move_NTD.flatten(0, 1)):
+            value_N = score(model.task.pack(windows).to(away_TD.device), windows)
+            (slope_NTD,) = torch.autograd.grad(value_N.sum(), move_NTD)
+        values += value_N.tolist()
+        total_TD += (weight_N[:, None, None] * slope_NTD).sum(0)
+    return values, total_TD
+
+
+def score_of(model: Model, window: Window, *, label: str | None, word: int | None) -> tuple[str, Score]:
+    """Return the label that is explained, and its score as a function of a batch."""
+    task, encoder = model.task, model.encoder
+    if word is not None and not isinstance(task, Tagging):
+        raise InputError(f"word {word}: {task.name} has no words to choose from; leave it out")
+    if isinstance(task, Regression):
+        if label is not None:
+            raise InputError(f"label {label!r}: regression answers with a number; leave the label out")
+        return "value", lambda batch, windows: task.numbers(task.scores(encoder, batch))
+    if isinstance(task, Classification | MultiLabel):
+        return labelled(model, window, lambda batch, windows: task.logits(encoder, batch), label=label)
+    if not isinstance(task, Tagging):
+        raise InputError(
+            f"{task.name} cannot be explained yet; classification, multi_label, regression and tagging can"
+        )
+    if not len(window.rows):
+        raise InputError("the text has no words; give one with words")
+    with torch.no_grad():
+        (tags,) = task.predict(encoder, task.pack([window]).to(device_of(model)), [window])
+    names = [task.labels[int(tag)] for tag in tags]
+    place = next((at for at, name in enumerate(names) if name != "O"), 0) if word is None else word
+    if not 0 <= place < len(names):
+        raise InputError(f"word {place}: the text has {len(names)} words, 0 to {len(names) - 1}")
+
+    def emissions(batch: Packed, windows: Sequence[Window]) -> Tensor:
+        rows = torch.arange(len(windows)) * len(window) + int(window.rows[place])
+        return task.emissions(encoder, batch, rows.to(batch.ids.device))
+
+    return labelled(model, window, emissions, label=names[place] if label is None else label)
+
+
+def labelled(model: Model, window: Window, logits: Score, *, label: str | None) -> tuple[str, Score]:
+    """Return a label, the likeliest where none is named, and its log-odds as a function of a batch."""
+    task = model.task
+    assert isinstance(task, Classification | MultiLabel | Tagging)
+    if label is None:
+        with torch.no_grad():
+            label = task.labels[int(logits(task.pack([window]).to(device_of(model)), [window])[0].argmax())]
+    if label not in task.numbers:
+        raise InputError(f"label {label!r} is unknown; this model knows {', '.join(task.labels)}")
+    number = task.numbers[label]
+    if isinstance(task, MultiLabel):
+        return label, lambda batch, windows: logits(batch, windows)[:, number]
+    others = [other for other in range(len(task.labels)) if other != number]
+
+    def log_odds(batch: Packed, windows: Sequence[Window]) -> Tensor:
+        logits_NC = logits(batch, windows).double()
+        return logits_NC[:, number] - logits_NC[:, others].logsumexp(-1)
+
+    return label, log_odds
+
+
+def device_of(model: Model) -> torch.device:
+    """Return where a model computes."""
+    return next(model.parameters()).device
+
+
+def pieces_of(window: Window, scores_T: np.ndarray, texts: tuple[str, str]) -> Iterator[Piece]:
+    """Spell out the tokens as stretches of their texts; control tokens are empty ones."""
+    tokens = window.tokens
+    for (start, end), segment, score in zip(tokens.offsets, tokens.segments, scores_T, strict=True):
+        shown = texts[int(segment)][int(start) : int(end)]
+        yield Piece(shown, int(start), int(end), int(segment), float(score))

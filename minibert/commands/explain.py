@@ -1,0 +1,119 @@
+"""Show which tokens of a text speak for a model's answer, and which against it."""
+
+import argparse
+import sys
+from typing import Any, get_args
+
+from tqdm import tqdm
+
+from minibert.attribution import Attribution, Method, Nothing, explain
+from minibert.commands.inputs import open_for_labels
+from minibert.commands.parser import add_base, add_command, add_model
+from minibert.errors import InputError
+from minibert.inspect import attention_maps
+from minibert.report.explanations import coloured, stretches, strongest
+from minibert.report.html import write_page
+from minibert.tasks.model import Model
+
+DRAWN = 64  # tokens of a text whose attention is drawn
+
+
+def add(commands: Any) -> None:
+    """Add the command's flags."""
+    parser = add_command(
+        commands,
+        "explain",
+        run,
+        usage="TEXT ... --model DIR [options]",
+        about="show which tokens speak for an answer and which against it",
+        example='minibert explain --model runs/clf "what a film" --output why.html',
+    )
+    parser.add_argument("text", nargs="+", metavar="TEXT", help="texts")
+    add_model(parser, "folder of a model for classification, multi_label, regression or tagging")
+    add_base(parser)
+    parser.add_argument("--label", metavar="NAME", help="the label to explain (default: the model's answer)")
+    word = "tagging: the number of the word whose tag is explained, from 0 (default: the first tagged)"
+    parser.add_argument("--word", type=int, metavar="N", help=word)
+    method = "how (default: integrated_gradients, whose scores sum to what is explained)"
+    parser.add_argument("--method", choices=get_args(Method), default="integrated_gradients", help=method)
+    nothing = "what a token that says nothing is (default: mask)"
+    parser.add_argument("--baseline", choices=get_args(Nothing), default="mask", help=nothing)
+    steps = "points at which gradients are taken (default: 50)"
+    parser.add_argument("--steps", type=int, default=50, metavar="N", help=steps)
+    colour = "shade the text in the terminal (default: auto)"
+    parser.add_argument("--color", choices=("auto", "always", "never"), default="auto", help=colour)
+    page = "write a page with shaded texts, and the attention of the last layer"
+    parser.add_argument("--output", metavar="FILE.html", help=page)
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Print each text with the scores of its tokens."""
+    if args.output and not args.output.endswith((".html", ".htm")):
+        raise InputError(f"--output {args.output}: the page is HTML; name it x.html")
+    for number, text in enumerate(args.text, 1):
+        if not text.strip():
+            raise InputError(f"text {number} is empty: {text!r}; leave it out")
+    args.precision = "fp32"  # gradients of small numbers
+    model = open_for_labels(args)
+    bar = tqdm(args.text, desc="explain", unit="text", disable=len(args.text) < 2 or not sys.stderr.isatty())
+    found = [
+        explain(
+            model,
+            text,
+            label=args.label,
+            word=args.word,
+            method=args.method,
+            nothing=args.baseline,
+            steps=args.steps,
+        )
+        for text in bar
+    ]
+    colour = args.color == "always" or (args.color == "auto" and sys.stdout.isatty())
+    for one in found:
+        print(in_words(one, colour=colour), end="\n\n")
+    if args.output:
+        write_page(page_of(model, found, args), args.output)
+        print(f"the page is {args.output}")
+    return {"model": args.model, "explanations": [plain(one) for one in found]}
+
+
+def in_words(one: Attribution, *, colour: bool) -> str:
+    """Lay out an attribution: the shaded text, or a line for each token."""
+    parts = shaded(one)
+    head = f"{one.label}: {one.value:+.4f}, a text that says nothing {one.nothing:+.4f}, gap {one.gap:.4f}"
+    if colour:
+        return f"{coloured(parts, strongest(parts))}\n{head}"
+    lines = [f"  {score:+.4f}  {text}" for text, score in parts if text.strip()]
+    control = sum(piece.score for piece in one.pieces if not piece.text)
+    return "\n".join([one.text, *lines, f"  {control:+.4f}  (control tokens)", head])
+
+
+def shaded(one: Attribution) -> list[tuple[str, float]]:
+    """Return the stretches of a text with their scores."""
+    return stretches(one.text, [(piece.start, piece.end, piece.score) for piece in one.pieces if piece.text])
+
+
+def plain(one: Attribution) -> dict[str, Any]:
+    """Return an attribution as plain values."""
+    tokens = [vars(piece) for piece in one.pieces]
+    told = {"text": one.text, "label": one.label, "method": one.method}
+    return {**told, "value": one.value, "nothing": one.nothing, "gap": one.gap, "tokens": tokens}
+
+
+def page_of(model: Model, found: list[Attribution], args: argparse.Namespace) -> dict[str, Any]:
+    """Return the page: shaded texts, and the attention of the last layer in the first text."""
+    window = model.task.encode(found[0].text)[0]
+    page: dict[str, Any] = {
+        "title": f"Why {model.task.name} answers so",
+        "summary": f"{args.model}, {args.method.replace('_', ' ')}",
+        "explanations": [
+            {"parts": shaded(one), "label": one.label, "value": one.value, "nothing": one.nothing}
+            for one in found
+        ],
+    }
+    if len(window) <= DRAWN:
+        weights = attention_maps(model.encoder, window.tokens.ids.tolist())[-1].mean(0)
+        tokens = model.task.tokenizer.tokens(window.tokens.ids)
+        layer = model.encoder.config.num_hidden_layers
+        page["attention"] = {"tokens": tokens, "weights": weights.tolist(), "layer": layer, "head": "mean"}
+    return page

@@ -1,0 +1,241 @@
+"""Attributions: complete, equal to slopes measured by small moves, and pointing at what decides."""
+
+import json
+
+import numpy as np
+import pytest
+import tiny_runs
+import torch
+from fakes import FakeTokenizer
+from small_models import SHAPE, VOCABULARY, classifier, texts
+from tiny_runs import last_line
+
+import minibert as mb
+from minibert.attribution import explain, nothing_of, rows_of_table, score_of
+from minibert.cli import main
+from minibert.data.batches import ExampleBatches
+from minibert.data.examples import MultiLabelExample, NumberExample, TaggedExample, TextExample
+from minibert.model.encoder import Encoder
+from minibert.report.explanations import coloured, explanations, stretches
+from minibert.tasks.model import Model
+from minibert.tasks.multi_label import MultiLabel
+from minibert.tasks.regression import Regression
+from minibert.tasks.tagging import Tagging
+from minibert.training.objectives import moved
+
+TEXT = "w5 w17 w23 w9 w31"
+
+
+def built(task, examples, options=None):
+    torch.manual_seed(3)
+    made = task.build(FakeTokenizer(VOCABULARY), SHAPE, examples, options or {})
+    return Model(Encoder(SHAPE), made).eval()
+
+
+def tagged(tags):
+    spans = tuple((at, at + len(word)) for at, word in zip((0, 3, 7, 11, 14), TEXT.split(), strict=True))
+    return TaggedExample(TEXT, spans, tuple(tags))
+
+
+SETS = [MultiLabelExample("w5", None, ("a", "b"))]
+NUMBERS = [NumberExample("w5", None, 1.0), NumberExample("w6", None, 4.0)]
+MODELS = {
+    "classification": (classifier, {}),
+    "multi_label": (lambda: built(MultiLabel, SETS), {"label": "b"}),
+    "regression": (lambda: built(Regression, NUMBERS), {}),
+    "tagging": (lambda: built(Tagging, [tagged("XYXYX")]), {"word": 3}),
+}
+
+
+def made(name):
+    make, options = MODELS[name]
+    model = make().double()
+    model.encoder.dtype = torch.float64
+    # Fresh weights are so small that everything is nearly linear; larger ones bend.
+    with torch.no_grad():
+        for weight in model.encoder.parameters():
+            weight.mul_(3.0)
+    return model, options
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("nothing", ["mask", "pad", "zero"])
+def test_integrated_gradients_are_complete(name, nothing):
+    model, options = made(name)
+    found = explain(model, TEXT, nothing=nothing, steps=200, **options)
+    total = sum(piece.score for piece in found.pieces)
+    assert abs(found.value - found.nothing) > 1e-4
+    assert total == pytest.approx(
+        found.value - found.nothing, abs=2e-3 * abs(found.value - found.nothing) + 1e-5
+    )
+    assert found.gap == pytest.approx(abs(total - found.value + found.nothing))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_value_is_the_log_odds_of_the_answer_or_the_number(name):
+    model, options = made(name)
+    found = explain(model, TEXT, steps=1, **options)
+    (answer,) = model.predict([TEXT])
+    if name == "regression":
+        assert found.value == pytest.approx(answer.value, rel=1e-5)
+    elif name == "tagging":
+        assert found.label == answer.tags[3]
+    else:
+        p = answer.probabilities[found.label]
+        assert found.value == pytest.approx(np.log(p / (1 - p)), abs=1e-5)
+
+
+def evaluated(model, window, score, move_TD):
+    with torch.no_grad(), moved(model.encoder.embeddings.token, move_TD):
+        return score(model.task.pack([window]), [window]).item()
+
+
+@pytest.mark.parametrize("name", ["classification", "tagging"])
+def test_gradient_times_input_is_what_small_stretches_of_a_token_do(name):
+    model, options = made(name)
+    found = explain(model, TEXT, method="gradient_x_input", **options)
+    window = model.task.encode(TEXT)[0]
+    _, score = score_of(model, window, label=found.label, word=options.get("word"))
+    rows_TD, step = rows_of_table(model, window.tokens.ids), 1e-2
+    for place, piece in enumerate(found.pieces):
+        move_TD = torch.zeros_like(rows_TD)
+        move_TD[place] = step * rows_TD[place]
+        rise = evaluated(model, window, score, move_TD) - evaluated(model, window, score, -move_TD)
+        assert piece.score == pytest.approx(rise / (2 * step), abs=2e-3 * max(1, abs(piece.score)))
+
+
+def test_integrated_gradients_are_a_sum_of_small_moves_along_the_way():
+    """Each token's share of every small step from nothing to the text, by differences alone."""
+    model, _ = made("classification")
+    found = explain(model, TEXT, steps=60)
+    window = model.task.encode(TEXT)[0]
+    _, score = score_of(model, window, label=found.label, word=None)
+    away_TD = rows_of_table(model, window.tokens.ids) - nothing_of(model, window, "mask")
+    parts, wanted = 40, np.zeros(len(window))
+    for number in range(parts):
+        here_TD = ((number + 0.5) / parts - 1) * away_TD
+        for place in range(len(window)):
+            step_TD = torch.zeros_like(away_TD)
+            step_TD[place] = away_TD[place] / (2 * parts)
+            ahead, behind = (evaluated(model, window, score, here_TD + sign * step_TD) for sign in (1, -1))
+            wanted[place] += ahead - behind
+    assert [piece.score for piece in found.pieces] == pytest.approx(wanted, abs=0.01 * np.abs(wanted).max())
+
+
+def test_control_tokens_and_what_says_nothing_get_nothing():
+    model, _ = made("classification")
+    found = explain(model, TEXT)
+    assert [piece.score for piece in found.pieces if not piece.text] == [0.0, 0.0]
+    assert [piece.text for piece in found.pieces if piece.text] == TEXT.split()
+    # a token whose vector is that of the mask changes nothing on the way
+    table = model.encoder.embeddings.token.weight
+    with torch.no_grad():
+        table[int(model.task.encode(TEXT)[0].tokens.ids[2])] = table[model.task.tokenizer.mask_id]
+    assert explain(model, TEXT).pieces[2].score == 0.0
+
+
+def test_what_decides_gets_the_most():
+    model = classifier(seed=2)
+    rows = texts(40)
+    windows = [window for row in rows for window in model.task.encode(row)]
+    config = mb.TrainingConfig(max_steps=60, learning_rate=3e-3, precision="fp32")
+    for _ in mb.train(model, ExampleBatches(windows, model.task.collate, batch_size=20), config):
+        pass
+    assert model.evaluate(rows)["accuracy"] == 1.0
+    for row in rows[:6]:
+        found = explain(model, row)
+        strongest = max(found.pieces, key=lambda piece: piece.score)
+        assert strongest.text == row.text.split()[0]
+        assert found.gap < 0.02 * abs(found.value - found.nothing)
+
+
+def test_a_pair_is_explained_in_both_its_texts():
+    model, _ = made("classification")
+    found = explain(model, TextExample("w5 w7", "w9 w11"))
+    assert [(piece.text, piece.segment) for piece in found.pieces if piece.text] == [
+        ("w5", 0), ("w7", 0), ("w9", 1), ("w11", 1),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("classification", {"label": "c"}, "label 'c' is unknown; this model knows a, b"),
+        ("classification", {"word": 0}, "classification has no words to choose from"),
+        ("classification", {"nothing": "noise"}, "nothing 'noise' is unknown; use mask, pad or zero"),
+        ("classification", {"steps": 0}, "steps is 0"),
+        ("regression", {"label": "a"}, "regression answers with a number"),
+        ("tagging", {"word": 5}, "word 5: the text has 5 words, 0 to 4"),
+    ],
+)
+def test_what_cannot_be_explained_is_said(name, options, told):
+    model, _ = made(name)
+    with pytest.raises(mb.InputError, match=told):
+        explain(model, TEXT, **options)
+
+
+def test_stretches_keep_every_letter():
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        borders = np.sort(random.integers(0, 21, 8))
+        pieces = [(int(a), int(b), 1.0) for a, b in borders.reshape(-1, 2)]
+        parts = stretches("abcdefghijklmnopqrst", pieces)
+        assert "".join(text for text, _ in parts) == "abcdefghijklmnopqrst"
+
+
+def test_shades_go_by_sign_and_strength():
+    parts = [("good", 2.0), (" ", 0.0), ("bad", -1.0), ("so", 0.01)]
+    assert coloured(parts, 2.0) == "\x1b[97;48;5;40mgood\x1b[0m \x1b[97;48;5;124mbad\x1b[0mso"
+    page = explanations([{"parts": [("<b>", 2.0)], "label": "x", "value": 1.0, "nothing": -1.0}])
+    assert "&lt;b&gt;" in page and "rgba(47, 111, 178, 0.750)" in page
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("explained")
+    encoder = tiny_runs.make_encoder(folder / "enc")
+    tiny_runs.write_table(folder / "train.csv")
+    assert main(["finetune", "--task", "classification", "--model", str(encoder), "--train-file",
+                 str(folder / "train.csv"), "--output-dir", str(folder / "clf"), "--no-progress", "--fp32",
+                 "--max-steps", "3"]) == 0  # fmt: skip
+    return folder
+
+
+def test_the_command_prints_scores_colours_and_a_page(folder, tmp_path, capsys):
+    asked = ["explain", "--model", str(folder / "clf"), "the cat sees"]
+    assert main([*asked, "--output", str(tmp_path / "new/why.html")]) == 0
+    out = capsys.readouterr().out
+    (told,) = last_line(out)["explanations"]
+    assert told["gap"] < 0.01
+    total = sum(token["score"] for token in told["tokens"])
+    assert total == pytest.approx(told["value"] - told["nothing"], abs=0.01)
+    assert "a text that says nothing" in out
+    page = (tmp_path / "new/why.html").read_text("utf-8")
+    assert "Explanations" in page and "Attention" in page and "rgba(" in page
+    assert main([*asked, "--color", "always", "--label", "animal"]) == 0
+    assert "\x1b[97;48;5;" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["a text", "--output", "why.pdf"], "why.pdf: the page is HTML"),
+        (["  "], "text 1 is empty"),
+        (["a text", "--label", "plant"], "'plant' is unknown; this model knows animal, thing"),
+        (["a text", "--steps", "0"], "steps is 0"),
+    ],
+)
+def test_bad_input_of_the_command(folder, capsys, arguments, told):
+    assert main(["explain", "--model", str(folder / "clf"), *arguments]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_an_encoder_alone_cannot_be_explained(folder, capsys):
+    assert main(["explain", "--model", str(folder / "enc"), "a text"]) == 2
+    assert "knows no labels" in capsys.readouterr().err
+
+
+def test_json_of_an_explanation_is_plain(folder, capsys):
+    assert main(["explain", "--model", str(folder / "clf"), "the cat", "the road"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])["explanations"]
+    assert [one["text"] for one in told] == ["the cat", "the road"]
