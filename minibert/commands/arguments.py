@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from minibert.commands import (
     attention,
+    augment,
     check_report,
     demo,
     distill,
@@ -36,6 +37,7 @@ COMMANDS = (
     pretrain,
     finetune,
     few_shot,
+    augment,
     evaluate,
     check_report,
     predict,

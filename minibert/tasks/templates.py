@@ -20,13 +20,13 @@ import numpy as np
 
 from minibert.errors import InputError
 from minibert.tasks.windows import shares
+from minibert.text.alignment import MARK
 from minibert.text.encoded import Encoded
 from minibert.text.tokenizer import MASK_TEXT, Tokenizer
 
 TEXT, PAIR = "{text}", "{text_b}"
 EXAMPLE = "{text} It was [MASK]."
 PARTS = re.compile(r"(\{\w*\}|\[MASK\])")
-SPACE = "\u2581"
 NEAR = 4  # words that an error names
 Words = dict[str, tuple[str, ...]]
 
@@ -200,14 +200,14 @@ def ids_in_place(tokenizer: Tokenizer, template: Template, word: str) -> list[in
     encoded = tokenizer.encode(filled.text, filled.gap)
     first, stop = np.searchsorted(encoded.offsets[:, 0], filled.gap)
     ids = [int(number) for number in encoded.ids[first:stop]]
-    return ids[1:] if tokenizer.tokens(ids[:1]) == [SPACE] else ids  # a space may be a token of its own
+    return ids[1:] if tokenizer.tokens(ids[:1]) == [MARK] else ids  # a space may be a token of its own
 
 
 def _not_one(tokenizer: Tokenizer, template: Template, word: str, ids: list[int]) -> str:
     """Say why a word cannot be used, and which ones near it can."""
     pieces = tokenizer.tokens(range(tokenizer.vocab_size))
     begins = np.flatnonzero(tokenizer.word_starts)
-    names = {pieces[number].strip(f"{SPACE}\u0120") for number in begins}
+    names = {pieces[number].strip(f"{MARK}\u0120") for number in begins}
     near = difflib.get_close_matches(word, sorted(filter(str.isalpha, names)), n=4 * NEAR, cutoff=0.5)
     fit = [name for name in near if len(ids_in_place(tokenizer, template, name)) == 1][:NEAR]
     what = " ".join(tokenizer.tokens(ids)) if len(ids) > 1 else "unknown to the vocabulary"

@@ -1,0 +1,139 @@
+"""Make more rows out of few: copies whose words a language model has replaced."""
+
+import argparse
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from minibert.commands.parser import add_command, add_model
+from minibert.data.columns import choose_columns
+from minibert.data.rows import rows_of
+from minibert.durable import replace_text
+from minibert.errors import InputError
+from minibert.few_labels.augment import Replacing, augment
+from minibert.interop.language_models import load_language_model
+from minibert.tasks.templates import read_verbalizer
+from minibert.training.precision import choose_device, choose_dtype
+
+KINDS = (".csv", ".tsv", ".jsonl")
+
+
+def add(commands: Any) -> None:
+    """Add the command's flags."""
+    parser = add_command(
+        commands,
+        "augment",
+        run,
+        usage="--model DIR --file FILE --output FILE [options]",
+        about="add copies of labelled rows in which a language model has replaced some words",
+        example="minibert augment --model runs/enc --file train.csv --output more.csv --copies 2",
+    )
+    add_model(parser, "folder of a model that fills masks, ours or Hugging Face's")
+    parser.add_argument(
+        "--file", required=True, metavar="FILE", help=".csv, .tsv or .jsonl with a text in each row"
+    )
+    output = "the rows, each followed by its copies, as .csv, .tsv or .jsonl; all columns are kept"
+    parser.add_argument("--output", required=True, metavar="FILE", help=output)
+    parser.add_argument("--overwrite", action="store_true", help="replace an older --output")
+    parser.add_argument("--only-new", action="store_true", help="leave the rows themselves out")
+    parser.add_argument("--text-column", metavar="NAME", help="the column whose words are replaced")
+    parser.add_argument("--label-column", metavar="NAME", help="the column of the label, for --template")
+    usual = Replacing()
+    parser.add_argument(
+        "--copies", type=int, default=usual.copies, metavar="N", help="copies of each row (default: 1)"
+    )
+    share = "share of the words that are replaced (default: 0.15)"
+    parser.add_argument("--share", type=float, default=usual.share, metavar="X", help=share)
+    top = "likeliest words that a new one is drawn from (default: 10)"
+    parser.add_argument("--top-k", type=int, default=usual.top_k, metavar="N", help=top)
+    parser.add_argument(
+        "--seed", type=int, default=usual.seed, metavar="N", help="decides places and words (default: 0)"
+    )
+    template = (
+        "'{text} It was [MASK].': the label's word stands there meanwhile, so that new words agree with it"
+    )
+    parser.add_argument("--template", default="", metavar="TEXT", help=template)
+    verbalizer = "the word for each label, label=word,label=word (default: the labels)"
+    parser.add_argument("--verbalizer", default="", metavar="NAMES", help=verbalizer)
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Write the rows with their copies."""
+    output = checked_output(args)
+    how = Replacing(
+        copies=args.copies,
+        share=args.share,
+        top_k=args.top_k,
+        seed=args.seed,
+        template=args.template,
+        verbalizer=read_verbalizer(args.verbalizer, []) if args.verbalizer else None,
+    )
+    rows, column, labels = read_rows(Path(args.file), args)
+    device = choose_device(args.device)
+    model = load_language_model(args.model, device)
+    model.encoder.dtype = choose_dtype(args.precision, device)
+    texts = [row[column] for row in rows]
+    copies = augment(model, texts, labels=labels, how=how, progress=sys.stderr.isatty())
+    made: list[dict[str, Any]] = []
+    for row, changed in zip(rows, copies, strict=True):
+        made += [] if args.only_new else [row]
+        made += [{**row, column: text} for text in changed]
+    if not made:
+        raise InputError(f"{args.file}: no text has a word that is one token and could be replaced")
+    replace_text(output, written(made, output.suffix))
+    unchanged = sum(not changed for changed in copies)
+    if unchanged:
+        print(f"{unchanged:,} of {len(rows):,} texts have no word that could be replaced", file=sys.stderr)
+    return {"output": str(output), "rows": len(made), "copies": sum(map(len, copies)), "unchanged": unchanged}
+
+
+def checked_output(args: argparse.Namespace) -> Path:
+    """Return where the rows go; raises InputError before any work where they cannot."""
+    path = Path(args.output)
+    if path.suffix not in KINDS:
+        raise InputError(f"--output {path}: a name that ends in {', '.join(KINDS)} is wanted")
+    if not path.resolve().parent.is_dir():
+        raise InputError(f"--output {path}: there is no folder {path.parent}")
+    if path.exists() and not args.overwrite:
+        raise InputError(f"--output {path} is there already; choose another name, or --overwrite")
+    return path
+
+
+def read_rows(path: Path, args: argparse.Namespace) -> tuple[list[dict[str, Any]], str, list[str]]:
+    """Return the rows, the column of the text, and the labels if they are needed."""
+    rows: list[dict[str, Any]] = []
+    column, label = args.text_column, args.label_column
+    for number, row in rows_of(path):
+        if not rows:
+            found = choose_columns(str(path), list(row), text=column, label=label)
+            column, label = found.text, found.label
+        if not isinstance(row.get(column), str):
+            raise InputError(f"{path}, line {number}: no text in {column!r}; the row has {', '.join(row)}")
+        if args.template and (label is None or row.get(label) in (None, "")):
+            raise InputError(f"{path}, line {number}: no label, and --template needs one; name the column")
+        rows.append(row)
+    if not rows:
+        raise InputError(f"{path} holds no rows")
+    return rows, column, [str(row[label]) for row in rows] if args.template else []
+
+
+def written(rows: list[dict[str, Any]], suffix: str) -> str:
+    """Return rows as a file has them; raises InputError for a field that a .tsv cannot hold."""
+    if suffix == ".jsonl":
+        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    if suffix == ".tsv":
+        lines = [names, *([str(row.get(name, "")) for name in names] for row in rows)]
+        for fields in lines:
+            for field in fields:
+                if {"\t", "\n", "\r"} & set(field):
+                    raise InputError(f"{field[:40]!r} has a tab or a line end; write .csv or .jsonl instead")
+        return "".join("\t".join(fields) + "\n" for fields in lines)
+    file = io.StringIO()
+    writer = csv.DictWriter(file, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
