@@ -12,7 +12,7 @@ from pathlib import Path
 
 HOUSE = {
     9: ("__main__", "cli", "commands", "demo"),
-    8: ("pretrain", "finetune", "further", "checkup", "few_labels"),
+    8: ("pretrain", "finetune", "further", "tune", "checkup", "few_labels"),
     7: ("report", "inspect", "attribution", "doctor", "output", "embedding"),
     6: ("training", "adapt", "interop", "evaluation"),
     5: ("tasks",),
@@ -30,6 +30,7 @@ SAME_FLOOR = {
     ("minibert.commands", "minibert.demo"),
     ("minibert.few_labels", "minibert.finetune"),
     ("minibert.further", "minibert.finetune"),
+    ("minibert.tune", "minibert.finetune"),
     ("minibert.checkup", "minibert.finetune"),
     ("minibert.checkup", "minibert.pretrain"),
     ("minibert.config", "minibert.errors"),
@@ -52,7 +53,7 @@ MAX_PARAMETERS = 8
 MAX_POSITIONAL = 5
 DATA = ("Tensor", "Layout", "Angles")  # what may be left out and still be passed by position
 # The one door to attention, and those to training, ask everything at once.
-MANY_PARAMETERS = {"attend", "attend_packed", "finetune", "pretrain"}
+MANY_PARAMETERS = {"attend", "attend_packed", "finetune", "pretrain", "tune"}
 MAX_FUNCTION_LINES, MAX_KERNEL_LINES = 40, 100
 MAX_FILE_LINES, MAX_KERNEL_FILE_LINES = 250, 350
 

@@ -26,6 +26,7 @@ from minibert.commands import (
     rerun,
     search,
     tokenizer,
+    tune,
     update,
 )
 from minibert.commands.flags import with_dashes
@@ -48,6 +49,7 @@ COMMANDS = (
     search,
     export,
     rerun,
+    tune,
     update,
     distill,
     learn,

@@ -1,0 +1,218 @@
+"""Trials in a space of settings, each nearer to what was good before; the bad ones are given up early.
+
+The search itself is Optuna's (Akiba et al., 2019): a tree-structured Parzen estimator (Bergstra et al., 2011)
+proposes, and a trial that is below the median of the earlier ones at the same validation is pruned. What
+happened is in trials.db (SQLite), so a search that was cut goes on where it was.
+
+    OUTPUT/trials.db   every trial        OUTPUT/best.toml   for `minibert finetune --config`
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from minibert.config import parse_seconds
+from minibert.durable import replace_text
+from minibert.errors import InputError, MissingExtra
+from minibert.finetune import read_examples, task_class
+from minibert.output import claimed, locked
+from minibert.training.best import goodness
+from minibert.training.finetuning import Settings
+from minibert.training.loop import NotFinite
+from minibert.training.recipes import recipe_for
+from minibert.tune.settings_file import as_toml
+from minibert.tune.space import RECIPE, Range, Space, check_space
+from minibert.tune.trial import Problem, try_settings
+
+BEST, TRIALS = "best.toml", "trials.db"
+RANDOM_TRIALS = 5  # before the first is pruned
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best trial of a search.
+
+    values    what was tried in it, by the space's keys
+    settings  all that it was told, for `finetune`
+    trials    how many there are by now, the pruned ones among them
+    """
+
+    metric: str
+    score: float
+    values: dict[str, Any]
+    settings: dict[str, Any]
+    trials: int
+    pruned: int
+
+
+def tune(
+    model: str | Path,
+    *,
+    task: str,
+    train: str | Path | Sequence[Any],
+    validation: str | Path | Sequence[Any],
+    space: Space,
+    output_dir: str | Path,
+    trials: int = 20,
+    budget: str | float | None = None,
+    settings: dict[str, Any] | None = None,
+    resume: bool = False,
+    overwrite_output_dir: bool = False,
+) -> Found:
+    """Look for the settings that do best on validation rows; leave them in `output_dir` as best.toml.
+
+    space     what may be tried: `parse_space(["train.learning_rate=1e-5..5e-4:log"])`
+    trials    how many in all, those before a resumption included
+    budget    begin no trial after so long ("2h")
+    settings  what is the same in all trials
+    resume    go on with the search in `output_dir`; its space and data must be the same
+
+    Raises InputError for unusable input before anything is trained, MissingExtra without the package optuna.
+    """
+    optuna = needed_optuna()
+    kind = task_class(task)
+    check_space(space, kind)
+    Settings.of(settings or {})
+    if trials < 1:
+        raise InputError(f"trials {trials} must be at least 1")
+    rows, held = read_examples(kind, train), read_examples(kind, validation)
+    free = {"resume": resume, "overwrite": overwrite_output_dir}
+    problem = Problem(Path(model), kind, rows, held)
+    with locked(output_dir, **free) as output:
+        with claimed(output, **free):
+            problem.check(settings or {})
+            study = opened_study(optuna, output / TRIALS, problem, space)
+        search = Search(optuna, study, problem, space, settings or {})
+        return search.go(output, trials, None if budget is None else parse_seconds(budget))
+
+
+def needed_optuna() -> Any:
+    """Return the package; raises MissingExtra where it is not installed."""
+    try:
+        optuna = import_module("optuna")
+    except ImportError as error:
+        raise MissingExtra("optuna is not installed: pip install 'minibert-encoder[tune]'") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def opened_study(optuna: Any, path: Path, problem: Problem, space: Space) -> Any:
+    """Open the study of a file, or begin it; what a killed process left under way is tried again."""
+    study = optuna.create_study(
+        storage=f"sqlite:///{path}",
+        study_name="tune",
+        direction="maximize",
+        load_if_exists=True,
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=RANDOM_TRIALS),
+    )
+    study.sampler = optuna.samplers.TPESampler(seed=len(study.trials))  # else it would propose the same again
+    for name, value in {"space": repr(sorted(space.items())), **problem.hashes()}.items():
+        if study.user_attrs.get(name, value) != value:
+            raise InputError(f"{path}: the search began with another {name}; resume with the same, or anew")
+        study.set_user_attr(name, value)
+    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
+        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        study.enqueue_trial(trial.params)
+    return study
+
+
+class Search:
+    """A study, and what its trials are made of."""
+
+    def __init__(
+        self, optuna: Any, study: Any, problem: Problem, space: Space, settings: dict[str, Any]
+    ) -> None:
+        self.optuna, self.study, self.problem = optuna, study, problem
+        self.space, self.settings = space, settings
+
+    def go(self, output: Path, trials: int, seconds: float | None) -> Found:
+        """Run the trials that are missing, telling each; return the best."""
+        end = None if seconds is None else time.monotonic() + seconds
+        while len(self.ended()) < trials and (end is None or time.monotonic() < end or not self.ended()):
+            self.study.optimize(self.trial, n_trials=1)
+            self.tell(self.study.trials[-1], trials)
+            if self.best() is not None:
+                found = self.found()
+                replace_text(output / BEST, as_toml(found.settings, about=told(found)) + "\n")
+        if self.best() is None:
+            raise InputError(
+                f"none of {len(self.ended())} trials had a finite loss; lower the learning rates"
+            )
+        return self.found()
+
+    def trial(self, trial: Any) -> float:
+        """Run one trial; returns how good its best validation was."""
+
+        def go_on(number: int, value: float) -> bool:
+            trial.report(value, number)
+            return not trial.should_prune()
+
+        settings = self.settings_of({key: self.proposed(trial, key) for key in self.space})
+        try:
+            metric, value = try_settings(self.problem, settings, go_on=go_on)
+        except NotFinite as error:
+            raise self.optuna.TrialPruned(str(error)) from error
+        trial.set_user_attr("metric", metric)
+        trial.set_user_attr("score", value)
+        if trial.should_prune():
+            raise self.optuna.TrialPruned
+        return goodness(metric, value)
+
+    def proposed(self, trial: Any, key: str) -> Any:
+        """Let the sampler choose the value of one setting."""
+        what = self.space[key]
+        if not isinstance(what, Range):
+            return trial.suggest_categorical(key, what.values)
+        if isinstance(what.low, int) and isinstance(what.high, int):
+            return trial.suggest_int(key, what.low, what.high, log=what.log)
+        return trial.suggest_float(key, what.low, what.high, log=what.log)
+
+    def settings_of(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Join the recipe, what is the same in all trials, and what is tried, which wins."""
+        recipe = recipe_for(self.problem.kind, values[RECIPE]) if RECIPE in values else {}
+        tried = {key: value for key, value in values.items() if key != RECIPE}
+        return {**recipe, **self.settings, **tried}
+
+    def ended(self) -> list[Any]:
+        states = self.optuna.trial.TrialState
+        found: list[Any] = self.study.get_trials(states=(states.COMPLETE, states.PRUNED))
+        return found
+
+    def best(self) -> Any:
+        """Return the best whole trial, None before there is one."""
+        whole = self.study.get_trials(states=(self.optuna.trial.TrialState.COMPLETE,))
+        return max(whole, key=lambda trial: trial.value, default=None)
+
+    def found(self) -> Found:
+        best, ended = self.best(), self.ended()
+        pruned = sum(trial.state == self.optuna.trial.TrialState.PRUNED for trial in ended)
+        named = best.user_attrs
+        settings = self.settings_of(best.params)
+        return Found(named["metric"], named["score"], best.params, settings, len(ended), pruned)
+
+    def tell(self, trial: Any, trials: int) -> None:
+        """Print a trial as it ends."""
+        values = ", ".join(f"{key} {spell(value)}" for key, value in trial.params.items())
+        score = trial.user_attrs.get("score")
+        how = "no finite loss" if score is None else f"{trial.user_attrs['metric']} {score:.4f}"
+        given_up = f", given up after validation {len(trial.intermediate_values)}"
+        pruned = score is not None and trial.state == self.optuna.trial.TrialState.PRUNED
+        print(
+            f"trial {len(self.ended())} of {trials}: {how}{given_up if pruned else ''}  ({values})",
+            file=sys.stderr,
+        )
+
+
+def told(found: Found) -> str:
+    """Say in a line what the best settings are the best of."""
+    return (
+        f"{found.metric} {found.score:.4f}, the best of {found.trials} trials ({found.pruned} given up early)"
+    )
+
+
+def spell(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

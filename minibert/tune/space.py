@@ -1,0 +1,144 @@
+"""What may be tried for each setting, as a person types it or writes it into a .toml.
+
+    train.learning_rate=1e-5..5e-4:log     a range; with :log, evenly over its magnitudes
+    train.num_train_epochs=2..6            whole numbers where both ends are
+    task.pooling=first|mean                one of several values
+    recipe=plain|few_rows                  a recipe of `finetune --recipe`; what else is tried wins over it
+
+In a .toml, tables hold the same texts, or lists: `[train]`, `learning_rate = "1e-5..5e-4:log"`,
+`train_batch_size = [16, 32]`.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minibert.config import from_dict, parse_setting, read_file
+from minibert.errors import InputError
+from minibert.model.config import EncoderConfig
+from minibert.tasks.task import Task
+from minibert.training.finetuning import Settings
+from minibert.training.recipes import recipe_for
+
+RECIPE = "recipe"
+FORM = "KEY=LOW..HIGH, KEY=LOW..HIGH:log or KEY=ONE|TWO"
+
+
+@dataclass(frozen=True)
+class Range:
+    """All numbers from low to high, both included; whole ones where both ends are."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        return (self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several values."""
+
+    values: tuple[Any, ...]
+
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        return self.values
+
+
+Space = dict[str, Range | Choice]
+
+
+def parse_space(typed: Iterable[str], file: str | Path | None = None) -> Space:
+    """Read a search space from KEY=WHAT texts and a .toml; what is typed wins.
+
+    Raises InputError for an empty space and for what is not of the form above.
+
+    >>> parse_space(["train.learning_rate=1e-5..5e-4:log", "task.pooling=first|mean"])["task.pooling"]
+    Choice(values=('first', 'mean'))
+    """
+    space = {} if file is None else space_of_file(file)
+    for text in typed:
+        key, equals, value = text.partition("=")
+        if not equals or not value.strip():
+            raise InputError(f"--search {text!r}: expected {FORM}")
+        name = key.strip().replace("-", "_")
+        space[name] = parse_dimension(name, value.strip())
+    if not space:
+        raise InputError(f"nothing to search: give --search {FORM}, once or more, or --space FILE")
+    return space
+
+
+def space_of_file(path: str | Path) -> Space:
+    """Read the tables of a .toml or .json."""
+    space: Space = {}
+    for group, table in read_file(path).items():
+        entries = table.items() if isinstance(table, dict) else [("", table)]
+        for key, value in entries:
+            name = f"{group}.{key}" if key else group
+            if isinstance(value, list):
+                space[name] = choice(name, value)
+            elif isinstance(value, str):
+                space[name] = parse_dimension(name, value)
+            else:
+                raise InputError(f'{path}: {name} is {value!r}; expected "LOW..HIGH" or a list of values')
+    return space
+
+
+def parse_dimension(key: str, text: str) -> Range | Choice:
+    """Read what may be tried for one setting.
+
+    >>> parse_dimension("train.num_train_epochs", "2..6"), parse_dimension("train.seed", "1|2")
+    (Range(low=2, high=6, log=False), Choice(values=(1, 2)))
+    """
+    if ".." not in text:
+        return choice(key, [parse_setting(part.strip()) for part in text.split("|")])
+    ends, colon, scale = text.partition(":")
+    low, high = (parse_setting(end.strip()) for end in ends.split("..", 1))
+    numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high))
+    if not numbers or (colon and scale != "log"):
+        raise InputError(f"{key}={text}: expected {FORM}")
+    if not low < high:
+        raise InputError(f"{key}={text}: {low:g} is not below {high:g}; turn them round, or give one value")
+    if scale and low <= 0:
+        raise InputError(f"{key}={text}: a range over magnitudes begins above 0; raise {low:g}, or drop :log")
+    return Range(low, high, bool(scale))
+
+
+def choice(key: str, values: list[Any]) -> Choice:
+    """Return a choice; raises InputError where there is nothing to choose."""
+    if len(values) < 2 or len({*map(repr, values)}) < len(values):
+        raise InputError(f"{key}: {values} is no choice; give at least two values, each once")
+    return Choice(tuple(values))
+
+
+def check_space(space: Space, kind: type[Task]) -> None:
+    """Raise InputError for a key that no setting has, and for a value that it does not take.
+
+    The ends of a range, and every value of a choice, are tried on the settings alone.
+    """
+    options = {field.name for field in dataclasses.fields(kind.Options)} if kind.Options else set()
+    shape = {field.name for field in dataclasses.fields(EncoderConfig)}
+    for key, what in space.items():
+        group, _, name = key.partition(".")
+        for value in what.ends:
+            if key == RECIPE:
+                recipe_for(kind, str(value))
+                continue
+            Settings.of({key: value})
+            if group == "task":
+                known(key, name, options)
+                assert kind.Options is not None
+                from_dict(kind.Options, {name: value}, where=f"--search {key}")
+            elif group == "model":
+                known(key, name, shape)
+
+
+def known(key: str, name: str, names: set[str]) -> None:
+    """Raise InputError for a name that is none of a group's."""
+    if name not in names:
+        raise InputError(f"--search {key}: unknown key {name!r}; known keys: {', '.join(sorted(names))}")

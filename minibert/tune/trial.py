@@ -1,0 +1,72 @@
+"""One trial: a fine-tuning run in memory that can be given up after any of its validations.
+
+The same rows, batches, seed and validations as `finetune` with these settings, and so the same scores; no
+model is left behind.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from minibert.distributed.ranks import Ranks
+from minibert.finetune import batches_of, first_rate, open_for_task
+from minibert.output import describe_data
+from minibert.tasks.task import Task
+from minibert.training.best import Best
+from minibert.training.finetuning import Settings
+from minibert.training.held_out import HeldOut
+from minibert.training.loop import Run
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What all trials have in common."""
+
+    model: Path
+    kind: type[Task]
+    rows: Sequence[Any]
+    held: Sequence[Any]
+
+    def check(self, settings: dict[str, Any]) -> None:
+        """Raise InputError for what no trial could do: a strange setting, an unknown label."""
+        chosen = Settings.of(settings, learning_rate=first_rate(self.model))
+        model = open_for_task(self.model, self.kind, self.rows, settings=chosen)
+        model.encode(self.rows)
+        model.encode(self.held)
+
+    def hashes(self) -> dict[str, str]:
+        """Return what the rows are known by."""
+        parts = {"training data": self.rows, "validation data": self.held}
+        return {name: describe_data(rows)["sha256"] for name, rows in parts.items()}
+
+
+def try_settings(
+    problem: Problem, settings: dict[str, Any], *, go_on: Callable[[int, float], bool]
+) -> tuple[str, float]:
+    """Fine-tune with these settings; return the metric that decides, and its best value.
+
+    go_on  is told the number of the validation, from 1, and how good it was (higher is better); whether to
+           go on with the run
+    Raises NotFinite where the loss blows up.
+    """
+    chosen = Settings.of(settings, learning_rate=first_rate(problem.model))
+    torch.manual_seed(chosen.train.seed)
+    model = open_for_task(problem.model, problem.kind, problem.rows, settings=chosen)
+    run = Run(model, batches_of(model.task, problem.rows, chosen.train), chosen.train)
+    held, best = HeldOut(model, problem.held, Ranks.here()), Best(chosen.train.metric_for_best_model)
+    every, number = chosen.train.eval_steps or run.batches.steps_per_epoch, 0
+    for step in run:
+        if step.index % every and step.index < run.total:
+            continue
+        with run.average.applied():
+            best.offer(model, held.scores(), step.index)
+        number += 1
+        assert best.value is not None
+        patience = chosen.train.early_stopping_patience
+        if not go_on(number, best.value) or (patience and best.waited >= patience):
+            break
+    metric: str = best.record["metric"]
+    return metric, float(best.record["value"])

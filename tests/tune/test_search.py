@@ -1,0 +1,164 @@
+"""A search finds what is better, gives bad trials up, goes on after a cut; its file gives the same score."""
+
+import json
+
+import pytest
+import tiny_runs
+from tiny_runs import last_line
+
+from minibert.cli import main
+from minibert.data.readers import read_texts
+from minibert.errors import InputError, MissingExtra
+from minibert.tasks.classification import Classification
+from minibert.tune import search as searching
+from minibert.tune.search import tune
+from minibert.tune.space import parse_space
+from minibert.tune.trial import Problem, try_settings
+
+pytest.importorskip("optuna")
+FAST = {
+    "train.precision": "fp32",
+    "data.progress": False,
+    "train.num_train_epochs": 2,
+    "train.train_batch_size": 8,
+}
+SPACE = parse_space(["train.learning_rate=1e-5..1e-2:log"])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tune")
+    tiny_runs.make_encoder(folder / "enc")
+    tiny_runs.write_table(folder / "train.csv", rows=16)
+    tiny_runs.write_table(folder / "dev.csv", rows=8)
+    return folder
+
+
+def search(folder, output, **changes):
+    given = {"task": "classification", "train": folder / "train.csv", "validation": folder / "dev.csv",
+             "space": SPACE, "output_dir": output, "settings": FAST, "trials": 2, **changes}  # fmt: skip
+    return tune(folder / "enc", **given)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Let a trial be a function of its learning rate, and best at 1e-3; it has three validations."""
+    asked = []
+
+    def pretend(problem, settings, *, go_on):
+        asked.append(settings)
+        value = 1 / (1 + abs(1 - settings["train.learning_rate"] / 1e-3))
+        for number in (1, 2, 3):
+            if not go_on(number, value * number / 3):
+                break
+        return "accuracy", value * number / 3
+
+    monkeypatch.setattr(searching, "try_settings", pretend)
+    return asked
+
+
+def test_the_search_comes_near_to_the_best_and_gives_bad_trials_up(folder, tmp_path, quick):
+    found = search(folder, tmp_path / "out", trials=25)
+    assert found.score > 0.9
+    assert found.pruned >= 3
+    assert found.trials == len(quick) == 25
+
+
+def test_a_search_goes_on_where_it_was_and_does_not_propose_the_same_again(folder, tmp_path, quick):
+    first = search(folder, tmp_path / "out", trials=4)
+    again = search(folder, tmp_path / "out", trials=7, resume=True)
+    assert (first.trials, again.trials) == (4, 7)
+    rates = [settings["train.learning_rate"] for settings in quick]
+    assert len(set(rates)) == 7
+    assert again.score >= first.score
+    assert search(folder, tmp_path / "out", trials=7, resume=True) == again
+    assert len(quick) == 7
+
+
+def test_a_search_that_was_cut_in_a_trial_tries_it_again(folder, tmp_path, quick, monkeypatch):
+    pretend = searching.try_settings
+
+    def cut(problem, settings, *, go_on):
+        if len(quick) == 2:
+            quick.append(settings)
+            raise KeyboardInterrupt
+        return pretend(problem, settings, go_on=go_on)
+
+    monkeypatch.setattr(searching, "try_settings", cut)
+    with pytest.raises(KeyboardInterrupt):
+        search(folder, tmp_path / "out", trials=4)
+    assert (tmp_path / "out" / "best.toml").exists()
+    monkeypatch.setattr(searching, "try_settings", pretend)
+    assert search(folder, tmp_path / "out", trials=4, resume=True).trials == 4
+
+
+def test_another_space_or_other_rows_are_no_resumption(folder, tmp_path, quick):
+    search(folder, tmp_path / "out")
+    other = parse_space(["train.learning_rate=1e-5..1e-3:log"])
+    with pytest.raises(InputError, match="began with another space"):
+        search(folder, tmp_path / "out", space=other, resume=True)
+    with pytest.raises(InputError, match="began with another validation data"):
+        search(folder, tmp_path / "out", validation=folder / "train.csv", resume=True)
+
+
+def test_a_recipe_is_tried_as_a_whole_and_what_is_searched_wins_over_it(folder, tmp_path, quick):
+    space = parse_space(
+        ["recipe=few_rows|plain", "train.ema_decay=0.5..0.6", "train.learning_rate=1e-4..1e-3"]
+    )
+    search(folder, tmp_path / "out", space=space, trials=6)
+    careful = [settings for settings in quick if settings.get("task.label_smoothing") == 0.1]
+    assert 0 < len(careful) < 6
+    assert all(0.5 <= settings["train.ema_decay"] <= 0.6 for settings in quick)
+    assert all(settings["train.num_train_epochs"] == 2 for settings in careful)  # given for all trials
+
+
+def test_the_best_file_gives_finetune_the_score_of_the_trial(folder, tmp_path, capsys):
+    words = ["tune", "--task", "classification", "--model", folder / "enc", "--train-file",
+             folder / "train.csv", "--validation-file", folder / "dev.csv",
+             "--search", "train.learning_rate=1e-3..1e-2:log",
+             "--trials", 2, "--output-dir", tmp_path / "out", "--fp32", "--no-progress",
+             "--num-train-epochs", 2, "--train-batch-size", 8]  # fmt: skip
+    assert main([str(word) for word in words]) == 0
+    result = last_line(capsys.readouterr().out)
+    assert result["trials"] == 2
+    words = ["finetune", "--config", tmp_path / "out" / "best.toml", "--task", "classification", "--model",
+             folder / "enc", "--train-file", folder / "train.csv", "--validation-file", folder / "dev.csv",
+             "--output-dir", tmp_path / "clf"]  # fmt: skip
+    assert main([str(word) for word in words]) == 0
+    record = json.loads((tmp_path / "clf" / "run.json").read_text("utf-8"))
+    assert record["best"]["value"] == pytest.approx(result["score"])
+    assert record["settings"]["train"]["learning_rate"] == result["best"]["train.learning_rate"]
+
+
+def test_a_trial_is_asked_after_each_epoch_and_can_be_given_up(folder):
+    rows = read_texts(folder / "train.csv")
+    problem = Problem(folder / "enc", Classification, rows, rows)
+    seen = []
+    metric, _ = try_settings(problem, {**FAST, "train.num_train_epochs": 4},
+                             go_on=lambda number, value: seen.append(number) or number < 3)  # fmt: skip
+    assert (metric, seen) == ("accuracy", [1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"trials": 0}, "trials 0 must be at least 1"),
+        ({"task": "clasification"}, "task 'clasification' is unknown"),
+        ({"settings": {"train.sed": 1}}, "did you mean 'seed'"),
+        ({"settings": {"task.poling": "mean"}}, "did you mean 'pooling'"),
+        ({"space": parse_space(["train.sed=1|2"])}, "did you mean 'seed'"),
+    ],
+)
+def test_unusable_input_leaves_nothing_behind(folder, tmp_path, change, message):
+    with pytest.raises(InputError, match=message):
+        search(folder, tmp_path / "out", **change)
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_optuna_the_extra_is_named(folder, tmp_path, monkeypatch):
+    def missing(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(searching, "import_module", missing)
+    with pytest.raises(MissingExtra, match=r"minibert-encoder\[tune\]"):
+        search(folder, tmp_path / "out")
