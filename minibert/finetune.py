@@ -96,6 +96,10 @@ def train_into(
     free  {"resume": ..., "overwrite": ...}: what may be done to a folder that is not empty
     Whatever is raised before the first step leaves the folder as it was.
     """
+    if settings.train.fsdp:
+        raise InputError(
+            "fsdp is for pretraining; leave it out: the processes of torchrun share a step without"
+        )
     with joined() as ranks, locked(output_dir, **free, writes=ranks.first) as output:
         with claimed(output, **free, writes=ranks.first):
             run = begin()

@@ -27,7 +27,7 @@ from minibert.model.encoder import Encoder
 from minibert.output import Drive, checkpoints, claimed, locked, start_record
 from minibert.output.record import describe_model
 from minibert.tasks.masked_lm import MaskedLM
-from minibert.tasks.model import Model
+from minibert.tasks.model import Model, load
 from minibert.tasks.replaced_tokens import ReplacedTokens
 from minibert.tasks.task import Task
 from minibert.text.tokenizer import Tokenizer
@@ -80,7 +80,7 @@ def pretrain(
             run = begin(made, train, chosen, budget=budget, first=not checkpoints(output))
             drive = ready(run, validation, output, settings=chosen, model=model, resume=resume)
         drive.follow(report_to=chosen.data.report_to, progress=chosen.data.progress)
-    return made.eval()
+        return load(output) if chosen.train.fsdp else made.eval()
 
 
 def usual_rate(model: str | Path | None) -> float:
@@ -140,7 +140,7 @@ def begin(model: Model, train: CorpusBatches[Any], settings: Settings, *, budget
     """Return the run; a table of counted vectors, if wanted, is filled at its first start, on its time."""
     taken = start_table(model, train) if first and settings.data.token_vectors == "cooccurrence" else 0.0
     run = Run(model, train, settings.train, budget=budget)
-    run.ranks.need(train.accumulate)
+    run.ranks.need(train.accumulate, even=run.config.fsdp)
     if run.clock:
         run.clock.spend(taken)
     return run

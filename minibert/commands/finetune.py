@@ -63,7 +63,7 @@ def add(commands: Any) -> None:
     for name, options in options_of_tasks().items():
         add_fields(parser, name, options, group="task", without=tuple(seen))
         seen |= vars(options).keys()
-    add_fields(parser, "training", defaults.train, group="train")
+    add_fields(parser, "training", defaults.train, group="train", without=("fsdp",))
     add_fields(parser, "adapting", defaults.adapt, group="adapt")
     add_settings_flags(parser)
 

@@ -97,6 +97,7 @@ HELP = {
     "train.precision": "numbers to compute in; auto takes bf16 where this machine is faster in it",
     "train.attention": "implementation of attention; auto takes the fastest that fits",
     "train.torch_compile": "compile what lies between attention layers; for GPUs, on a CPU it is slower",
+    "train.fsdp": "keep a piece of the model in each process of torchrun, where no GPU holds it whole",
     "train.seed": "decides weights, order, masks and dropout",
     "train.logging_steps": "steps between two lines of log.jsonl",
     "train.eval_steps": "steps between two validations (default: eight in pretraining, one an epoch else)",

@@ -42,7 +42,7 @@ def add(commands: Any) -> None:
     add_fields(parser, "verdict", UpdateOptions(), group="update")
     defaults = Settings.of({})
     add_fields(parser, "data", defaults.data, group="data", without=NOT_OF_A_RUN)
-    add_fields(parser, "training", defaults.train, group="train")
+    add_fields(parser, "training", defaults.train, group="train", without=("fsdp",))
     add_settings_flags(parser)
 
 

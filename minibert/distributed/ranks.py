@@ -80,8 +80,16 @@ class Ranks:
         name: torch.dtype = getattr(torch, self.agree(str(dtype).removeprefix("torch.")))
         return name
 
-    def need(self, parts: int) -> None:
-        """Raise InputError where a step has fewer micro-batches than there are processes."""
+    def need(self, parts: int, *, even: bool = False) -> None:
+        """Raise InputError where a step has too few micro-batches for the processes.
+
+        even  every process needs as many as the others
+        """
+        if even and parts % self.size:
+            raise InputError(
+                f"a step has {parts} micro-batches, which {self.size} processes cannot share evenly, as fsdp "
+                f"needs it; set gradient_accumulation_steps to a multiple of {self.size}"
+            )
         if parts < self.size:
             raise InputError(
                 f"a step has {parts} micro-batches, too few for {self.size} processes; set "

@@ -12,8 +12,12 @@ from minibert.training.loop import Run
 from minibert.training.state import save_state
 
 
-def publish_checkpoint(run: Run, output: Path, *, beside: dict[str, Any] | None = None) -> None:
+def publish_checkpoint(
+    run: Run, output: Path, *, beside: dict[str, Any] | None = None, state: dict[str, Any] | None = None
+) -> None:
     """Write `checkpoint-STEP`, then delete those beyond `save_total_limit`, the oldest first.
+
+    state  {"weights": ..., "run": ...}, gathered beforehand where the model is kept in pieces
 
     A whole one of the same step holds the same bytes already and stays. One of a later step is left from
     before the run was taken up again, and damaged; it goes.
@@ -21,8 +25,8 @@ def publish_checkpoint(run: Run, output: Path, *, beside: dict[str, Any] | None 
     place = output / f"checkpoint-{run.done}"
     if not (place.exists() and is_whole(place)):
         with published(place) as folder:
-            run.model.write(folder)
-            save_state(run, folder, beside=beside)
+            run.model.write(folder, state and state["weights"])
+            save_state(run, folder, beside=beside, state=state and state["run"])
     earlier = [path for path in checkpoints(output) if step_of(path) < run.done]
     later = [path for path in checkpoints(output) if step_of(path) > run.done]
     limit = run.config.save_total_limit

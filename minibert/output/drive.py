@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from minibert.checkpoint import replace_json
+from minibert.distributed.sharding import is_sharded, whole
 from minibert.errors import InputError, ProcessLost
 from minibert.output.checkpoints import newest_whole, publish_checkpoint
 from minibert.output.folder import publish_model
@@ -85,7 +86,8 @@ class Drive:
                 self._save(journal)
                 self._finish(journal, "stopped")
             except ProcessLost:
-                self._save(journal)  # no step was half done
+                if not is_sharded(self.run.model):  # else a piece is lost with the process that had it
+                    self._save(journal)  # no step was half done
                 raise
             except NotFinite as error:
                 place = self._keep_batch(self.run.done, self.run.total, str(error))
@@ -96,6 +98,7 @@ class Drive:
                 ) from error
             else:
                 self._finish(journal, "finished")
+                self.run.ranks.gather(None)  # the files are there for all
                 return
         print(
             f"\nstopped at step {self.run.done}; everything is in {self.output}; go on with --resume",
@@ -171,12 +174,21 @@ class Drive:
         replace_json(path, {**where, "reason": reason, "micro_batches": ids})
         return path
 
+    def _gathered(self) -> dict[str, Any] | None:
+        """Return weights and state of a model in pieces, for the first process; None of a whole one."""
+        if not is_sharded(self.run.model):
+            return None
+        pieces = {"weights": self.run.model.state_dict(), "run": self.run.state_dict()}
+        gathered: dict[str, Any] = whole(pieces, keep=self.writes)
+        return gathered
+
     def _save(self, journal: Journal | Silence) -> None:
+        state = self._gathered()
         if not self.writes:
             return
         best = None if self.best is None else self.best.state_dict()
         kept = {"best": best, "pending": self.pending, "checked": self.checked, "elapsed": journal.elapsed}
-        publish_checkpoint(self.run, self.output, beside=kept)
+        publish_checkpoint(self.run, self.output, beside=kept, state=state)
 
     def _finish(self, journal: Journal | Silence, state: str) -> None:
         """Leave the model and the record of its run in the output folder."""
@@ -184,9 +196,10 @@ class Drive:
         if self.best is not None:
             self.best.restore(self.run.model)
             self.run.model.task.settle(self.best.scores)
+        gathered = self._gathered()
         if not self.writes:
             return
-        publish_model(self.run.model, self.output)
+        publish_model(self.run.model, self.output, weights=gathered and gathered["weights"])
         end = {"plan": self.run.plan.entries, "steps_done": self.run.done, "seconds": journal.elapsed}
         end["warning"] = self.last_word(self.losses) if state == "finished" else None
         if end["warning"]:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from torch import Tensor
+
 from minibert.durable import MANIFEST, seal, sync
 from minibert.errors import InputError
 from minibert.tasks.model import Model
@@ -117,14 +119,14 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def publish_model(model: Model, output: Path) -> None:
+def publish_model(model: Model, output: Path, *, weights: dict[str, Tensor] | None = None) -> None:
     """Put the model's files into `output`, each written beside and renamed, the weights and the list last.
 
     Without its manifest a folder is not checked: a kill between two renames mixes whole files of one run.
     """
     beside = Path(tempfile.mkdtemp(prefix=".model-", dir=output))
     try:
-        model.write(beside)
+        model.write(beside, weights)
         seal(beside)
         (output / MANIFEST).unlink(missing_ok=True)
         for path in sorted(

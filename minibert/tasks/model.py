@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from minibert.checkpoint import WEIGHTS, load_tensors, published, read_table, save_tensors, write_json
+from minibert.distributed.sharding import like
 from minibert.durable import verify
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
@@ -136,15 +137,15 @@ class Model(nn.Module):
             whole = whole + self(batch.to(device), targets.to(device))
         return whole
 
-    def write(self, folder: Path) -> None:
-        """Write the model's files into a folder that exists; of an adapted one what is not the base's."""
+    def write(self, folder: Path, weights: dict[str, Tensor] | None = None) -> None:
+        """Write the model's files, or other `weights`; of an adapted model what is not its base's."""
         write_json(folder / "config.json", self.encoder.config.to_dict())
         write_json(folder / "task.json", {"task": self.task.name, **self.task.settings()})
         if self.adaptation is None:
             self.task.tokenizer.save(folder)
         else:
             write_json(folder / ADAPTER, self.adaptation.to_dict())
-        save_tensors(folder / WEIGHTS, own_state(self))
+        save_tensors(folder / WEIGHTS, weights or own_state(self))
 
     def save(self, folder: str | Path) -> None:
         """Write the model to a folder that is whole or absent; an older one there is replaced."""
@@ -227,6 +228,7 @@ def load_weights(module: nn.Module, folder: Path, *, prefix: str = "") -> None:
                 f"{folder / WEIGHTS}: weight {prefix}{name} has shape {tuple(tensor.shape)}, "
                 f"the config asks for {tuple(expected[name].shape)}"
             )
+    kept = {name: like(tensor, expected[name]) for name, tensor in kept.items()}
     module.load_state_dict(kept, strict=False)  # the names are right; those of a base may stay away
 
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from minibert.distributed.sharding import like
 from minibert.errors import InputError
 
 
@@ -81,6 +82,4 @@ class Average:
                 f"the run to resume kept the averages of {len(means)} weights and this one needs {wanted}; "
                 "give the ema_decay that it had"
             )
-        self.means = [
-            mean.to(weight.device).clone() for mean, weight in zip(means, self.weights, strict=False)
-        ]
+        self.means = [like(mean, weight).clone() for mean, weight in zip(means, self.weights, strict=False)]

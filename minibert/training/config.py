@@ -16,6 +16,7 @@ class TrainingConfig:
     texts are patterns of names; gradual_unfreezing thaws a layer each so many epochs (`freezing`).
     r_drop_alpha and fgm_epsilon above 0 turn on the second passes of `objectives`; ema_decay above 0 keeps
     averaged weights (`averaging`).
+    fsdp keeps a piece of the model in each of several processes (`distributed/sharding`).
     precision "auto" computes in bfloat16 where this machine is faster in it, else in float32.
     device "auto" is where the caller put the model, or for one on the CPU the GPU if torch sees one.
     """
@@ -47,6 +48,7 @@ class TrainingConfig:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     attention: str = "auto"
     torch_compile: bool = False
+    fsdp: bool = False
     seed: int = 0
     logging_steps: int = 20
     eval_steps: int = 0
@@ -74,5 +76,11 @@ class TrainingConfig:
                 raise InputError(f"{name} {getattr(self, name)} must be between 0 and 1")
         if not 0 <= self.ema_decay < 1:
             raise InputError(f"ema_decay {self.ema_decay} must be at least 0 (no average) and below 1")
+        others = [("optim", "muon"), ("fgm_epsilon", self.fgm_epsilon or None), ("torch_compile", True)]
+        for name, value in others if self.fsdp else []:
+            if getattr(self, name) == value:
+                raise InputError(
+                    f"{name} {value} needs whole weights, and fsdp keeps pieces; drop one of them"
+                )
         if not 0 < self.layerwise_lr_decay <= 1:
             raise InputError(f"layerwise_lr_decay {self.layerwise_lr_decay} must be above 0 and at most 1")

@@ -7,6 +7,7 @@ import torch
 
 from minibert.data.batches import Batches
 from minibert.distributed.ranks import Ranks
+from minibert.distributed.sharding import is_sharded
 from minibert.tasks.model import Model
 from minibert.tasks.task import Choices, Loss
 
@@ -43,7 +44,10 @@ def held_out_loss(model: Model, batches: Batches[Any], ranks: Ranks) -> float:
     """
     steps = [batches.at(step, 1.0) for step in range(batches.steps_per_epoch)]
     places = [(parts, place) for parts in steps for place in range(len(parts))]
-    own = model.summed_loss(parts[place] for _, (parts, place) in ranks.mine(places))
+    mine = ranks.mine(places)
+    own = model.summed_loss(parts[place] for _, (parts, place) in mine)
+    if is_sharded(model) and len(mine) * ranks.size < len(places):  # the others gather pieces once more
+        model.summed_loss([steps[0][0]])
     sums = ranks.add({name: total.item() for name, total in own.sums.items()})
     weights = {name: weight for part in ranks.gather(own.weights) for name, weight in part.items()}
     tensors = {name: torch.tensor(total, dtype=torch.float64) for name, total in sums.items()}

@@ -21,6 +21,7 @@ from torch import nn
 
 from minibert.data.batches import Batches
 from minibert.distributed.ranks import Ranks
+from minibert.distributed.sharding import clip, lay_out
 from minibert.packed import Packed
 from minibert.tasks.model import Model
 from minibert.tasks.task import Targets
@@ -83,7 +84,7 @@ class Run:
         stays = config.device == "auto" and placed.type != "cpu"  # the caller has put it there
         self.device = placed if stays else choose_device(config.device)
         self.ranks = Ranks.here()
-        self.ranks.spread(model.to(self.device))
+        lay_out(model, self.ranks, self.device, shards=config.fsdp)
         model.encoder.dtype = self.ranks.agree_dtype(choose_dtype(config.precision, self.device))
         model.encoder.use_attention(config.attention)
         self.optimizers = make_optimizers(model, layers, config)
@@ -124,7 +125,7 @@ class Run:
         self.optimizers.set_rate(share)
         self.thaw.at(self.done)
         loss, tokens = self._gradients(self.batches.at(self.done, self.done / total))
-        norm = float(nn.utils.clip_grad_norm_(self.optimizers.weights, self.config.max_grad_norm or math.inf))
+        norm = clip(self.optimizers.weights, self.config.max_grad_norm)
         trouble = self.watch.trouble(loss, norm)
         if trouble:
             self.optimizers.zero_grad()

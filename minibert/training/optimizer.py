@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Muon, Optimizer
 
+from minibert.distributed.sharding import shard_moments
 from minibert.errors import InputError
 from minibert.training.config import TrainingConfig
 
@@ -56,6 +57,7 @@ class Optimizers:
     def load_state_dict(self, states: list[dict[str, Any]]) -> None:
         for part, state in zip(self.parts, states, strict=True):
             part.load_state_dict(state)
+        shard_moments(self.parts)
 
 
 def depth_of(name: str, layers: int) -> int:

@@ -19,10 +19,15 @@ NUMBERS = "training_state.json"
 TENSOR, PAIRS = "$tensor", "$pairs"  # what stands in the JSON for a tensor, and for a table without words
 
 
-def save_state(run: Run, folder: Path, *, beside: dict[str, Any] | None = None) -> None:
-    """Write a run's state, and what its caller keeps `beside` it, into a folder that exists."""
+def save_state(
+    run: Run, folder: Path, *, beside: dict[str, Any] | None = None, state: dict[str, Any] | None = None
+) -> None:
+    """Write a run's state, and what its caller keeps `beside` it, into a folder that exists.
+
+    state  what `run.state_dict` returned, if it has been asked already
+    """
     tensors: dict[str, Tensor] = {}
-    plain = _take_out({**(beside or {}), "run": run.state_dict()}, "", tensors)
+    plain = _take_out({**(beside or {}), "run": state or run.state_dict()}, "", tensors)
     save_tensors(folder / TENSORS, tensors)
     write_json(folder / NUMBERS, plain)
 

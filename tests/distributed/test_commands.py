@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import pytest
 import tiny_runs
+import torch
 
 from minibert.cli import main
+from minibert.tasks.model import load
 from minibert.training.log import read_log
 from minibert.training.loop import Run
 
@@ -142,3 +145,57 @@ def test_whoever_is_asked_to_stop_all_stop_after_the_same_step(together, corpus,
     assert ended["statuses"] == [143, 143], ended["told"]
     assert "stopped at step 2" in ended["told"][0]
     assert (tmp_path / "out" / "checkpoint-2").is_dir()
+
+
+def test_a_model_in_pieces_learns_the_same_and_goes_on_whole(together, corpus, tmp_path):
+    argv = ["pretrain", str(corpus), *PRETRAIN, "--no-doctor", "--ema-decay", "0.5"]
+    one, two, rest = (tmp_path / name for name in ("one", "two", "rest"))
+    for size, out, more in (
+        (1, one, ()),
+        (2, two, ("--fsdp", "--save-steps", "2")),
+        (1, rest, ("--resume",)),
+    ):
+        if out == rest:  # what the pieces saved is taken up by one process
+            shutil.copytree(two / "checkpoint-2", rest / "checkpoint-2")
+        ended = together.run(size, command, *argv, *more, "--output-dir", str(out))
+        assert ended["statuses"] == [0] * size, ended["told"]
+    for out in (two, rest):
+        assert losses_of(out)[-2:] == pytest.approx(losses_of(one)[-2:], rel=1e-5)
+        assert losses_of(out, "validation")[-1] == pytest.approx(losses_of(one, "validation")[-1], rel=1e-5)
+        difference = weights_of(out) - weights_of(one)
+        assert difference.norm() < 1e-4 * weights_of(one).norm()
+
+
+def weights_of(folder: Path) -> torch.Tensor:
+    return torch.cat([weight.flatten() for weight in load(folder).state_dict().values()])
+
+
+@pytest.mark.slow
+def test_pieces_go_on_from_what_pieces_saved(together, corpus, tmp_path):
+    argv = ["pretrain", str(corpus), *PRETRAIN, "--no-doctor", "--fsdp", "--ema-decay", "0.5"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for out, more in (
+        (whole, ()),
+        (parts, ("--max-steps", "2", "--save-steps", "1")),
+        (parts, ("--resume",)),
+    ):
+        ended = together.run(2, command, *argv, *more, "--output-dir", str(out))
+        assert ended["statuses"] == [0, 0], ended["told"]
+    assert losses_of(parts) == pytest.approx(losses_of(whole), rel=1e-5) and len(losses_of(parts)) == 4
+
+
+def test_pieces_ask_for_as_many_passes_of_every_process(together, corpus, tmp_path):
+    argv = [
+        "pretrain",
+        str(corpus),
+        *PRETRAIN,
+        "--no-doctor",
+        "--output-dir",
+        str(tmp_path / "out"),
+        "--fsdp",
+    ]
+    ended = together.run(2, command, *argv, "--gradient-accumulation-steps", "3")
+    assert ended["statuses"] == [2, 2]
+    assert "".join(ended["told"]).count("a step has 3 micro-batches, which 2 processes cannot share") == 1
+    ended = together.run(1, command, *argv)
+    assert ended["statuses"] == [2] and "this is one; start several with torchrun" in ended["told"][0]

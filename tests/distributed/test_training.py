@@ -9,6 +9,7 @@ import small_models
 import torch
 
 from minibert.distributed.joining import joined
+from minibert.errors import InputError
 from minibert.training.config import TrainingConfig
 from minibert.training.held_out import held_out_loss
 from minibert.training.loop import Run
@@ -107,3 +108,35 @@ def test_a_run_goes_on_with_another_number_of_processes(together, alone, tmp_pat
     assert len(losses) == STEPS
     for loss, (expected, _, _) in zip(losses, alone["steps"], strict=True):
         assert relative(loss, expected) < 1e-10
+
+
+def in_pieces(rank: int) -> dict[str, Any]:
+    """Train in float64 with the model in pieces, in steps that both processes share evenly."""
+    with joined() as ranks:
+        model = small_models.language_model(dropout=0.1, seed=1 + rank).double()
+        batches = small_models.masked_batches(model, batch_size=12, accumulate=4)
+        config = TrainingConfig(max_steps=STEPS, learning_rate=3e-3, precision="fp32", fsdp=ranks.size > 1)
+        run = Run(model, batches, config)
+        run.model.encoder.dtype = torch.float64
+        steps = [(step.loss, step.grad_norm) for step in run]
+        held = small_models.masked_batches(run.model, batch_size=8, accumulate=1, seed=7)
+        assert held.steps_per_epoch == 3  # two for one process, one for the other
+        kept = sum(getattr(weight, "to_local", lambda w=weight: w)().numel() for weight in model.parameters())
+        return {"steps": steps, "held_out": held_out_loss(model, held, run.ranks), "kept": kept}
+
+
+def test_a_model_in_pieces_has_the_losses_of_a_whole_one(together):
+    [only], many = together.results(1, in_pieces), together.results(2, in_pieces)
+    for one in many:
+        for mine, theirs in zip(one["steps"], only["steps"], strict=True):
+            assert relative(mine[0], theirs[0]) < 1e-10 and relative(mine[1], theirs[1]) < 1e-8
+        assert relative(one["held_out"], only["held_out"]) < 1e-10
+    assert sum(one["kept"] for one in many) == only["kept"]
+    assert max(one["kept"] for one in many) < 0.55 * only["kept"]
+
+
+@pytest.mark.parametrize("other", [{"optim": "muon"}, {"fgm_epsilon": 0.5}, {"torch_compile": True}])
+def test_what_needs_whole_weights_is_refused_beside_pieces(other):
+    [(name, value)] = other.items()
+    with pytest.raises(InputError, match=f"{name} {value} needs whole weights"):
+        TrainingConfig(fsdp=True, **other)
