@@ -6,26 +6,30 @@ from typing import Any
 
 import torch
 
+from minibert.checkup.outline import Outline, outline_of
+from minibert.doctor.capacity import capacity_findings
 from minibert.doctor.copies import copy_findings
-from minibert.doctor.examples import sample
 from minibert.doctor.findings import Checkup, Finding, unreadable
 from minibert.doctor.folders import folder_findings
 from minibert.doctor.labels import label_findings
+from minibert.doctor.memory import WIDE, Memory, Step, heavy_batch, predict
 from minibert.doctor.numbers import Course, attention_findings, course_findings
-from minibert.doctor.tokens import Tokens, token_findings
+from minibert.doctor.tokens import token_findings
 from minibert.errors import InputError
 from minibert.finetune import Settings, first_rate, read_examples, task_class
-from minibert.interop.checkpoints import check_vocabulary, read_config
-from minibert.model.config import EncoderConfig
-from minibert.model.encoder import Encoder
 from minibert.tasks.from_scratch import is_size
-from minibert.tasks.model import Model
 from minibert.tasks.task import Task
-from minibert.text.loading import load_tokenizer
+from minibert.training.config import TrainingConfig
+from minibert.training.freezing import freeze
+from minibert.training.optimizer import depth_of
 from minibert.training.plan import Budget
+from minibert.training.precision import choose_device
 
 QUICK_ROWS, ROWS = 10_000, 1_000_000  # that are compared with each other
-QUICK_TEXTS, TEXTS = 500, 5_000  # that are tokenized
+QUICK_TEXTS, TEXTS = 300, 5_000  # that are tokenized
+
+
+PREDICTED = 8192  # tokens that are predicted at once on validation data
 
 
 def check_finetuning(
@@ -59,7 +63,11 @@ def check_finetuning(
     findings += folder_findings(Path(model), quick=quick)
     if not any(finding.severity == "error" for finding in findings):
         with torch.random.fork_rng(devices=[]):
-            findings += run_findings(Path(model), kind, rows, settings=chosen, facts=facts, quick=quick)
+            found, told = run_findings(
+                Path(model), kind, rows, settings=chosen, output=output_dir, validates=bool(held),
+                budgeted=budget is not None, quick=quick,
+            )  # fmt: skip
+        findings, facts = findings + found, {**facts, **told}
     return Checkup.of(findings, facts)
 
 
@@ -74,38 +82,58 @@ def run_findings(
     rows: Sequence[Any],
     *,
     settings: Settings,
-    facts: dict[str, Any],
+    output: str | Path | None,
+    validates: bool,
+    budgeted: bool,
     quick: bool,
-) -> list[Finding]:
-    """Check what the data are to this model, and the numbers of the run; adds to the facts."""
+) -> tuple[list[Finding], dict[str, Any]]:
+    """Check what the data are to this model, and the numbers of the run; return facts as well."""
+    config = settings.train
     try:
-        model = outline(folder, kind, rows, settings=settings)
-        texts = sample(rows, QUICK_TEXTS if quick else TEXTS)
-        tokens = Tokens.of(model.task, texts)
+        outline = outline_of(folder, kind, rows, settings=settings, texts=QUICK_TEXTS if quick else TEXTS)
     except InputError as error:
-        return [Finding("task", "error", str(error), "mend that first")]
-    shape, config = model.encoder.config, settings.train
-    windows = round(len(rows) * len(tokens.lengths) / max(1, len(texts)))
-    course = Course(config, windows, config.train_batch_size, first_rate(folder))
-    facts |= {
-        "weights": sum(weight.numel() for weight in model.parameters()),
-        "longest_text": max(tokens.lengths, default=0),
-        "tokens_per_text": round(tokens.total / max(1, len(texts)), 1),
+        return [Finding("task", "error", str(error), "mend that first")], {}
+    tokens, task, shape = outline.tokens, outline.model.task, outline.model.encoder.config
+    windows = round(len(rows) * len(tokens.lengths) / len(tokens.fits))
+    usual = first_rate(folder) * settings.adapt.rate_factor
+    course = Course(config, windows, config.train_batch_size, usual, budgeted=budgeted)
+    longest = max(tokens.lengths, default=0)
+    found = [
+        *token_findings(tokens, task.tokenizer, task.max_length),
+        *course_findings(course),
+        *attention_findings(shape, config, longest),
+    ]
+    facts = {
+        "weights": outline.weights,
+        "longest_text": longest,
+        "tokens_per_text": round(tokens.total / len(tokens.fits), 1),
         "steps": course.steps,
         "learning_rate": config.learning_rate,
     }
-    return [
-        *token_findings(tokens, model.task.tokenizer, model.task.max_length),
-        *course_findings(course),
-        *attention_findings(shape, config, facts["longest_text"]),
-    ]
+    if any(finding.severity == "error" for finding in found):
+        return found, facts
+    memory = memory_of_run(outline, config, validates=validates)
+    fits, told = capacity_findings(memory, course, output)
+    return found + fits, {**facts, **told}
 
 
-def outline(folder: Path, kind: type[Task], rows: Sequence[Any], *, settings: Settings) -> Model:
-    """Return the model that would be trained, its weights on torch's device "meta": shapes without memory."""
-    shape = {**read_config(folder).to_dict(), **settings.model}
-    config = EncoderConfig.from_dict(shape, str(folder / "config.json"))
-    tokenizer = load_tokenizer(folder)
-    check_vocabulary(tokenizer, config, folder)
-    with torch.device("meta"):
-        return Model(Encoder(config), kind.build(tokenizer, config, rows, settings.task))
+def memory_of_run(outline: Outline, config: TrainingConfig, *, validates: bool) -> Memory:
+    """Return the memory of a step over a heavy batch, and of what is predicted at once on validation."""
+    lengths = outline.tokens.lengths
+    freeze(outline.model, config.freeze)
+    layers = outline.model.encoder.config.num_hidden_layers
+    trained = {name: weight for name, weight in outline.model.named_parameters() if weight.requires_grad}
+    micro = -(-config.train_batch_size // config.gradient_accumulation_steps)
+    fused = choose_device(config.device).type != "cpu"
+    itemsize = 2 if config.precision == "bf16" else WIDE
+    longest = sorted(lengths, reverse=True)
+    fitting = max(1, PREDICTED // max(longest[0], 1))
+    return predict(
+        outline.model.encoder.config,
+        Step(heavy_batch(lengths, micro), micro, itemsize=itemsize, fused=fused),
+        config,
+        weights=outline.weights,
+        trained=sum(weight.numel() for weight in trained.values()),
+        lowest=min((depth_of(name, layers) for name in trained), default=layers + 1),
+        validation=Step(tuple(longest[:fitting]), 0, itemsize=itemsize, fused=fused) if validates else None,
+    )

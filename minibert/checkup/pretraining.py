@@ -4,23 +4,29 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from minibert.config import from_dict
 from minibert.data.files import COMPRESSED, expand
 from minibert.data.readers import read_documents
+from minibert.doctor.capacity import capacity_findings
 from minibert.doctor.copies import copy_findings
 from minibert.doctor.examples import sample
 from minibert.doctor.findings import Checkup, Finding, unreadable
 from minibert.doctor.folders import folder_findings
+from minibert.doctor.memory import WIDE, Memory, Step, predict
 from minibert.doctor.numbers import Course, attention_findings, course_findings
 from minibert.doctor.tokens import Tokens, token_findings
 from minibert.errors import InputError
 from minibert.interop.checkpoints import read_config
 from minibert.model.config import EncoderConfig
+from minibert.model.encoder import Encoder
 from minibert.pretrain import USUAL_SIZE
 from minibert.pretrain import usual_rate as first_rate
 from minibert.text.loading import load_tokenizer
 from minibert.text.tokenizer import Tokenizer
 from minibert.training.plan import Budget
+from minibert.training.precision import choose_device
 from minibert.training.pretraining import FIRST_RATE, Settings
 
 QUICK_CHARACTERS, CHARACTERS = 500_000, 5_000_000  # of a corpus that are read
@@ -54,6 +60,7 @@ def check_pretraining(
     except InputError as error:
         return unreadable(error)
     found, per_token = corpus_findings(documents, pieces, chosen.data.max_seq_length)
+    found += folder_findings(Path(model), quick=quick) if model else []
     course = Course(
         chosen.train,
         units=round(sum(map(bytes_of, files)) / per_token),
@@ -62,10 +69,46 @@ def check_pretraining(
         unit="tokens",
         budgeted=budget is not None,
     )
-    found += folder_findings(Path(model), quick=quick) if model else []
-    found += [*_length(chosen.data.max_seq_length, shape), *course_findings(course)]
-    found += attention_findings(shape, chosen.train, chosen.data.max_seq_length)
-    return Checkup.of(found, {"files": len(files), "tokens_about": course.units, "steps": course.steps})
+    fits, told = run_findings(shape, chosen, course, output_dir)
+    facts = {"files": len(files), "tokens_about": course.units, "steps": course.steps}
+    return Checkup.of(found + fits, {**facts, **told})
+
+
+def run_findings(
+    shape: EncoderConfig, settings: Settings, course: Course, output: str | Path | None
+) -> tuple[list[Finding], dict[str, Any]]:
+    """Check the numbers of the run, and what it needs of memory and disk; return facts as well."""
+    length = settings.data.max_seq_length
+    found = [
+        *_length(length, shape),
+        *course_findings(course),
+        *attention_findings(shape, settings.train, length),
+    ]
+    if any(finding.severity == "error" for finding in found):
+        return found, {}
+    tokens = course.units * (2 if shape.vocab_size <= 2**16 else 4)
+    fits, facts = capacity_findings(memory_of_run(shape, settings), course, output, corpus=tokens)
+    return found + fits, facts
+
+
+def memory_of_run(shape: EncoderConfig, settings: Settings) -> Memory:
+    """Return the memory of a step of masked language modelling over a full pack of the longest runs."""
+    config, data, masking = settings.train, settings.data, settings.masking
+    with torch.device("meta"):
+        encoder = Encoder(shape)
+    width, rows = shape.embedding_width, data.tokens_per_batch
+    head = width * shape.hidden_size + shape.vocab_size * (1 if shape.tie_word_embeddings else width)
+    weights = sum(weight.numel() for weight in encoder.parameters()) + head
+    asked = max(masking.mlm_probability, masking.mlm_probability_end or 0.0)
+    lengths = (data.max_seq_length,) * max(1, rows // data.max_seq_length)
+    step = Step(
+        lengths,
+        round(asked * rows),
+        table=shape.vocab_size,
+        itemsize=2 if config.precision == "bf16" else WIDE,
+        fused=choose_device(config.device).type != "cpu",
+    )
+    return predict(shape, step, config, weights=weights, trained=weights)
 
 
 def corpus_findings(

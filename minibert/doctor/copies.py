@@ -5,6 +5,7 @@ punctuation are left out, which keeps letters, digits and ideographs: "Good film
 "好电影。" and "好电影".
 """
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from minibert.doctor.examples import Row, names_of, row_of, sample
 from minibert.doctor.findings import Finding, share, some
 
 SOME_TWICE = 0.01  # a share of copies that every collected data set has
+MARKS = re.compile(r"[\W_]+")
 FEWEST = 3  # letters that two near copies have in common at least
 
 
@@ -81,8 +83,12 @@ def letters(row: Row) -> tuple[str, ...]:
     >>> letters(row_of("Ｇood film!")), letters(row_of("好电影。"))
     (('goodfilm',), ('好电影',))
     """
-    folded = (unicodedata.normalize("NFKC", text).casefold() for text in row.texts)
-    return tuple("".join(filter(str.isalnum, text)) for text in folded)
+    return tuple(_apart(text) for text in row.texts)
+
+
+def _apart(text: str) -> str:
+    plain = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return MARKS.sub("", plain.casefold())
 
 
 def _long(row: Row) -> bool:

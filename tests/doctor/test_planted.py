@@ -138,3 +138,12 @@ def test_the_call_in_python_looks_at_a_path_or_at_a_run(encoder, tmp_path):
     assert {"duplicates", "batch-size"} <= found
     with pytest.raises(InputError, match="name the task"):
         mb.doctor(encoder, train=table)
+
+
+@pytest.mark.parametrize("settings", [{"adapt.adapter": "lora"}, {"train.freeze": "encoder"}])
+def test_a_run_that_trains_a_part_is_looked_at_too(encoder, settings):
+    whole, part = planted.clean(), planted.clean()
+    part = planted.Case(part.train, part.held, {**part.settings, **settings})
+    checkup = look(encoder, part)
+    assert checkup.findings == ()
+    assert checkup.facts["disk_gb"] <= look(encoder, whole).facts["disk_gb"]
