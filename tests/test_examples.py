@@ -40,6 +40,7 @@ def test_every_example_is_run_here():
         "answer_questions",
         "export_a_model",
         "translate",
+        "few_labels",
     }
 
 
@@ -169,3 +170,13 @@ def write_varied_corpus(path: Path) -> None:
 
     texts = list(pydoc_data.topics.topics.values())[:60]
     path.write_text("\n\n".join("\n".join(text.split("\n\n")) for text in texts), encoding="utf-8")
+
+
+def test_few_labels(tmp_path, monkeypatch, capsys):
+    run_example("few_labels", monkeypatch, tmp_path / "few")
+    out = capsys.readouterr().out
+    zero, few, more = re.split(r"two texts of each.*\n|more rows:\n", out)
+    assert [line.split()[0] for line in zero.splitlines()[1:]] == ["food", "tool"]
+    assert len(few.splitlines()) == 10
+    assert all(float(line.split()[-1]) == 1.0 for line in few.splitlines() if "cloze" in line)
+    assert more.count("'") == 12
