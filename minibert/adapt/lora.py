@@ -140,8 +140,13 @@ def targets(encoder: Encoder, wanted: str) -> dict[str, tuple[str, ...]]:
 
 def add_lora(encoder: Encoder, options: AdaptOptions) -> None:
     """Give the layers that the options name their updates, which change nothing yet."""
+    add_updates(encoder, targets(encoder, options.lora_target_modules), options)
+
+
+def add_updates(encoder: Encoder, wanted: Mapping[str, tuple[str, ...]], options: AdaptOptions) -> None:
+    """Give these layers updates of these parts."""
     layers = layers_of(encoder)
-    for name, parts in targets(encoder, options.lora_target_modules).items():
+    for name, parts in wanted.items():
         attach(layers[name], LowRankParts(layers[name], parts, options))
 
 

@@ -14,6 +14,7 @@ from minibert.interop.export import save_pretrained
 from minibert.interop.graphs import Exported, export
 from minibert.interop.heads import load
 from minibert.interop.hub import local_folder
+from minibert.interop.peft_folders import save_peft
 from minibert.output import MARK, check_free
 from minibert.tasks.model import Model
 
@@ -42,10 +43,10 @@ def add(commands: Any) -> None:
     parser.add_argument("--overwrite-output-dir", action="store_true", help="replace an earlier export there")
     parser.add_argument(
         "--format",
-        choices=("onnx", "torch", "hf", "minibert"),
+        choices=("onnx", "torch", "hf", "peft", "minibert"),
         default="onnx",
-        help="onnx: model.onnx; torch: model.pt2; hf: a folder that transformers opens; minibert: an adapter "
-        "and its base as one model of ours (default: onnx)",
+        help="onnx: model.onnx; torch: model.pt2; hf: a folder that transformers opens; peft: a LoRA adapter "
+        "as peft has it; minibert: an adapter and its base as one model of ours (default: onnx)",
     )
     parser.add_argument(
         "--outputs",
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     output = Path(args.output_dir)
     check_free(output, overwrite=args.overwrite_output_dir)
     model = opened(args)
-    if args.format in ("hf", "minibert"):
+    if args.format in ("hf", "peft", "minibert"):
         if args.quantize != "none":
             raise InputError(
                 f"--quantize int8 is for --format onnx; --format {args.format} keeps the weights as they are"
@@ -95,7 +96,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def keep_weights(model: Model | TextEncoder, output: Path, args: argparse.Namespace) -> None:
     """Write a model as weights and settings: for Hugging Face's tools, or as one of ours."""
-    if args.format == "minibert":
+    if args.format == "peft":
+        if not isinstance(model, Model):
+            raise InputError(f"--format peft is for adapters; {args.model} is none")
+        save_peft(model, output)
+    elif args.format == "minibert":
         if not isinstance(model, Model) or model.adaptation is None:
             raise InputError(
                 f"--format minibert makes one model of an adapter and its base; {args.model} is one already"

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import torch
 
+from minibert.adapt.merging import folded, shared
 from minibert.embedding.text_encoder import TextEncoder
 from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
 from minibert.interop.hub import local_folder
+from minibert.interop.peft_folders import base_of, family_of, is_peft, read_peft
 from minibert.interop.sentence_transformers import encoder_folder, read_habits
 from minibert.text.loading import load_tokenizer
 
@@ -18,12 +20,20 @@ def load_encoder(folder: str | Path, device: torch.device | str = "cpu") -> Text
             config.json, model.safetensors (or several and their index), tokenizer files. Where
             sentence-transformers left its files beside them, they say how texts become vectors. Or a name
             of the hub, "organisation/model", that is no folder: the package huggingface_hub fetches it.
+            Or `peft`'s folder of a LoRA adapter, which is merged into the base that it names.
     Raises InputError for a folder that cannot be opened, MissingExtra where its tokenizer needs a package.
 
     >>> load_encoder("runs/clf").embed(["a wonderful film"]).shape
     (1, 128)
     """
     folder = local_folder(folder)
+    if is_peft(folder):
+        base = local_folder(base_of(folder))
+        text_encoder = load_encoder(base, device)
+        adapted = shared(text_encoder.encoder)
+        read_peft(folder, adapted, family_of(encoder_folder(base), adapted))
+        text_encoder.encoder = folded(adapted, adapted)
+        return text_encoder
     inner = encoder_folder(folder)
     config = read_config(inner)
     tokenizer = load_tokenizer(inner)

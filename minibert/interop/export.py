@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from minibert.adapt.hooks import is_adapters
 from minibert.adapt.merging import merged
 from minibert.checkpoint import WEIGHTS, published, read_json, save_tensors, write_json
 from minibert.errors import InputError
@@ -102,7 +103,7 @@ def fitting_family(config: EncoderConfig, task: Task | None) -> str:
     """Name the family that has an encoder's and a head's parts; raises InputError where none has."""
     refusals = {}
     for family in ("modernbert",) if config.modern else ("bert", "electra", "roberta", "distilbert"):
-        refusal = _encoder_refusal(family, config) or _head_refusal(family, config, task)
+        refusal = _encoder_refusal(family, config) or head_refusal(family, config, task)
         if refusal is None:
             return family
         refusals[family] = refusal
@@ -130,7 +131,7 @@ def _encoder_refusal(family: str, config: EncoderConfig) -> str | None:
     return next((reason for reason, kept in wants.items() if not kept), None)
 
 
-def _head_refusal(family: str, config: EncoderConfig, task: Task | None) -> str | None:
+def head_refusal(family: str, config: EncoderConfig, task: Task | None) -> str | None:
     if task is None:
         return None
     if isinstance(task, MaskedLM):
@@ -215,7 +216,7 @@ def tensors_of(encoder: Encoder, task: Task | None, family: str) -> dict[str, Te
     dictionary = DICTIONARIES[family]
     prefix = "" if task is None else dictionary.prefix
     found: dict[str, Tensor] = {}
-    state = encoder.state_dict()
+    state = {name: tensor for name, tensor in encoder.state_dict().items() if not is_adapters(name)}
     for ours, names in dictionary.theirs(state).items():
         for name, part in zip(names, state[ours].chunk(len(names)), strict=True):
             found[prefix + name] = part
