@@ -15,6 +15,7 @@ from minibert.adapt.build import adapt
 from minibert.adapt.features import kept_features
 from minibert.config import to_dict
 from minibert.data.batches import ExampleBatches
+from minibert.data.remote import local
 from minibert.distributed.joining import joined
 from minibert.errors import InputError
 from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
@@ -134,7 +135,7 @@ def task_class(name: str) -> type[Task]:
 
 def read_examples(kind: type[Task], source: str | Path | Sequence[Any]) -> list[Any]:
     """Return the examples of a file, or the ones that are given."""
-    examples = kind.read(source) if isinstance(source, str | Path) else list(source)
+    examples = kind.read(local(source)) if isinstance(source, str | Path) else list(source)
     if not examples:
         raise InputError(f"no examples in {source!r}")
     return examples

@@ -69,11 +69,11 @@ def pretrain(
     unlimited = {} if budget is None else {"train.max_steps": 1_000_000}
     chosen = Settings.of({**unlimited, **(settings or {})}, learning_rate=usual_rate(model))
     refuse_both(model, {"size": size, "tokenizer": tokenizer, "token_vectors": chosen.data.token_vectors})
-    files = expand(list(map(str, corpus)))
     free = {"resume": resume, "overwrite": overwrite_output_dir}
     with joined() as ranks, locked(output_dir, **free, writes=ranks.first) as output:
         with claimed(output, **free, writes=ranks.first):
             with ranks.first_goes_ahead():
+                files = expand(list(map(str, corpus))) if ranks.first else []
                 made = first_model(files, output, chosen, size=size, tokenizer=tokenizer, model=model)
                 shards = tokenized(files, made.task.tokenizer, output, settings=chosen)
             train, validation = batches_of(shards, made.task, chosen)

@@ -7,6 +7,7 @@ from typing import Any
 
 from minibert.data.examples import QuestionExample
 from minibert.data.files import open_text
+from minibert.data.remote import local
 from minibert.errors import InputError
 from minibert.interop.heads import load
 from minibert.tasks.masked_lm import MaskedLM
@@ -28,7 +29,7 @@ def named_columns(kind: type[Task], args: argparse.Namespace) -> dict[str, str]:
 
 def labelled_examples(kind: type[Task], path: str, args: argparse.Namespace) -> list[Any]:
     """Read examples that all say what is right; raises InputError that names the first without."""
-    examples = kind.read(path, named_columns(kind, args))
+    examples = kind.read(local(path), named_columns(kind, args))
     for number, example in enumerate(examples, 1):
         if not kind.answered(example):
             raise InputError(

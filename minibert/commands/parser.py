@@ -9,7 +9,7 @@ from minibert.errors import InputError
 from minibert.tasks.model import TASKS
 
 Command = Callable[[argparse.Namespace], dict[str, Any] | None]
-CORPUS = "files, folders or globs of .txt, .jsonl, .csv"
+CORPUS = "files, folders or globs of .txt, .jsonl, .csv; also s3://... and what else fsspec reaches"
 
 
 class Parser(argparse.ArgumentParser):

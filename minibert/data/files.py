@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from io import BufferedReader
 from pathlib import Path
 
+from minibert.data.remote import fetch, is_remote
 from minibert.errors import InputError
 
 COMPRESSED = (".gz", ".xz")
@@ -18,7 +19,8 @@ UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 def expand(patterns: str | Path | Sequence[str | Path]) -> list[Path]:
     """Return the files that are meant: each file, a folder's files of known kinds, what a glob matches.
 
-    Sorted; a file that is named twice, also by two spellings, comes once. Raises InputError where a pattern
+    Sorted; a file that is named twice, also by two spellings, comes once. Of files elsewhere (`s3://...`) the
+    copies are returned that `fetch` makes. Raises InputError where a pattern
     matches nothing.
 
     >>> [path.name for path in expand(["train.csv", "*.csv", "cats.txt"])]
@@ -29,7 +31,7 @@ def expand(patterns: str | Path | Sequence[str | Path]) -> list[Path]:
         raise InputError("no files are named; name files, folders or globs such as data/*.txt")
     found: dict[Path, Path] = {}
     for pattern in named:
-        for path in _matches(Path(pattern)):
+        for path in fetch(str(pattern), kinds=KNOWN) if is_remote(pattern) else _matches(Path(pattern)):
             found.setdefault(path.resolve(), path)
     return sorted(found.values())
 
