@@ -41,6 +41,7 @@ def test_every_example_is_run_here():
         "export_a_model",
         "translate",
         "few_labels",
+        "learn_on",
     }
 
 
@@ -58,6 +59,15 @@ def test_finetune_classifier(encoder, tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "accuracy" in out
     assert "the cat" in out
+
+
+def test_learn_on(encoder, tmp_path, monkeypatch, capsys):
+    run_example("learn_on", monkeypatch, encoder, tmp_path / "learnt")
+    out = capsys.readouterr().out
+    assert [line.split(":")[0] for line in out.splitlines() if "forgotten" in line] == [
+        "plain", "replay", "ewc", "distill",
+    ]  # fmt: skip
+    assert (tmp_path / "learnt/replay/learn.json").is_file()
 
 
 def test_finetune_few_rows(encoder, tmp_path, monkeypatch, capsys):
