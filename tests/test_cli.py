@@ -36,6 +36,9 @@ from minibert.training.pretraining import Settings as PretrainSettings
 COMMANDS = (
     "tokenizer", "pretrain", "finetune", "few-shot", "augment", "evaluate", "predict", "fill-mask", "embed",
     "index", "search", "export", "rerun", "doctor", "demo", "attention", "check-report", "explain",
+    "tokenizer", "pretrain", "finetune", "few-shot", "evaluate", "predict", "fill-mask", "embed", "index",
+    "search", "export", "rerun", "doctor", "demo", "attention", "check-report", "explain",
+    "counterfactual",
 )  # fmt: skip
 FAST = ("--no-progress", "--fp32", "--max-steps", "3")
 GROUPS = {

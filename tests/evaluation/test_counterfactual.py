@@ -1,0 +1,149 @@
+"""Exchanged words: the text stays a text, and a model that leans on a word is found out."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tiny_runs
+
+from minibert.cli import main
+from minibert.data.examples import NumberExample, TextExample
+from minibert.errors import InputError
+from minibert.evaluation.counterfactual import counterfactual, wilson
+from minibert.evaluation.swaps import BUILT_IN, Swap, read_pairs, swap_of
+from minibert.tasks.classification import Classified
+from minibert.tasks.regression import Estimate
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "wanted"),
+    [
+        ("genders", "He said that his wife likes him.", "She said that her husband likes her."),
+        ("genders", "She told her about her new car.", "He told him about his new car."),
+        ("genders", "I met HER. Her father waited with her", "I met HIM. His mother waited with him"),
+        ("genders", "The theme of the manual: other heroes", "The theme of the manual: other heroes"),
+        ("genders", "Mr. Bean and the actress", "Ms. Bean and the actor"),
+        ("genders", "他的儿子和其他男孩都爱弹吉他", "她的女儿和其他女孩都爱弹吉他"),
+        ("genders", "她们的妈妈是女士", "他们的爸爸是先生"),
+        ("names", "Emily and GREG met emily.", "Lakisha and JAMAL met lakisha."),
+        ("names", "王秀英和张伟", "卓玛和买买提"),
+        ("places", "A New York film, an American in Paris", "A Detroit film, an Nigerian in Kabul"),
+        ("places", "他从北京来", "他从河南来"),
+    ],
+)
+def test_words_are_exchanged_whole_with_their_capitals(name, text, wanted):
+    assert swap_of(name).apply(text)[0] == wanted
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_exchanged_twice_a_word_is_itself_and_has_one_partner(name):
+    swap = swap_of(name)
+    words = [word for pair in BUILT_IN[name] for word in pair]
+    assert len(set(words)) == len(words)
+    for word in words:
+        once, sides = swap.apply(word)
+        assert once != word and len(sides) == 1
+        assert swap.apply(once)[0] == word
+    assert any("\u3400" <= word[0] <= "\u9fff" for word in words)  # and Chinese is there
+
+
+def test_sides_tell_which_words_stood_in_a_text():
+    swap = swap_of("genders")
+    assert swap.apply("a man")[1] == {True}
+    assert swap.apply("a woman")[1] == {False}
+    assert swap.apply("a man, a woman")[1] == {True, False}
+    assert swap.apply("a dog") == ("a dog", set())
+
+
+class Leaning:
+    """A model that finds texts good, and better by half where "she" stands in them."""
+
+    def predict(self, examples, progress=False):
+        found = []
+        for example in examples:
+            words = (example if isinstance(example, str) else example.text).lower().split()
+            p = 0.4 + 0.25 * ("she" in words)
+            found.append(Classified("good" if p > 0.5 else "bad", {"good": p, "bad": 1 - p}))
+        return found
+
+
+def test_a_model_that_leans_on_a_word_is_found_out():
+    texts = ["he came", "she came", "it came", TextExample("he and she"), TextExample("he went")]
+    told = counterfactual(Leaning(), texts, swap_of("genders"), limit=2)
+    assert (told.texts, told.with_words, told.changed) == (5, 4, 3)  # "he and she" holds both, and stays good
+    assert told.share == 0.75
+    assert told.interval == wilson(3, 4)
+    assert told.moved == pytest.approx(0.75 * 0.25)
+    assert told.shift == pytest.approx({"good": 0.25, "bad": -0.25})  # from he to she
+    assert [(one.text, one.swapped, one.before, one.after) for one in told.examples] == [
+        ("he came", "she came", "bad", "good"), ("she came", "he came", "good", "bad"),
+    ]  # fmt: skip
+
+
+def test_a_model_that_does_not_look_changes_nothing():
+    model = SimpleNamespace(
+        predict=lambda texts, progress: [Classified("a", {"a": 0.7, "b": 0.3}) for _ in texts]
+    )
+    told = counterfactual(model, ["he came", "she"], swap_of("genders"))
+    assert (told.changed, told.moved, told.shift) == (0, 0.0, {"a": 0.0, "b": 0.0})
+    assert told.interval[0] == 0 and told.interval[1] > 0.5  # two texts prove little
+
+
+def test_numbers_change_by_a_tenth_of_their_spread():
+    values = {"a he": 1.0, "a she": 1.05, "b he": 3.0, "b she": 3.5}
+    model = SimpleNamespace(predict=lambda texts, progress: [Estimate(values[one.text]) for one in texts])
+    examples = [NumberExample("a he"), NumberExample("b he")]
+    told = counterfactual(model, examples, swap_of("genders"))
+    assert told.changed == 1  # the spread is 1
+    assert told.shift == pytest.approx({"value": 0.275})
+
+
+def test_wilson_covers_the_share_as_often_as_it_says():
+    random = np.random.default_rng(0)
+    hits = random.binomial(40, 0.3, 4000)
+    covered = np.mean([low <= 0.3 <= high for low, high in (wilson(int(hit), 40) for hit in hits)])
+    assert covered == pytest.approx(0.95, abs=0.02)
+
+
+def test_pairs_come_from_a_file(tmp_path):
+    (tmp_path / "swap.csv").write_text("a,b\ncat,dog\n猫,狗\n", "utf-8")
+    assert swap_of(str(tmp_path / "swap.csv")).apply("The Cat, a dog: 猫")[0] == "The Dog, a cat: 狗"
+    (tmp_path / "twice.csv").write_text("a,b\ncat,dog\ncat,cow\n", "utf-8")
+    with pytest.raises(InputError, match="line 3: 'cat' changes with 'dog' and with 'cow'"):
+        read_pairs(tmp_path / "twice.csv")
+    (tmp_path / "one.csv").write_text("a,b\ncat,\n", "utf-8")
+    with pytest.raises(InputError, match="line 2"):
+        read_pairs(tmp_path / "one.csv")
+    (tmp_path / "none.csv").write_text("a,b\n", "utf-8")
+    with pytest.raises(InputError, match="no pairs of words"):
+        read_pairs(tmp_path / "none.csv")
+    with pytest.raises(InputError, match="swap 'animals' is unknown; use genders, names, places"):
+        swap_of("animals")
+
+
+def test_without_any_of_the_words_nothing_can_be_said():
+    with pytest.raises(InputError, match="none of the 1 texts holds a word of the swap 'x'"):
+        counterfactual(Leaning(), ["a text"], Swap("x", (("cat", "dog"),)))
+
+
+def test_the_command_goes_from_a_file_to_what_changes(tmp_path, capsys):
+    encoder = tiny_runs.make_encoder(tmp_path / "enc")
+    data = tiny_runs.write_table(tmp_path / "train.csv")
+    assert main(["finetune", "--task", "classification", "--model", str(encoder), "--train-file", str(data),
+                 "--output-dir", str(tmp_path / "clf"), "--no-progress", "--fp32", "--max-steps", "30",
+                 "--learning-rate", "3e-3"]) == 0  # fmt: skip
+    (tmp_path / "swap.csv").write_text("a,b\ncat,road\ndog,stone\n", "utf-8")
+    asked = ["counterfactual", "--model", str(tmp_path / "clf"), "--file", str(data), "--swap"]
+    capsys.readouterr()
+    assert main([*asked, str(tmp_path / "swap.csv")]) == 0
+    out = capsys.readouterr().out
+    told = json.loads(out.splitlines()[-1])
+    assert told["with_words"] == told["texts"] == 16
+    assert told["changed"] >= 8  # the words are what the classes hang on
+    assert told["shift"]["thing"] > 0.1 > told["shift"]["animal"]
+    assert "16 of 16 texts hold a word" in out
+    assert main([*asked, "genders"]) == 2
+    assert "none of the 16 texts" in capsys.readouterr().err
+    assert main([*asked, "colours"]) == 2
+    assert "swap 'colours' is unknown" in capsys.readouterr().err
