@@ -6,7 +6,7 @@ compared by our task's `score`, the same code for everybody.
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,12 @@ def train_and_score(
     recipe: dict[str, Any],
     seed: int,
     scratch: Path,
+    wrap: Callable[[Any], Any] = lambda model: model,
 ) -> dict[str, float]:
-    """Fine-tune with a Trainer and score its answers; the first score is the measure."""
+    """Fine-tune with a Trainer and score its answers; the first score is the measure.
+
+    wrap  what becomes of the model before it is trained, such as an adapter of another library
+    """
     from transformers import AutoTokenizer, set_seed
 
     set_seed(seed)
@@ -42,7 +46,7 @@ def train_and_score(
     tokenizer = AutoTokenizer.from_pretrained(folder)
     longest = recipe["task.max_length"]
     rows = [row_of(judge, example, tokenizer, longest) for example in train]
-    model = model_of(judge, folder)
+    model = wrap(model_of(judge, folder))
     with tempfile.TemporaryDirectory(dir=scratch) as output:
         trainer = trainer_of(model, tokenizer, rows, config, tagging=task == "tagging", output=output)
         trainer.train()

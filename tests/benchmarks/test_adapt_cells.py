@@ -1,0 +1,45 @@
+"""The cells of adaptation: who takes part, what they are told, and that peft trains what ours does."""
+
+from pathlib import Path
+
+import pytest
+
+from minibert.finetune import Settings
+
+
+@pytest.fixture
+def cells_adapt(benchmark):
+    return benchmark("cells_adapt")
+
+
+def test_every_way_runs_on_every_data_set_by_settings_that_exist(cells_adapt, benchmark):
+    places = benchmark("cells").Places(Path("data"), Path("minilm"), None, Path("scratch"))
+    cells = cells_adapt.cells(places)
+    ways = {"full", "head only", "lowest half frozen", "gradual unfreezing", "lora", "bottleneck", "bitfit"}
+    assert {cell.contestant for cell in cells} == {*ways, "peft lora"}
+    assert {cell.row for cell in cells} == set(cells_adapt.DATA)
+    assert len(cells) == 3 * 8
+    for cell in cells:
+        Settings.of(cell.recipe)
+        assert f"{cells_adapt.CAPS[cell.row]:,} training rows" in cell.note
+    first, last = cells[0], cells[-1]
+    assert (first.contestant, last.contestant) == ("full", "peft lora")
+
+
+def test_both_loras_have_the_same_numbers(cells_adapt):
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    pytest.importorskip("peft", reason="peft is not installed")
+    config = transformers.BertConfig(
+        vocab_size=30, hidden_size=12, num_hidden_layers=2, num_attention_heads=2, intermediate_size=20
+    )
+    counts: list[int] = []
+    model = transformers.BertForSequenceClassification(config)
+    cells_adapt.with_lora("classification", counts)(model)
+    updates = 2 * 2 * cells_adapt.RANK * (12 + 12)  # layers, query and value, A and B
+    assert counts == [updates + 2 * 12 + 2 + 12 * 12 + 12]  # and the head with BERT's pooler
+
+
+def test_the_last_layer_thaws_before_the_run_is_half_over(cells_adapt):
+    for epochs in (3.0, 5.0):
+        way = cells_adapt.ways(epochs)["gradual unfreezing"]
+        assert 7 * way["train.gradual_unfreezing"] == pytest.approx(epochs / 2)
