@@ -35,6 +35,7 @@ def test_every_example_is_run_here():
         "extract_relations",
         "understand_requests",
         "look_at_attention",
+        "explain_a_prediction",
         "load_a_checkpoint",
         "search_texts",
         "answer_questions",
@@ -117,6 +118,14 @@ def test_reject_strange_texts(encoder, tmp_path, monkeypatch, capsys):
 def test_look_at_attention(encoder, monkeypatch, capsys):
     run_example("look_at_attention", monkeypatch, encoder, "The cat sees the dog.")
     assert "layer 0, head 1" in capsys.readouterr().out
+
+
+def test_explain_a_prediction(encoder, monkeypatch, capsys):
+    run_example("explain_a_prediction", monkeypatch, encoder)
+    out = capsys.readouterr().out
+    assert "bag of words" in out and "log-odds" in out
+    assert re.search(r"the answer changes in \d+ of 24 texts", out)
+    assert re.search(r"p\(good\) moves by [+-]0\.\d{3} from he to she", out)
 
 
 def test_answer_questions(encoder, tmp_path, monkeypatch, capsys):
