@@ -1,4 +1,4 @@
-"""Make more rows out of few: copies whose words a language model has replaced."""
+"""Make more rows out of few: words that a language model replaces, or a way through another language."""
 
 import argparse
 import csv
@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from minibert.commands.parser import add_command, add_model
+from minibert.commands.parser import add_command, add_device
 from minibert.data.columns import choose_columns
 from minibert.data.rows import rows_of
 from minibert.durable import replace_text
 from minibert.errors import InputError
 from minibert.few_labels.augment import Replacing, augment
+from minibert.few_labels.back_translation import back_translate
+from minibert.interop.heads import load
 from minibert.interop.language_models import load_language_model
 from minibert.tasks.templates import read_verbalizer
 from minibert.training.precision import choose_device, choose_dtype
@@ -28,10 +30,15 @@ def add(commands: Any) -> None:
         "augment",
         run,
         usage="--model DIR --file FILE --output FILE [options]",
-        about="add copies of labelled rows in which a language model has replaced some words",
-        example="minibert augment --model runs/enc --file train.csv --output more.csv --copies 2",
+        about="add copies of labelled rows, with words of a language model or translated there and back",
+        example="minibert augment --model runs/enc --file train.csv --output more.csv --copies 2\n"
+        "  minibert augment --translators runs/en-de runs/de-en --file train.csv --output more.csv",
     )
-    add_model(parser, "folder of a model that fills masks, ours or Hugging Face's")
+    model = "folder of a model that fills masks, ours or Hugging Face's"
+    parser.add_argument("--model", metavar="DIR", help=model)
+    translators = "instead: two seq2seq models, into another language and back; one copy of a row"
+    parser.add_argument("--translators", nargs=2, metavar="DIR", help=translators)
+    add_device(parser)
     parser.add_argument(
         "--file", required=True, metavar="FILE", help=".csv, .tsv or .jsonl with a text in each row"
     )
@@ -41,6 +48,11 @@ def add(commands: Any) -> None:
     parser.add_argument("--only-new", action="store_true", help="leave the rows themselves out")
     parser.add_argument("--text-column", metavar="NAME", help="the column whose words are replaced")
     parser.add_argument("--label-column", metavar="NAME", help="the column of the label, for --template")
+    add_replacing(parser)
+
+
+def add_replacing(parser: argparse.ArgumentParser) -> None:
+    """Add what can be told about words that are replaced."""
     usual = Replacing()
     parser.add_argument(
         "--copies", type=int, default=usual.copies, metavar="N", help="copies of each row (default: 1)"
@@ -71,23 +83,38 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         template=args.template,
         verbalizer=read_verbalizer(args.verbalizer, []) if args.verbalizer else None,
     )
+    if bool(args.model) == bool(args.translators):
+        raise InputError("give --model, which replaces words, or --translators; one of the two")
+    if args.translators and (args.template or args.copies != 1):
+        raise InputError("--translators makes one copy of a row and takes no template; leave those out")
     rows, column, labels = read_rows(Path(args.file), args)
-    device = choose_device(args.device)
-    model = load_language_model(args.model, device)
-    model.encoder.dtype = choose_dtype(args.precision, device)
-    texts = [row[column] for row in rows]
-    copies = augment(model, texts, labels=labels, how=how, progress=sys.stderr.isatty())
+    copies = copies_of([row[column] for row in rows], labels, how, args)
     made: list[dict[str, Any]] = []
     for row, changed in zip(rows, copies, strict=True):
         made += [] if args.only_new else [row]
         made += [{**row, column: text} for text in changed]
     if not made:
-        raise InputError(f"{args.file}: no text has a word that is one token and could be replaced")
+        raise InputError(f"{args.file}: no text has a word that is one token, or came back in other words")
     replace_text(output, written(made, output.suffix))
     unchanged = sum(not changed for changed in copies)
     if unchanged:
-        print(f"{unchanged:,} of {len(rows):,} texts have no word that could be replaced", file=sys.stderr)
+        print(f"{unchanged:,} of {len(rows):,} texts have no copy: nothing in them changed", file=sys.stderr)
     return {"output": str(output), "rows": len(made), "copies": sum(map(len, copies)), "unchanged": unchanged}
+
+
+def copies_of(
+    texts: list[str], labels: list[str], how: Replacing, args: argparse.Namespace
+) -> list[list[str]]:
+    """Return the copies of each text, by the model or the translators that were named."""
+    device, shown = choose_device(args.device), sys.stderr.isatty()
+    models = [load(folder, device) for folder in args.translators or ()] or [
+        load_language_model(args.model, device)
+    ]
+    for model in models:
+        model.encoder.dtype = choose_dtype(args.precision, device)
+    if args.translators:
+        return back_translate(models[0], models[1], texts, progress=shown)
+    return augment(models[0], texts, labels=labels, how=how, progress=shown)
 
 
 def checked_output(args: argparse.Namespace) -> Path:
