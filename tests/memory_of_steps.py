@@ -70,7 +70,7 @@ if __name__ == "__main__":
     keep_freed_memory()
     before = resident("VmRSS")
     shape, lengths = EncoderConfig.preset(size, VOCABULARY), [int(length)] * int(count)
-    model, config = make(task, shape), TrainingConfig(max_steps=3, precision=precision)
+    model, config = make(task, shape), TrainingConfig(max_steps=2, precision=precision)
     micro = batch_of(task, lengths, VOCABULARY)
     for _ in Run(model, Repeated([micro]), config):
         pass

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from minibert.checkup.outline import Outline, outline_of
+from minibert.checkup.rehearsing import rehearse_finetuning
 from minibert.doctor.capacity import capacity_findings
 from minibert.doctor.copies import copy_findings
 from minibert.doctor.findings import Checkup, Finding, unreadable
@@ -61,7 +62,7 @@ def check_finetuning(
     if is_size(str(model)) and not Path(model).exists():
         return Checkup.of(findings, facts)
     findings += folder_findings(Path(model), quick=quick)
-    if not any(finding.severity == "error" for finding in findings):
+    if not ill(findings):
         with torch.random.fork_rng(devices=[]):
             found, told = run_findings(
                 Path(model), kind, rows, settings=chosen, output=output_dir, validates=bool(held),
@@ -103,18 +104,31 @@ def run_findings(
         *course_findings(course),
         *attention_findings(shape, config, longest),
     ]
-    facts = {
+    facts = facts_of(outline, course)
+    if ill(found):
+        return found, facts
+    fits, told = capacity_findings(memory_of_run(outline, config, validates=validates), course, output)
+    if quick or ill(fits):
+        return found + fits, {**facts, **told}
+    tried, shown = rehearse_finetuning(folder, kind, rows, settings=settings, course=course)
+    return found + fits + tried, {**facts, **told, **shown}
+
+
+def facts_of(outline: Outline, course: Course) -> dict[str, Any]:
+    """Return what a person wants to know of a run before it begins."""
+    tokens = outline.tokens
+    return {
         "weights": outline.weights,
-        "longest_text": longest,
+        "longest_text": max(tokens.lengths, default=0),
         "tokens_per_text": round(tokens.total / len(tokens.fits), 1),
         "steps": course.steps,
-        "learning_rate": config.learning_rate,
+        "learning_rate": course.config.learning_rate,
     }
-    if any(finding.severity == "error" for finding in found):
-        return found, facts
-    memory = memory_of_run(outline, config, validates=validates)
-    fits, told = capacity_findings(memory, course, output)
-    return found + fits, {**facts, **told}
+
+
+def ill(findings: Sequence[Finding]) -> bool:
+    """Whether one of the findings is an error: what builds on it is not looked at."""
+    return any(finding.severity == "error" for finding in findings)
 
 
 def memory_of_run(outline: Outline, config: TrainingConfig, *, validates: bool) -> Memory:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from minibert.checkup.rehearsing import rehearse_pretraining
 from minibert.config import from_dict
 from minibert.data.files import COMPRESSED, expand
 from minibert.data.readers import read_documents
@@ -61,17 +62,30 @@ def check_pretraining(
         return unreadable(error)
     found, per_token = corpus_findings(documents, pieces, chosen.data.max_seq_length)
     found += folder_findings(Path(model), quick=quick) if model else []
-    course = Course(
-        chosen.train,
-        units=round(sum(map(bytes_of, files)) / per_token),
-        units_per_step=chosen.data.tokens_per_batch * chosen.train.gradient_accumulation_steps,
-        usual_rate=usual_rate(shape.hidden_size, first_rate(model)),
+    tokens = round(sum(map(bytes_of, files)) / per_token)
+    course = course_of(chosen, tokens, usual_rate(shape.hidden_size, first_rate(model)), budget)
+    fits, told = run_findings(shape, chosen, course, output_dir)
+    facts = {"files": len(files), "tokens_about": tokens, "steps": course.steps, **told}
+    checkup = Checkup.of(found + fits, facts)
+    if quick or pieces is None or not checkup.healthy:
+        return checkup
+    with torch.random.fork_rng(devices=[]):
+        tried, told = rehearse_pretraining(
+            documents, pieces, shape, model=model, settings=chosen, course=course
+        )
+    return Checkup.of([*checkup.findings, *tried], {**facts, **told})
+
+
+def course_of(settings: Settings, tokens: int, rate: float, budget: Budget) -> Course:
+    """Return how long the run is, and which learning rate is usual for it."""
+    return Course(
+        settings.train,
+        units=tokens,
+        units_per_step=settings.data.tokens_per_batch * settings.train.gradient_accumulation_steps,
+        usual_rate=rate,
         unit="tokens",
         budgeted=budget is not None,
     )
-    fits, told = run_findings(shape, chosen, course, output_dir)
-    facts = {"files": len(files), "tokens_about": course.units, "steps": course.steps}
-    return Checkup.of(found + fits, {**facts, **told})
 
 
 def run_findings(

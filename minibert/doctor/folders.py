@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
+
 from minibert.checkpoint import WEIGHTS
 from minibert.doctor.findings import Finding
 from minibert.durable import verify
@@ -57,7 +59,8 @@ def _contents(folder: Path, config: EncoderConfig) -> Iterator[Finding]:
     """Read all weights: they are those of the manifest, fit the config, and are finite."""
     try:
         verify(folder)
-        encoder = read_encoder(folder, config)
+        with torch.random.fork_rng(devices=[]):  # weights are drawn before they are read
+            encoder = read_encoder(folder, config)
     except InputError as error:
         yield Finding("damaged-weights", "error", str(error), "fetch the folder again, or train it anew")
         return
