@@ -42,6 +42,7 @@ def test_every_example_is_run_here():
         "export_a_model",
         "translate",
         "few_labels",
+        "lora",
         "learn_on",
     }
 
@@ -113,6 +114,16 @@ def test_reject_strange_texts(encoder, tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "in_scope_accuracy" in out and "best_temperature" in out
     assert "seven of 93" in out
+
+
+def test_lora(encoder, tmp_path, monkeypatch, capsys):
+    files = [tiny_runs.write_table(tmp_path / name) for name in ("train.csv", "dev.csv")]
+    run_example("lora", monkeypatch, encoder, *files, tmp_path / "adapters")
+    lora, bitfit, merged = capsys.readouterr().out.strip().splitlines()[-3:]
+    assert re.fullmatch(r"lora     \d+ kB, accuracy \d\.\d{3}", lora)
+    assert re.fullmatch(r"bitfit   \d+ kB, accuracy \d\.\d{3}", bitfit)
+    assert merged in ("merged: animal", "merged: thing")
+    assert not (tmp_path / "adapters/merged/adapter.json").exists()
 
 
 def test_look_at_attention(encoder, monkeypatch, capsys):
