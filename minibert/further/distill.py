@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from minibert.adapt.merging import merged
 from minibert.data.batches import ExampleBatches
 from minibert.errors import InputError
-from minibert.finetune import batches_of, first_rate, read_examples, train_into
+from minibert.finetune import batches_of, read_examples, train_into, usual_rate
 from minibert.further.settings import opened_for_training, with_own
 from minibert.further.student import kept_layers, student_of
 from minibert.output import describe_data
@@ -70,8 +71,9 @@ def distill(
 
     Raises InputError for unusable input and tasks whose loss tells no logits, before anything is trained.
     """
-    model = opened_for_training(teacher)
-    options, tuned = with_own(settings or {}, "distill", DistillOptions, learning_rate=first_rate(teacher))
+    model = merged(opened_for_training(teacher))
+    rate = usual_rate(model.encoder.config.hidden_size)
+    options, tuned = with_own(settings or {}, "distill", DistillOptions, learning_rate=rate)
     kind = type(model.task)
     rows = read_examples(kind, train)
     held = [] if validation is None else read_examples(kind, validation)

@@ -35,7 +35,9 @@ def grown(model: Model, examples: Sequence[Any], *, silent: bool = False) -> Mod
         weights[name][: len(weight)] = weight
     if silent:
         weights["classifier.bias"][len(task.labels) :] = NEVER
-    return Model(model.encoder, wide.to(next(model.parameters()).device))
+    made = Model(model.encoder, wide.to(next(model.parameters()).device))
+    made.adaptation = model.adaptation
+    return made
 
 
 def classifier_of(model: Model, where: object) -> Classification:

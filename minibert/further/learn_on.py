@@ -15,10 +15,10 @@ import torch
 from minibert.checkpoint import read_json, replace_json
 from minibert.config import to_dict
 from minibert.errors import InputError
-from minibert.finetune import Settings, batches_of, first_rate, open_for_task, read_examples, train_into
+from minibert.finetune import Settings, batches_of, open_for_task, read_examples, train_into
 from minibert.further.growing import classifier_of, grown
 from minibert.further.methods import LearnOptions, Method, method_of
-from minibert.further.settings import with_own
+from minibert.further.settings import rate_for, with_own
 from minibert.further.transfer import Transfer
 from minibert.interop.heads import load
 from minibert.output import claimed, describe_data, is_finished, locked, publish_model
@@ -50,7 +50,7 @@ def learn_on(
 
     Returns the model and what became of every part. Raises InputError before anything is trained.
     """
-    rate = first_rate(model)
+    rate = rate_for(model)
     options, tuned = with_own(settings or {}, "learn", LearnOptions, learning_rate=rate, more=("task",))
     rows, asked = parts_of(train, validation)
     torch.manual_seed(tuned.train.seed)

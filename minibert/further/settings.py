@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from minibert.adapt.options import AdaptOptions
 from minibert.config import from_dict, group
 from minibert.errors import InputError
-from minibert.finetune import Settings
+from minibert.finetune import Settings, first_rate, usual_rate
+from minibert.interop.adapted import is_adapter
 from minibert.interop.heads import load
 from minibert.tasks.model import Model
 
@@ -46,3 +48,13 @@ def opened_for_training(folder: str | Path) -> Model:
     if type(model.task).Options is None:
         raise InputError(f"{folder} is a pretrained encoder and knows no labels; fine-tune it first")
     return model
+
+
+def rate_for(folder: str | Path) -> float:
+    """Return the learning rate for whoever names none: by the width, and for an adapter by its kind."""
+    if not is_adapter(Path(folder)):
+        return first_rate(folder)
+    model = load(folder)
+    assert model.adaptation is not None
+    options = from_dict(AdaptOptions, model.adaptation.options, where=str(folder))
+    return usual_rate(model.encoder.config.hidden_size) * options.rate_factor

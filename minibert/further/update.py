@@ -18,10 +18,10 @@ import torch
 from minibert.checkpoint import replace_json
 from minibert.config import to_dict
 from minibert.errors import InputError
-from minibert.finetune import Settings, batches_of, first_rate, read_examples, train_into
+from minibert.finetune import Settings, batches_of, read_examples, train_into
 from minibert.further.comparison import Comparison, compare, disagreements, mcnemar
 from minibert.further.growing import grown
-from minibert.further.settings import opened_for_training, with_own
+from minibert.further.settings import opened_for_training, rate_for, with_own
 from minibert.interop.heads import load
 from minibert.output import claimed, describe_data, is_finished, locked, publish_model
 from minibert.output.record import describe_model
@@ -83,7 +83,7 @@ def update(
     Raises InputError for unusable input, before anything is trained.
     """
     opened = opened_for_training(model)
-    chosen, tuned = with_own(settings or {}, "update", UpdateOptions, learning_rate=first_rate(model))
+    chosen, tuned = with_own(settings or {}, "update", UpdateOptions, learning_rate=rate_for(model))
     kind = type(opened.task)
     held = [] if validation is None else read_examples(kind, validation)
     judges = read_examples(kind, kept)

@@ -10,9 +10,11 @@ from fakes import FakeTokenizer
 from small_models import classifier
 from tiny_runs import last_line
 
+from minibert.adapt.merging import merged
 from minibert.cli import main
 from minibert.data.examples import MultiLabelExample, NumberExample, TextExample
 from minibert.errors import InputError
+from minibert.finetune import finetune
 from minibert.further.distill import distill
 from minibert.further.student import kept_layers, student_of
 from minibert.interop.heads import load
@@ -101,6 +103,22 @@ def test_a_student_comes_nearer_to_its_teacher_without_any_label(task, folder, t
     student = distill(folder / task, train=texts, output_dir=tmp_path / "out", settings=FAST)
     assert apart(student) < 0.3 * before
     assert len(load(tmp_path / "out").encoder.blocks) == 1
+
+
+def test_a_teacher_that_is_an_adapter_teaches_with_it(folder, tmp_path):
+    rows = ROWS["classification"]
+    settings = {**FAST, "train.max_steps": 20, "train.learning_rate": 1e-2, "adapt.adapter": "lora"}
+    settings = {key: value for key, value in settings.items() if not key.startswith("distill")}
+    teacher = finetune(folder / "classification", task="classification", train=rows,
+                       output_dir=tmp_path / "lora", settings=settings)  # fmt: skip
+    student = student_of(merged(teacher), 1)
+    block, own = teacher.encoder.blocks[1].state_dict(), student.encoder.blocks[0].state_dict()
+    changed = [name for name in own if not torch.equal(own[name], block.get(name, own[name] + 1))]
+    assert changed
+    distill(
+        tmp_path / "lora", train=rows, output_dir=tmp_path / "out", settings={**FAST, "train.max_steps": 1}
+    )
+    assert not (tmp_path / "out" / "adapter.json").exists()
 
 
 def test_from_files_to_a_student_by_the_command_line(folder, tmp_path, capsys):

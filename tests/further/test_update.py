@@ -150,3 +150,20 @@ def test_unusable_input_leaves_nothing_behind(folder, tmp_path, change, message)
             output_dir=tmp_path / "out", settings={**FAST, **change.get("settings", {})},
         )  # fmt: skip
     assert not (tmp_path / "out").exists()
+
+
+def test_an_adapter_is_updated_beside_its_encoder_and_grows(folder, tmp_path):
+    finetune(
+        folder / "enc", task="classification", train=folder / "old.csv", output_dir=tmp_path / "lora",
+        settings={**LEARNT, "train.max_steps": 2, "adapt.adapter": "lora"},
+    )  # fmt: skip
+    train = write(tmp_path / "new.csv", [*ROWS, ("the river sees", "water"), ("the river holds", "water")])
+    done = update(
+        tmp_path / "lora", train=train, kept=folder / "kept.csv", output_dir=tmp_path / "out",
+        settings={**FAST, "train.max_steps": 2, "update.margin": -1.0},
+    )  # fmt: skip
+    assert done.accepted
+    assert (tmp_path / "out" / "adapter.json").is_file()
+    opened, base = load(tmp_path / "out"), load(folder / "enc")
+    assert opened.task.labels == ("animal", "thing", "water")
+    assert torch.equal(opened.encoder.embeddings.token.weight, base.encoder.embeddings.token.weight)
