@@ -44,6 +44,7 @@ def test_every_example_is_run_here():
         "few_labels",
         "lora",
         "learn_on",
+        "train_together",
     }
 
 
@@ -210,3 +211,13 @@ def test_few_labels(tmp_path, monkeypatch, capsys):
     assert len(few.splitlines()) == 10
     assert all(float(line.split()[-1]) == 1.0 for line in few.splitlines() if "cloze" in line)
     assert more.count("'") == 12
+
+
+@pytest.mark.slow
+def test_train_together(monkeypatch, capfd):
+    monkeypatch.setenv("PYTHONPATH", str(EXAMPLES.parent))
+    with pytest.raises(SystemExit) as ended:
+        run_example("train_together", monkeypatch)
+    told = capfd.readouterr()
+    assert ended.value.code == 0, told.err
+    assert "shared by 2" in told.out and "what a moving play -> good" in told.out
