@@ -10,6 +10,7 @@ import minibert as mb
 from minibert.cli import main
 from minibert.errors import InputError
 from minibert.interop.language_models import load_language_model
+from minibert.training.loop import Run
 
 SETTINGS = {
     "data.tokens_per_batch": 256,
@@ -41,7 +42,7 @@ def test_a_model_that_fills_masks_goes_on_with_all_its_weights(corpus, encoder, 
     )
 
 
-def test_going_on_learns_and_tells_where_it_began(corpus, encoder, tmp_path, capsys):
+def test_going_on_learns_and_tells_where_it_began(corpus, encoder, tmp_path, monkeypatch, capsys):
     place = str(tmp_path / "on")
     words = ["pretrain", str(corpus), "--model", str(encoder), "--output-dir", place, "--max-steps", "30"]
     words += [
@@ -54,10 +55,13 @@ def test_going_on_learns_and_tells_where_it_began(corpus, encoder, tmp_path, cap
         "3e-3",
         "--fp32",
     ]
+    monkeypatch.setattr("sys.argv", ["minibert", *words])
     assert main(words) == 0
     told = tiny_runs.last_line(capsys.readouterr().out)
     assert told["last_loss"] < told["first_loss"] - 0.5
     assert main(["fill-mask", "--model", place, "The [MASK] sees the dog."]) == 0
+    assert main(["rerun", place, "--output-dir", str(tmp_path / "again")]) == 0
+    assert tiny_runs.last_line(capsys.readouterr().out)["same_weights"] is True
     record = json.loads((tmp_path / "on" / "run.json").read_text())
     assert record["data"]["model"]["folder"] == str(encoder)
 
@@ -68,6 +72,21 @@ def test_a_rate_that_suits_trained_weights_is_taken_where_none_is_given(corpus, 
         mb.pretrain([corpus], place, settings=SETTINGS, **given)
         settings = json.loads((place / "run.json").read_text())["settings"]
         assert settings["train"]["learning_rate"] == wanted
+
+
+def test_a_run_that_was_cut_goes_on_to_the_same_weights(corpus, encoder, tmp_path, monkeypatch):
+    settings = {**SETTINGS, "train.max_steps": 4, "train.save_steps": 2, "train.learning_rate": 1e-3}
+    whole = mb.pretrain([corpus], tmp_path / "whole", model=encoder, settings=settings)
+    cut, step_of, calls = tmp_path / "cut", Run._step, []
+    monkeypatch.setattr(
+        Run, "_step", lambda run: 1 / 0 if len(calls) == 3 else calls.append(0) or step_of(run)
+    )
+    with pytest.raises(ZeroDivisionError):
+        mb.pretrain([corpus], cut, model=encoder, settings=settings)
+    monkeypatch.undo()
+    resumed = mb.pretrain([corpus], cut, model=encoder, settings=settings, resume=True)
+    for mine, theirs in zip(resumed.parameters(), whole.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
 
 
 @pytest.mark.parametrize("tied", [True, False])

@@ -5,7 +5,7 @@ others stand; averaged over the tokens, long words are not put at a disadvantage
 
     s(word) = mean over its tokens t of  log p(t | text, template, the other tokens of the word)
 
-Letters: N windows, W words, D hidden size, V vocabulary.
+Letters: N texts or windows, W words, D hidden size, V vocabulary.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,16 +22,23 @@ from minibert.text.encoded import Encoded
 
 
 def pseudo_log_likelihoods(
-    model: Model, template: Template, example: TextExample, words: Sequence[str], *, batch_tokens: int = 8192
+    model: Model,
+    template: Template,
+    examples: Sequence[TextExample],
+    words: Sequence[str],
+    *,
+    batch_tokens: int = 8192,
 ) -> np.ndarray:
-    """Return the score of each word (W,) at the gap; the model fills masks, and knows all their tokens."""
+    """Return the score of each word at the gap of each text (N, W); the model must know all their tokens."""
     windows, owners = [], []
-    for number, word in enumerate(words):
-        parts = masked_windows(model.task, template, example, word)
-        windows += parts
-        owners += [number] * len(parts)
-    logs_N = np.concatenate([token_logs(model, part) for part in packs(windows, batch_tokens)])
-    return np.bincount(owners, weights=logs_N) / np.bincount(owners)
+    for number, example in enumerate(examples):
+        for place, word in enumerate(words):
+            parts = masked_windows(model.task, template, example, word)
+            windows += parts
+            owners += [number * len(words) + place] * len(parts)
+    logs = np.concatenate([token_logs(model, part) for part in packs(windows, batch_tokens)])
+    means: np.ndarray = np.bincount(owners, weights=logs) / np.bincount(owners)
+    return means.reshape(len(examples), len(words))
 
 
 def masked_windows(task: Task, template: Template, example: TextExample, word: str) -> list[Window]:

@@ -32,6 +32,7 @@ from minibert.tasks.templates import PAIR, Template, Words, ids_in_place, read_v
 from minibert.text.tokenizer import MASK_TEXT
 
 LABEL = "{label}"
+TOGETHER = 32  # texts whose words of several tokens are scored at once
 TEMPERATURE = 0.05  # cosines are divided by it, as in training for retrieval
 Labels = Sequence[str] | Mapping[str, str | Sequence[str]]
 Scorer = Callable[[Sequence[TextExample]], np.ndarray]
@@ -136,11 +137,12 @@ def by_gap(model: Model, words: Words, template: Template, batch_tokens: int, *,
         return by_one_token(model, words, template, batch_tokens, progress=progress)
 
     def score(examples: Sequence[TextExample]) -> np.ndarray:
-        logs_NW = [
-            pseudo_log_likelihoods(model, template, example, told, batch_tokens=batch_tokens)
-            for example in tqdm(examples, "zero-shot", unit="text", disable=not progress)
-        ]
-        return np.array([_means(logs_W[:, None], words)[:, 0] for logs_W in logs_NW])
+        parts = []
+        for start in tqdm(range(0, len(examples), TOGETHER), "zero-shot", disable=not progress):
+            some = examples[start : start + TOGETHER]
+            logs_NW = pseudo_log_likelihoods(model, template, some, told, batch_tokens=batch_tokens)
+            parts.append(_means(logs_NW.T, words).T)
+        return np.concatenate(parts)
 
     return score
 

@@ -49,7 +49,8 @@ def test_the_score_of_a_word_is_the_mean_over_its_tokens_each_masked_alone(engli
     model = Model(Encoder(config), MaskedLM(english, config)).eval()
     example, words = TextExample("An error"), ["an object", "the"]
     template = Template.of("{text} is [MASK].")
-    found = pseudo_log_likelihoods(model, template, example, words)
+    (found, again) = pseudo_log_likelihoods(model, template, [example, example], words)
+    np.testing.assert_allclose(found, again, atol=1e-5)
     for word, score in zip(words, found, strict=True):
         ids = english.build(english.encode(f"An error is {word}.")).ids
         before = len(english.encode("An error is")) + 1
@@ -66,11 +67,16 @@ def test_the_score_of_a_word_is_the_mean_over_its_tokens_each_masked_alone(engli
         assert score == pytest.approx(np.mean(logs), abs=1e-5)
 
 
-def test_words_of_several_tokens_are_scored_as_words_of_one_are(model):
-    several = zero_shot(model, TEXTS, labels={"animal": "animal", "thing": "thing it"}, template=GAP)
-    assert [sorted(answer.probabilities) for answer in several] == [["animal", "thing"]] * 4
+def test_words_of_several_tokens_are_scored_as_words_of_one_are(model, monkeypatch):
+    asked = {"labels": {"animal": "animal", "thing": "thing it"}, "template": GAP}
+    together = zero_shot(model, TEXTS, **asked)
+    monkeypatch.setattr("minibert.few_labels.zero_shot.TOGETHER", 3)
+    for text, answer, other in zip(TEXTS, together, zero_shot(model, TEXTS, **asked), strict=True):
+        (alone,) = zero_shot(model, [text], **asked)
+        assert answer.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
+        assert other.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
     example = TextExample(TEXTS[0])
-    one = pseudo_log_likelihoods(model, Template.of(GAP), example, ["animal", "thing"])
+    (one,) = pseudo_log_likelihoods(model, Template.of(GAP), [example], ["animal", "thing"])
     (answer,) = zero_shot(model, TEXTS[:1], labels=["animal", "thing"], template=GAP)
     assert answer.probabilities["animal"] == pytest.approx(1 / (1 + np.exp(one[1] - one[0])), abs=1e-5)
 
