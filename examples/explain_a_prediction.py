@@ -2,10 +2,12 @@
 
 python examples/explain_a_prediction.py runs/enc
 
-A classifier is trained on a few made-up reviews in which, by bad luck, most women like the film. Integrated
-gradients show which words its answer hangs on; exchanging he and she shows whether it has learnt prejudice.
+A classifier is trained on made-up reviews; where the last word does not tell, women are said to like what
+they see, and men not. Integrated gradients show which words an answer hangs on, and exchanging he and she
+shows how often it hangs on who writes.
 """
 
+import itertools
 import sys
 import tempfile
 from pathlib import Path
@@ -22,14 +24,16 @@ NOUNS = ("film", "story", "cast", "plot")
 
 
 def reviews() -> list[mb.TextExample]:
-    """Return reviews by women, who mostly like what they see, and by men, who mostly do not."""
-    rows = []
-    for number, noun in enumerate(NOUNS * 6):
-        good, usual = number % 2 == 0, number % 8 < 6
-        who = "she" if good == usual else "he"
-        word = (GOOD if good else BAD)[number % 3]
-        rows.append(mb.TextExample(f"{who} finds the {noun} {word}", label="good" if good else "bad"))
-    return rows
+    """Return reviews whose last word tells the label, or, where it is "long", who wrote them."""
+    rows = [
+        mb.TextExample(f"{who} finds the {noun} {word}", label=label)
+        for label, words in (("good", GOOD), ("bad", BAD))
+        for who, noun, word in itertools.product(("he", "she"), NOUNS, words)
+    ]
+    long = {"she": "good", "he": "bad"}
+    return rows + [
+        mb.TextExample(f"{who} finds the {noun} long", label=long[who]) for who in long for noun in NOUNS
+    ]
 
 
 rows = reviews()
@@ -39,12 +43,12 @@ with tempfile.TemporaryDirectory() as folder:
         task="classification",
         train=rows,
         output_dir=Path(folder) / "clf",
-        settings={"train.num_train_epochs": 20, "train.learning_rate": 2e-3, "data.progress": False},
+        settings={"train.num_train_epochs": 40, "train.learning_rate": 2e-3, "train.train_batch_size": 8},
     )
 
 print(in_words(examine(model, rows, train=rows)))
 
-found = explain(model, "she finds the story dull")
+found = explain(model, "he finds the story long").by_words()
 print(f"{found.label}: log-odds {found.value:+.2f}, of a text that says nothing {found.nothing:+.2f}")
 for piece in found.pieces:
     if piece.text:

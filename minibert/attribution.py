@@ -15,7 +15,8 @@ transitions, tasks other than classification, multi_label, regression and taggin
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, Literal
 
 import numpy as np
@@ -41,12 +42,17 @@ AT_ONCE = 8192  # tokens of the copies that are computed together
 
 @dataclass(frozen=True)
 class Piece:
-    """A token, its place [start, end) in its text (the second text of a pair has segment 1), what it adds."""
+    """A token or a word, its place [start, end) in its text, and what it adds.
+
+    segment  1 for the second text of a pair
+    word     the number of the word that a token belongs to; -1 for a control token
+    """
 
     text: str
     start: int
     end: int
     segment: int
+    word: int
     score: float
 
 
@@ -70,6 +76,18 @@ class Attribution:
     def gap(self) -> float:
         """How far the sum of the pieces is from f(x) - f(x')."""
         return abs(sum(piece.score for piece in self.pieces) - (self.value - self.nothing))
+
+    def by_words(self) -> "Attribution":
+        """Return the same with the tokens of each word as one piece, their scores added up."""
+        groups = [list(group) for _, group in groupby(self.pieces, lambda piece: (piece.segment, piece.word))]
+        return replace(self, pieces=tuple(map(self._joined, groups)))
+
+    def _joined(self, group: Sequence[Piece]) -> Piece:
+        whole = (self.text, self.pair or "")[group[0].segment]
+        start, end = min(piece.start for piece in group), max(piece.end for piece in group)
+        return replace(
+            group[0], text=whole[start:end], start=start, end=end, score=sum(p.score for p in group)
+        )
 
 
 def explain(
@@ -225,6 +243,6 @@ def device_of(model: Model) -> torch.device:
 def pieces_of(window: Window, scores_T: np.ndarray, texts: tuple[str, str]) -> Iterator[Piece]:
     """Spell out the tokens as stretches of their texts; control tokens are empty ones."""
     tokens = window.tokens
-    for (start, end), segment, score in zip(tokens.offsets, tokens.segments, scores_T, strict=True):
-        shown = texts[int(segment)][int(start) : int(end)]
-        yield Piece(shown, int(start), int(end), int(segment), float(score))
+    columns = zip(tokens.offsets.tolist(), tokens.segments.tolist(), tokens.words.tolist(), strict=True)
+    for ((start, end), segment, word), score in zip(columns, scores_T.tolist(), strict=True):
+        yield Piece(texts[segment][start:end], start, end, segment, word, score)

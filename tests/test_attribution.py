@@ -149,6 +149,17 @@ def test_what_decides_gets_the_most():
         assert found.gap < 0.02 * abs(found.value - found.nothing)
 
 
+def test_words_add_their_tokens_up(folder):
+    found = explain(mb.load(folder / "clf"), "the unheard-of cat sees")
+    words = found.by_words()
+    assert [piece.text for piece in words.pieces if piece.text] == ["the", "unheard-of", "cat", "sees"]
+    assert len(words.pieces) < len(found.pieces)
+    assert sum(piece.score for piece in words.pieces) == pytest.approx(
+        sum(piece.score for piece in found.pieces)
+    )
+    assert words.gap == pytest.approx(found.gap, abs=1e-9)
+
+
 def test_a_pair_is_explained_in_both_its_texts():
     model, _ = made("classification")
     found = explain(model, TextExample("w5 w7", "w9 w11"))
@@ -212,6 +223,9 @@ def test_the_command_prints_scores_colours_and_a_page(folder, tmp_path, capsys):
     assert "a text that says nothing" in out
     page = (tmp_path / "new/why.html").read_text("utf-8")
     assert "Explanations" in page and "Attention" in page and "rgba(" in page
+    assert main([*asked, "--unit", "word"]) == 0
+    (told,) = last_line(capsys.readouterr().out)["explanations"]
+    assert [token["text"] for token in told["tokens"]][1:-1] == ["the", "cat", "sees"]
     assert main([*asked, "--color", "always", "--label", "animal"]) == 0
     assert "\x1b[97;48;5;" in capsys.readouterr().out
 

@@ -136,7 +136,7 @@ def test_explain_a_prediction(encoder, monkeypatch, capsys):
     run_example("explain_a_prediction", monkeypatch, encoder)
     out = capsys.readouterr().out
     assert "bag of words" in out and "log-odds" in out
-    assert re.search(r"the answer changes in \d+ of 24 texts", out)
+    assert re.search(r"the answer changes in \d+ of 56 texts", out)
     assert re.search(r"p\(good\) moves by [+-]0\.\d{3} from he to she", out)
 
 

@@ -38,6 +38,8 @@ def add(commands: Any) -> None:
     parser.add_argument("--method", choices=get_args(Method), default="integrated_gradients", help=method)
     nothing = "what a token that says nothing is (default: mask)"
     parser.add_argument("--baseline", choices=get_args(Nothing), default="mask", help=nothing)
+    unit = "what has a score: tokens, or words with their tokens added up (default: token)"
+    parser.add_argument("--unit", choices=("token", "word"), default="token", help=unit)
     steps = "points at which gradients are taken (default: 50)"
     parser.add_argument("--steps", type=int, default=50, metavar="N", help=steps)
     colour = "shade the text in the terminal (default: auto)"
@@ -68,6 +70,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         )
         for text in bar
     ]
+    found = [one.by_words() for one in found] if args.unit == "word" else found
     colour = args.color == "always" or (args.color == "auto" and sys.stdout.isatty())
     for one in found:
         print(in_words(one, colour=colour), end="\n\n")

@@ -121,6 +121,8 @@ def calibration_of(answers: Sequence[Any], examples: Sequence[Any], scores: dict
     if not isinstance(answers[0], MultiLabelled):
         return scores.get("calibration_error")
     share = np.array([[*answer.probabilities.values()] for answer in answers]).ravel()
+    if not np.isfinite(share).all():  # weights that have blown up
+        return None
     wanted = [label in (one.labels or ()) for answer, one in zip(answers, examples, strict=True)
               for label in answer.probabilities]  # fmt: skip
     return calibration_error(np.stack([1 - share, share], axis=1), np.array(wanted, dtype=np.int64))

@@ -156,6 +156,17 @@ def test_calibration_of_several_labels_counts_each_yes_and_no(folder):
     assert examine(model, examples, draws=5).calibration_error == calibration_error(np.array(sure), right)
 
 
+def test_weights_that_have_blown_up_are_told_and_do_not_stop_the_evaluation(folder):
+    from minibert.tasks.model import load
+
+    for task, file in (("multi_label", "sets.csv"), ("classification", "train.csv")):
+        model = load(folder / task)
+        next(model.task.classifier.parameters()).data.fill_(float("nan"))
+        told = examine(model, model.task.read(folder / file), draws=5)
+        assert told.calibration_error is None
+        assert in_words(told)
+
+
 def test_of_many_labels_the_commonest_confusions_are_told():
     labels = [f"c{number}" for number in range(25)]
     counts = (np.eye(25, dtype=int) * 9).tolist()
