@@ -21,6 +21,7 @@ from minibert.doctor.rehearsal import (
     shown,
     speed_findings,
     timed,
+    told,
 )
 from minibert.finetune import open_for_task
 from minibert.model.config import EncoderConfig
@@ -54,7 +55,7 @@ def rehearse_finetuning(
         classes = len(getattr(model.task, "labels", ()))
         found += first_loss_findings(loss, classes, "classes")
         found += by_heart_findings(*learn_by_heart(model, micro))
-        facts["first_loss"] = round(loss, 3)
+        facts["first_loss"] = told(loss)
     windows = [window for row in some for window in model.task.encode(row) if len(window.rows)]
     batches = ExampleBatches(
         windows,
@@ -63,8 +64,8 @@ def rehearse_finetuning(
         settings.train.gradient_accumulation_steps,
         settings.train.seed,
     )
-    slow, told = timing(model, batches, course)
-    return found + slow, {**facts, **told}
+    slow, times = timing(model, batches, course)
+    return found + slow, {**facts, **times}
 
 
 def plain(settings: Settings, kind: type[Task]) -> Settings:
@@ -116,14 +117,14 @@ def rehearse_pretraining(
     facts: dict[str, Any] = {"unigram_entropy": round(bar, 3)}
     if settings.data.objective == "masked_lm":
         loss = first_loss(made, batches.at(0, 0.0)[0])
-        facts["first_loss"] = round(loss, 3)
+        facts["first_loss"] = told(loss)
         found += first_loss_findings(loss, shape.vocab_size, "pieces")
         if model and loss > bar:
             seen = f"the first loss of {model} is {loss:.3f}; the tokens' frequencies alone give {bar:.3f}"
             advice = "it knows less than that: is its tokenizer its own, and did it ever fill masks?"
             found.append(Finding("unigram-bar", "warning", seen, advice))
-    slow, told = timing(made, batches, course)
-    return found + slow, {**facts, **told}
+    slow, times = timing(made, batches, course)
+    return found + slow, {**facts, **times}
 
 
 def packs_of(corpus: Corpus, task: Any, settings: PretrainSettings) -> CorpusBatches[Any]:

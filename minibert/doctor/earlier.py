@@ -8,7 +8,7 @@ from minibert.checkpoint import read_table
 from minibert.data.corpus import Corpus
 from minibert.doctor.findings import Finding
 from minibert.errors import InputError
-from minibert.training.log import read_log
+from minibert.training.log import log_files, read_log
 
 RECORD = "run.json"
 LAST_PART = 0.98  # of the steps: a best model from there on was still getting better
@@ -55,7 +55,7 @@ def _pretraining(record: dict[str, Any], folder: Path) -> Iterator[Finding]:
     """Has masked language modelling got below the entropy of the tokens' frequencies?"""
     if record.get("kind") != "pretrain":
         return
-    losses = [line["loss"] for line in read_log(folder, "validation") if "loss" in line]
+    losses = [line["loss"] for line in _lines(folder, "validation") if "loss" in line]
     try:
         bar = Corpus.open(folder / "corpus").unigram_entropy()
     except InputError:
@@ -70,7 +70,12 @@ def _pretraining(record: dict[str, Any], folder: Path) -> Iterator[Finding]:
 
 
 def _skipped(folder: Path) -> Iterator[Finding]:
-    skipped = len(read_log(folder, "skipped"))
+    skipped = len(_lines(folder, "skipped"))
     if skipped:
         seen = f"{skipped} batches were passed over: their loss was not finite or far above the others"
         yield Finding("bad-batches", "warning", seen, f"look at {folder / 'bad-batches'}")
+
+
+def _lines(folder: Path, event: str) -> list[dict[str, Any]]:
+    """Return the lines of a log; a run of several seeds has none of its own."""
+    return read_log(folder, event) if log_files(folder) else []

@@ -11,12 +11,14 @@ The model that is given is trained on the way: it is for this alone.
 
 import math
 import statistics
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from minibert.doctor.findings import Finding
 from minibert.doctor.numbers import Course
@@ -50,6 +52,11 @@ def first_loss(model: Model, micro: Micro) -> float:
     return model.evaluate_loss([micro])
 
 
+def told(loss: float) -> float | None:
+    """Return a loss as a fact: JSON has no word for what is no number."""
+    return round(loss, 3) if math.isfinite(loss) else None
+
+
 def first_loss_findings(loss: float, choices: int, what: str) -> Iterator[Finding]:
     """Compare a first loss with that of guessing among so many choices.
 
@@ -71,12 +78,15 @@ def learn_by_heart(model: Model, micro: Micro) -> tuple[float, int, bool]:
     rate = FIRST_RATES[model.encoder.config.hidden_size > WIDE_ENCODER]
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.0)
     begin, loss = time.perf_counter(), math.inf
-    for step in range(MOST_STEPS):
+    bar = tqdm(range(MOST_STEPS), "one batch by heart", leave=False, disable=not sys.stderr.isatty())
+    for step in bar:
         mean = model(*micro).mean()
         loss = float(mean.detach())
         if loss < LEARNT or not math.isfinite(loss):
+            bar.close()
             return loss, step, False
         if time.perf_counter() - begin > MOST_SECONDS:
+            bar.close()
             return loss, step, True
         optimizer.zero_grad()
         mean.backward()
