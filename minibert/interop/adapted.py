@@ -18,7 +18,7 @@ from minibert.adapt.build import adaptation_of, add_adapter
 from minibert.adapt.hooks import is_adapters
 from minibert.adapt.merging import shared
 from minibert.adapt.options import AdaptOptions
-from minibert.checkpoint import read_table
+from minibert.checkpoint import WEIGHTS, read_table
 from minibert.config import from_dict
 from minibert.durable import verify
 from minibert.errors import InputError
@@ -50,6 +50,7 @@ def open_adapted(folder: Path, base: str | Path | Model | None, device: torch.de
     encoder, tokenizer, place = open_base(folder, base or told["folder"])
     known = BYTES * sum(weight.numel() for weight in encoder.parameters())
     check_size(config, [], known=known)
+    check_options(options, config, folder)
     found = hash_of(encoder.state_dict())
     if found != told["sha256"]:
         raise InputError(
@@ -75,6 +76,17 @@ def read_adapter(folder: Path) -> tuple[dict[str, str], AdaptOptions]:
     if not all(isinstance(value, str) for value in told.values()):
         raise InputError(f"{path}: base is {base!r:.80}; texts folder and sha256 are wanted")
     return {key: str(value) for key, value in told.items()}, from_dict(AdaptOptions, options, where=str(path))
+
+
+def check_options(options: AdaptOptions, config: EncoderConfig, folder: Path) -> None:
+    """Raise InputError for options that ask for more weights than the folder's file has bytes."""
+    width = {"lora": options.lora_rank, "bottleneck": options.bottleneck_size}.get(options.adapter, 0)
+    size = (folder / WEIGHTS).stat().st_size if (folder / WEIGHTS).is_file() else 0
+    if width * config.hidden_size * BYTES > size:
+        raise InputError(
+            f"{folder / ADAPTER} asks for an adapter of width {width:,}, and {WEIGHTS} has {size:,} bytes; "
+            "they are not of one adapter"
+        )
 
 
 def open_base(folder: Path, base: str | Path | Model) -> tuple[Encoder, Tokenizer, Path]:

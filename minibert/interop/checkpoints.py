@@ -24,6 +24,7 @@ from minibert.tasks.model import check_size, load_weights
 from minibert.text.tokenizer import Tokenizer
 
 LISTED = 8  # names in one error
+PEFT = "adapter_config.json"
 
 
 def read_encoder(folder: Path, config: EncoderConfig | None = None) -> Encoder:
@@ -60,6 +61,11 @@ def read_config(folder: Path) -> EncoderConfig:
     if not folder.is_dir():
         raise InputError(
             f"{folder}: no such folder; fetch a model of the hub first: hf download NAME --local-dir {folder}"
+        )
+    if (folder / PEFT).is_file():
+        raise InputError(
+            f"{folder} holds an adapter of peft, not an encoder; merge it into its base first: "
+            f"mb.load_encoder({str(folder)!r}).save_pretrained(DIR)"
         )
     if (folder / ADAPTER).is_file():
         raise InputError(

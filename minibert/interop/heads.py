@@ -17,7 +17,7 @@ from torch import nn
 from minibert.checkpoint import read_json
 from minibert.errors import InputError
 from minibert.interop.adapted import is_adapter, open_adapted
-from minibert.interop.checkpoints import check_vocabulary, compare, fill, read_config, read_encoder
+from minibert.interop.checkpoints import PEFT, check_vocabulary, compare, fill, read_config, read_encoder
 from minibert.interop.hub import local_folder
 from minibert.interop.names import DICTIONARIES, Names
 from minibert.interop.problems import label_names, problem_of
@@ -124,8 +124,7 @@ def load(
     folder = local_folder(folder)
     if is_adapter(folder):
         return open_adapted(folder, base, device)
-    if base is not None:
-        raise InputError(f"{folder} is a whole model and needs no base; leave base away")
+    refuse(folder, base=base)
     if (folder / "task.json").is_file() or not (folder / "config.json").is_file():
         return load_own(folder, device)
     config, values = read_config(folder), read_json(folder / "config.json")
@@ -144,6 +143,17 @@ def load(
     refuse_unused(HEADS[kind][values["model_type"]], wanted, stored, folder=folder)
     fill(task, wanted, stored)
     return Model(read_encoder(folder), task).to(device).eval()
+
+
+def refuse(folder: Path, *, base: str | Path | Model | None) -> None:
+    """Raise InputError for peft's adapters, whose heads know no labels, and for a base of a whole model."""
+    if (folder / PEFT).is_file():
+        raise InputError(
+            f"{folder} holds an adapter of peft, which does not know its labels' names; load_encoder opens "
+            "its encoder"
+        )
+    if base is not None:
+        raise InputError(f"{folder} is a whole model and needs no base; leave base away")
 
 
 def refuse_unused(

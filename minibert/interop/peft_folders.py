@@ -22,13 +22,14 @@ from minibert.adapt.lora import QKV, WHOLE, LowRank, LowRankParts, add_updates, 
 from minibert.adapt.options import AdaptOptions
 from minibert.checkpoint import load_tensors, published, read_table, save_tensors, write_json
 from minibert.errors import InputError
+from minibert.interop.checkpoints import PEFT
 from minibert.interop.export import fitting_family, head_refusal, tensors_of
 from minibert.interop.names import DICTIONARIES
 from minibert.model.encoder import Encoder
 from minibert.tasks.model import Model
 from minibert.tasks.task import Task
 
-CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
+CONFIG, TENSORS = PEFT, "adapter_model.safetensors"
 BEGINNING = "base_model.model."
 HARMLESS = frozenset(  # names, training, and what the tensors say themselves
     """auto_mapping base_model_name_or_path exclude_modules inference_mode layers_pattern layers_to_transform
@@ -76,6 +77,12 @@ def read_peft(folder: str | Path, encoder: Encoder, family: str) -> AdaptOptions
         raise InputError(
             f"{folder / TENSORS}: {', '.join(unknown[:3]) or 'nothing'} is no layer of a {family} encoder"
         )
+    for (name, side), tensor in tensors.items():
+        if tensor.shape[0 if side == "A" else -1] != options.lora_rank:
+            raise InputError(
+                f"{folder / TENSORS}: lora_{side} of {name} has shape {tuple(tensor.shape)}; r is "
+                f"{options.lora_rank}"
+            )
     wanted: dict[str, tuple[str, ...]] = {}
     for name, (layer, part) in places.items():
         if (name, "A") in tensors:

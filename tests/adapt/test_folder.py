@@ -186,3 +186,27 @@ def test_a_base_that_is_changed_itself_is_no_base_for_others(given, adapter, tmp
     run(given, tmp_path / "bitfit", **{"adapt.adapter": "bitfit"})
     with pytest.raises(InputError, match="has changed weights of its encoder"):
         mb.load(adapter, base=mb.load(tmp_path / "bitfit"))
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value", "told"),
+    [
+        ("adapter.json", "lora_rank", 10**12, "width 1,000,000,000,000"),
+        ("adapter.json", "lora_rank", 3, "has shape"),
+        ("adapter.json", "lora_target_modules", "key", "not wanted by the config|missing from"),
+        ("adapter.json", "lora_alfa", 3, "did you mean 'lora_alpha'"),
+        ("config.json", "num_hidden_layers", 3, "other weights than its base has|at least"),
+        ("config.json", "num_hidden_layers", 10**12, "at least"),
+        ("config.json", "hidden_size", 64, "other weights than its base has|at least"),
+        ("task.json", "task", "guessing", "guessing"),
+    ],
+)
+def test_what_was_tampered_with_is_an_error_and_takes_no_memory(adapter, tmp_path, file, key, value, told):
+    shutil.copytree(adapter, tmp_path / "lora")
+    (tmp_path / "lora/manifest.json").unlink()
+    table = json.loads((adapter / file).read_text("utf-8"))
+    inner = table["options"] if file == "adapter.json" else table
+    inner[key] = value
+    (tmp_path / "lora" / file).write_text(json.dumps(table), "utf-8")
+    with pytest.raises(InputError, match=told):
+        mb.load(tmp_path / "lora")

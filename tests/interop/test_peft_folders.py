@@ -185,3 +185,11 @@ def test_parts_of_one_layer_of_theirs_are_refused(tmp_path):
     with pytest.raises(InputError, match="lora_target_modules qkv"):
         save_peft(model, tmp_path / "peft")
     assert not (tmp_path / "peft").exists()
+
+
+def test_a_folder_of_peft_says_what_opens_it(tmp_path):
+    theirs(tmp_path, "bert")
+    with pytest.raises(InputError, match="load_encoder opens"):
+        mb.load(tmp_path / "adapter")
+    with pytest.raises(InputError, match="merge it into its base first"):
+        mb.finetune(tmp_path / "adapter", task="tagging", train=[], output_dir=tmp_path / "x")
