@@ -33,7 +33,7 @@ from minibert.finetune import open_for_task
 from minibert.further.distill import distill
 from minibert.further.learn_on import accuracies, learn_on
 from minibert.further.student import student_of
-from minibert.interop.graph_checks import padded_inputs
+from minibert.interop.graph_checks import Runner, padded_inputs
 from minibert.interop.graphs import open_onnx
 from minibert.tasks.classification import Classification
 from minibert.tasks.model import Model
@@ -199,22 +199,22 @@ def in_eight_bits(places: Places) -> Callable[[int], dict[str, float]]:
         teacher, test = fine_tuned(places.english, places, "teacher", seed), sst2(places.data)[1]
         folder = places.scratch / "int8"
         mb.export(teacher, folder, quantize="int8")
-        path = next(folder.glob("*.onnx"))
+        graph = open_onnx(next(folder.glob("*.onnx")))
         assert isinstance(teacher.task, Classification)
         labels = teacher.task.labels
-        chosen = [labels[place] for place in graph_answers(path, teacher, test)]
+        chosen = [labels[place] for place in graph_answers(graph, teacher, test)]
         right = [label == row.label for label, row in zip(chosen, test, strict=True)]
-        speed = times_as_fast(lambda: graph_answers(path, teacher, test), lambda: teacher.predict(test))
+        speed = times_as_fast(lambda: graph_answers(graph, teacher, test), lambda: teacher.predict(test))
         return {"accuracy": float(np.mean(right)), "speed": speed}
 
     return run
 
 
-def graph_answers(path: Path, model: Model, rows: Sequence[TextExample]) -> list[int]:
+def graph_answers(graph: Runner, model: Model, rows: Sequence[TextExample]) -> list[int]:
     """Return the number of the likeliest class of each text, 32 of about one length at a time."""
     encoded = [windows[0].tokens for windows in model.encode(rows)]
     order = sorted(range(len(rows)), key=lambda number: len(encoded[number]))
-    graph, found = open_onnx(path), [0] * len(rows)
+    found = [0] * len(rows)
     for start in range(0, len(order), 32):
         numbers = order[start : start + 32]
         names = ("input_ids", "attention_mask", "token_type_ids")
