@@ -121,6 +121,16 @@ def test_the_task_of_a_file_is_found_or_named(folder, tmp_path, capsys):
     assert last_line(capsys.readouterr().out)["facts"]["task"] == "multi_label"
 
 
+def test_columns_without_a_usual_name_are_named(folder, tmp_path, capsys):
+    lines = [f"{tiny_runs.sentence(n)},{'odd' if n % 2 else 'even'}" for n in range(30)]
+    (tmp_path / "train.csv").write_text("\n".join(["what,mood", *lines]) + "\n", "utf-8")
+    named = ("--text-column", "what", "--label-column", "mood")
+    for words in ((tmp_path / "train.csv", *named), ("--task", "classification", *named, tmp_path)):
+        assert run(*words, "--json") == 0
+        facts = last_line(capsys.readouterr().out)["facts"]
+        assert (facts["task"], facts["rows"]) == ("classification", 30)
+
+
 def test_an_earlier_run_is_looked_at(folder, tmp_path, capsys):
     output = tmp_path / "clf"
     made = main(["finetune", *map(str, finetuning(folder)), "--output-dir", str(output), "--max-steps", "3",

@@ -12,10 +12,17 @@ from minibert.errors import InputError
 from minibert.finetune import read_examples, task_class
 
 
-def check_path(path: str | Path, *, task: str | None = None, quick: bool = False) -> Checkup:
+def check_path(
+    path: str | Path,
+    *,
+    task: str | None = None,
+    columns: dict[str, str] | None = None,
+    quick: bool = False,
+) -> Checkup:
     """Look at a model's folder, an earlier run's, a file or folder of examples, or a corpus.
 
-    task  how examples are to be read; None finds out
+    task     how examples are to be read; None finds out
+    columns  of a table, those that have no usual name: {"label_column": "mood"}
 
     Raises InputError for a path that is none of these.
     """
@@ -23,18 +30,18 @@ def check_path(path: str | Path, *, task: str | None = None, quick: bool = False
     if target.what == "corpus":
         return check_pretraining([path], quick=quick)
     if target.what == "examples":
-        return check_examples(target, task, quick=quick)
+        return check_examples(target, task, columns or {}, quick=quick)
     findings, facts = earlier_findings(target.path) if target.what == "run" else ([], {})
     if (target.path / "config.json").is_file():
         findings = [*findings, *folder_findings(target.path, quick=quick)]
     return Checkup.of(findings, {"what": target.what, **facts})
 
 
-def check_examples(target: Target, task: str | None, *, quick: bool) -> Checkup:
+def check_examples(target: Target, task: str | None, columns: dict[str, str], *, quick: bool) -> Checkup:
     """Look at examples to train on and, where a folder holds some, at those to validate on."""
-    kind = guess_task(target.files[0]) if task is None else task_class(task)
+    kind = guess_task(target.files[0], columns) if task is None else task_class(task)
     try:
-        rows, *held = [read_examples(kind, path) for path in target.files]
+        rows, *held = [read_examples(kind, kind.read(path, columns)) for path in target.files]
     except InputError as error:
         return unreadable(error)
     validation = held[0] if held else []

@@ -6,11 +6,12 @@ from typing import Any
 from minibert.checkup import check_path
 from minibert.commands.finetune import look_at as look_at_finetuning
 from minibert.commands.flags import RUN
-from minibert.commands.parser import add_command
+from minibert.commands.parser import Parser, add_columns, add_command
 from minibert.commands.pretrain import look_at as look_at_pretraining
 from minibert.config import read_file
 from minibert.doctor.findings import Checkup
 from minibert.errors import InputError
+from minibert.tasks.model import TASKS
 
 OWN = ("--json", "--quick")
 LOOKS = {"finetune": look_at_finetuning, "pretrain": look_at_pretraining}
@@ -54,13 +55,24 @@ def look(words: list[str], *, quick: bool) -> Checkup:
     """Look at what was typed: a path alone, or the command line of a run."""
     if not words:
         raise InputError("nothing to look at; give data, a model, a .toml, or the flags of a run")
-    path, *rest = words
-    if not rest and path.endswith(".toml"):
-        words = words_of_file(path)
-    elif not path.startswith("-") and path not in LOOKS and (not rest or rest[:-1] == ["--task"]):
-        return check_path(path, task=rest[-1] if rest else None, quick=quick)
+    if len(words) == 1 and words[0].endswith(".toml"):
+        words = words_of_file(words[0])
+    alone = None if words[0] in LOOKS else path_alone(words)
+    if alone is not None:
+        columns = {name: value for name, value in vars(alone).items() if name.endswith("_column") and value}
+        return check_path(alone.path[0], task=alone.task, columns=columns, quick=quick)
     kind, words = (words[0], words[1:]) if words[0] in LOOKS else (kind_of_run(words), words)
     return LOOKS[kind](parsed(kind, words), quick=quick)
+
+
+def path_alone(words: list[str]) -> argparse.Namespace | None:
+    """Read one path, with at most --task and names of columns; return None for anything else."""
+    parser = Parser(prog="minibert doctor", allow_abbrev=False, add_help=False)
+    parser.add_argument("path", nargs="*")
+    parser.add_argument("--task", choices=tuple(TASKS))
+    add_columns(parser)
+    found, unknown = parser.parse_known_args(words)
+    return None if unknown or len(found.path) != 1 else found
 
 
 def kind_of_run(words: list[str]) -> str:

@@ -52,17 +52,17 @@ def _folder_of_data(folder: Path) -> Target:
     )
 
 
-def guess_task(path: Path) -> type[Task]:
+def guess_task(path: Path, columns: dict[str, str]) -> type[Task]:
     """Return the first task that can read a file and finds what is right in it.
 
     Raises InputError, with what each said, where none can.
     """
     said = []
     for name, kind in TASKS.items():
-        if kind.Options is None:
+        if kind.Options is None or not set(columns) <= set(kind.columns):
             continue
         try:
-            examples = kind.read(path)
+            examples = kind.read(path, columns)
         except (InputError, KeyError) as error:
             said.append(f"{name}: {str(error)[:100]}")
             continue
