@@ -5,9 +5,12 @@ baselines.py); a set of labels counts as one label. For tags the most frequent t
 word. A model that does not beat them has learnt nothing that counting words would not tell.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from tqdm import tqdm
 
 from minibert.data.examples import MultiLabelExample, TaggedExample, TextExample
 from minibert.evaluation.baselines import Majority, MostFrequentTag, NaiveBayes, TextBaseline
@@ -17,6 +20,7 @@ from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Task
 
 BETWEEN = "\x1f"  # stands in no label
+MANY = 3000  # texts from which on counting words takes seconds
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,16 @@ def simple_outcomes(task: Task, examples: Sequence[Any], train: Sequence[Any]) -
         return _tag_systems(
             task, [task.example(one) for one in examples], [task.example(one) for one in train]
         )
+    if not isinstance(examples[0], TextExample | MultiLabelExample):
+        return {}
+    systems: list[tuple[str, TextBaseline]] = [
+        ("most frequent label", Majority()),
+        ("bag of words", NaiveBayes()),
+    ]
+    quick = len(train) + len(examples) < MANY or not sys.stderr.isatty()
     texts = {
         name: baseline_answers(baseline, _texts(train), _texts(examples))
-        for name, baseline in (("most frequent label", Majority()), ("bag of words", NaiveBayes()))
-        if isinstance((*train, None)[0], TextExample | MultiLabelExample)
+        for name, baseline in tqdm(systems, desc="simple systems", unit="system", disable=quick)
     }
     if isinstance(examples[0], MultiLabelExample):
         labels = sorted({label for example in (*examples, *train) for label in example.labels or ()})
@@ -66,8 +76,8 @@ def simple_outcomes(task: Task, examples: Sequence[Any], train: Sequence[Any]) -
             name: of_label_sets(sets, [set(filter(None, one.split(BETWEEN))) for one in answers], labels)
             for name, answers in texts.items()
         }
-    labels = sorted({str(example.label) for example in (*examples, *train)}) if texts else []
-    gold = [[str(example.label)] for example in examples] if texts else []
+    labels = sorted({str(example.label) for example in (*examples, *train)})
+    gold = [[str(example.label)] for example in examples]
     return {name: of_choices(gold, [[one] for one in answers], labels) for name, answers in texts.items()}
 
 
