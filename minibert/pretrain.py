@@ -75,7 +75,7 @@ def pretrain(
             with ranks.first_goes_ahead():
                 files = expand(list(map(str, corpus))) if ranks.first else []
                 made = first_model(files, output, chosen, size=size, tokenizer=tokenizer, model=model)
-                shards = tokenized(files, made.task.tokenizer, output, settings=chosen)
+            shards = tokenized(files, made.task.tokenizer, output, settings=chosen)
             train, validation = batches_of(shards, made.task, chosen)
             run = begin(made, train, chosen, budget=budget, first=not checkpoints(output))
             drive = ready(run, validation, output, settings=chosen, model=model, resume=resume)

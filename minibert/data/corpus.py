@@ -51,7 +51,7 @@ class Corpus:
     def open(folder: str | Path) -> "Corpus":
         """Open what `build_corpus` made; raises InputError where a file is missing or does not fit."""
         folder = Path(folder)
-        facts = _read_facts(folder)
+        facts = read_facts(folder)
         try:
             bounds = np.load(folder / BOUNDS, allow_pickle=False)
             ids = np.memmap(folder / IDS, dtype=facts["dtype"], mode="r")
@@ -127,22 +127,26 @@ def build_corpus(
     with TemporaryDirectory() as temporary:
         saved = Path(temporary)
         tokenizer.save(saved)
-        source = _fingerprint(paths, saved, text_column)
-        if (folder / FACTS).is_file() and _read_facts(folder).get("source") == source:
+        source = fingerprint(paths, saved, text_column)
+        if (folder / FACTS).is_file() and read_facts(folder).get("source") == source:
             return Corpus.open(folder)
         is_small = sum(path.stat().st_size for path in paths) < SMALL
         processes = workers or (1 if is_small else os.cpu_count() or 1)
         with tqdm(desc="tokenize", unit=" documents", disable=not progress) as bar:
             documents = read_documents(paths, text_column=text_column)
-            if processes == 1:
-                tokenized = tokenize(documents, tokenizer)
-            else:
-                tokenized = tokenize_in_processes(documents, saved, processes)
-            _publish(folder, tokenized, source=source, vocab_size=tokenizer.vocab_size, bar=bar)
+            tokenized = lay(documents, tokenizer, saved, processes)
+            publish(folder, tokenized, source=source, vocab_size=tokenizer.vocab_size, bar=bar)
     return Corpus.open(folder)
 
 
-def _fingerprint(files: Sequence[Path], tokenizer: Path, text_column: str) -> str:
+def lay(documents: Iterable[str], tokenizer: Tokenizer, saved: Path, processes: int) -> Iterable[Laid]:
+    """Tokenize documents in this process, or in several that open the tokenizer `saved` in a folder."""
+    if processes == 1:
+        return tokenize(documents, tokenizer)
+    return tokenize_in_processes(documents, saved, processes)
+
+
+def fingerprint(files: Sequence[Path], tokenizer: Path, text_column: str) -> str:
     """Hash what decides the ids: the bytes and kinds of the files, and the saved tokenizer."""
     digest = hashlib.sha256(f"{FORMAT} {text_column}".encode())
     for path in [*files, *sorted(tokenizer.iterdir())]:
@@ -152,7 +156,15 @@ def _fingerprint(files: Sequence[Path], tokenizer: Path, text_column: str) -> st
     return digest.hexdigest()
 
 
-def _publish(folder: Path, tokenized: Iterable[Laid], *, source: str, vocab_size: int, bar: Any) -> None:
+def publish(
+    folder: Path,
+    tokenized: Iterable[Laid],
+    *,
+    source: str,
+    vocab_size: int,
+    bar: Any = None,
+    may_be_empty: bool = False,
+) -> None:
     """Write ids and bounds beside their places and rename them; the facts, which make them a corpus, last."""
     folder.mkdir(parents=True, exist_ok=True)
     dtype = np.dtype(np.uint16 if vocab_size <= 65536 else np.uint32)
@@ -163,9 +175,10 @@ def _publish(folder: Path, tokenized: Iterable[Laid], *, source: str, vocab_size
             for ids, sizes in tokenized:
                 file.write(ids.astype(dtype).tobytes())
                 lengths.append(sizes)
-                bar.update(len(sizes))
+                if bar is not None:
+                    bar.update(len(sizes))
         bounds = np.cumsum(np.concatenate(lengths))
-        if bounds[-1] == 0:
+        if bounds[-1] == 0 and not may_be_empty:
             raise InputError("the corpus files hold no text; a corpus needs at least one document")
         with unfinished[BOUNDS].open("wb") as file:
             np.save(file, bounds, allow_pickle=False)
@@ -185,7 +198,7 @@ def _publish(folder: Path, tokenized: Iterable[Laid], *, source: str, vocab_size
             path.unlink(missing_ok=True)
 
 
-def _read_facts(folder: Path) -> dict[str, Any]:
+def read_facts(folder: Path) -> dict[str, Any]:
     path = folder / FACTS
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minibert.checkpoint import published
-from minibert.data.corpus import Corpus, build_corpus
+from minibert.data.corpus import Corpus
 from minibert.data.readers import read_documents
+from minibert.data.shared_corpus import build_together
 from minibert.distributed.ranks import Ranks
 from minibert.text.loading import load_tokenizer
 from minibert.text.sentencepiece import train_sentencepiece
@@ -36,17 +37,13 @@ def find_tokenizer(
 
 
 def tokenized(files: Sequence[Path], pieces: Tokenizer, output: Path, *, settings: Settings) -> Corpus:
-    """Return the tokenized corpus, made now or found where an earlier start left it.
-
-    Of several processes the first makes it, and the others open what it has made.
-    """
-    data, place = settings.data, output / "corpus"
-    if not Ranks.here().first:
-        return Corpus.open(place)
-    return build_corpus(
+    """Return the tokenized corpus, made now by all processes or found where an earlier start left it."""
+    data, ranks = settings.data, Ranks.here()
+    return build_together(
         files,
         pieces,
-        place,
+        output / "corpus",
+        ranks,
         workers=data.workers or None,
         text_column=data.text_column,
         progress=data.progress,
