@@ -52,7 +52,7 @@ def learn(encoder, output, *parts, steps=60, **settings):
 
 
 def test_replay_cuts_the_forgetting_of_classes_by_half(encoder, tmp_path):
-    _, plain = learn(encoder, tmp_path / "plain", FIRST, SECOND, method="plain", steps=150)
+    _, plain = learn(encoder, tmp_path / "plain", FIRST, SECOND, method="plain")
     model, replay = learn(
         encoder, tmp_path / "replay", FIRST, SECOND, method="replay", buffer_size=24, steps=150
     )
