@@ -76,6 +76,7 @@ def test_in_single_precision_the_first_step_agrees_to_six_digits_and_the_twentie
     assert relative(*losses[0]) < 1e-6 and relative(*losses[1]) < 1e-4
 
 
+@pytest.mark.slow
 def test_muon_and_its_matrices_agree_too(together):
     [only], [first, second] = (together.results(size, trained, True, "muon") for size in (1, 2))
     assert first["weights"] == second["weights"]
