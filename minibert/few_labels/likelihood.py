@@ -63,7 +63,8 @@ def token_logs(model: Model, windows: Sequence[Window]) -> np.ndarray:
     batch, targets = Task.collate(task, windows, 0, 0, 0.0)  # as they are: MaskedLM's own would hide more
     device = next(model.parameters()).device
     hidden_ND = task.head(model.encoder(batch.to(device))[targets.positions.to(device)])
-    logits_NV = (hidden_ND @ task.table(model.encoder).to(hidden_ND.dtype).T).float() + task.bias
+    table_VD = task.table(model.encoder)
+    logits_NV = (hidden_ND.to(table_VD.dtype) @ table_VD.T).float() + task.bias  # unrounded, as in `Cloze`
     wanted_N1 = targets.labels.to(device)[:, None]
     logs_N: np.ndarray = logits_NV.log_softmax(-1).gather(1, wanted_N1)[:, 0].double().cpu().numpy()
     return logs_N

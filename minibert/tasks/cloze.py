@@ -136,8 +136,9 @@ class Cloze(Task):
     def logits(self, encoder: Encoder, batch: Packed, positions_N: Tensor) -> Tensor:
         """Return the scores (N, C) of the labels at the gaps, in float32."""
         hidden_ND = self.language_model.head(encoder(batch)[positions_N])
-        table_WD = self.language_model.table(encoder)[self.ids_W].to(hidden_ND.dtype)
-        scores_NW = (hidden_ND @ table_WD.T).float() + self.language_model.bias[self.ids_W]
+        table_WD = self.language_model.table(encoder)[self.ids_W]
+        # In the table's dtype: rounded to bfloat16, the scores of words lie in steps and labels tie.
+        scores_NW = (hidden_ND.to(table_WD.dtype) @ table_WD.T).float() + self.language_model.bias[self.ids_W]
         return scores_NW @ self.share_WC
 
     def loss(self, encoder: Encoder, batch: Packed, targets: Targets) -> Loss:

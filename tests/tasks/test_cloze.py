@@ -64,6 +64,19 @@ def test_the_scores_are_those_of_the_words_at_the_gap_averaged_in_each_label(tas
         assert answer.probabilities["good"] == pytest.approx(wanted, abs=1e-5)
 
 
+@torch.no_grad()
+def test_the_scores_of_words_are_not_rounded_where_the_encoder_computes_in_bfloat16(task, english):
+    encoder = Encoder(shape("bert", english.vocab_size)).eval()
+    encoder.dtype = torch.bfloat16
+    window = task.encode(RATED[0])[0]
+    batch, rows = task.pack([window]), torch.from_numpy(window.rows)
+    hidden_1D = task.language_model.head(encoder(batch)[rows])
+    assert hidden_1D.dtype == torch.bfloat16
+    table_WD = encoder.embeddings.token.weight[task.ids_W].double()
+    wanted_1C = hidden_1D.double() @ table_WD.T @ task.share_WC.double()
+    torch.testing.assert_close(task.logits(encoder, batch, rows).double(), wanted_1C, rtol=1e-5, atol=1e-6)
+
+
 def test_the_loss_is_the_cross_entropy_over_the_labels_alone(task, english):
     model = Model(Encoder(shape("bert", english.vocab_size)), task).eval()
     windows = [window for row in RATED for window in task.encode(row)]
