@@ -37,6 +37,12 @@ def seed() -> int:
     return 0
 
 
+@pytest.fixture(autouse=True)
+def allocator_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep commands that run in this process from changing its allocator, which is for good."""
+    monkeypatch.setattr("minibert.commands.memory.keep_freed_memory", lambda: False)
+
+
 @pytest.fixture
 def nothing_executes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make whatever could run the contents of a file fail; Python's own imports and classes may go on."""

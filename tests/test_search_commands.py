@@ -68,7 +68,8 @@ def test_a_retrieval_model_is_trained_scored_indexed_and_asked(folder, capsys):
     train.write_text("\n".join(map(json.dumps, rows)))
     assert run("finetune", "--task", "retrieval", "--model", folder / "enc", "--train-file", train,
                "--validation-file", train, "--output-dir", folder / "dpr", "--fp32", "--no-progress",
-               "--max-steps", 25, "--learning-rate", "1e-2", "--temperature", "0.1") == 0  # fmt: skip
+               "--max-steps", 25, "--eval-steps", 25, "--learning-rate", "1e-2",
+               "--temperature", "0.1") == 0  # fmt: skip
     result = tiny_runs.last_line(capsys.readouterr().out)
     assert result["ndcg@10"] > 0.9
     assert run("evaluate", "--model", folder / "dpr", "--file", train) == 0
