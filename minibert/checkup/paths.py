@@ -6,10 +6,11 @@ from minibert.checkup.finetuning import data_findings
 from minibert.checkup.pretraining import check_pretraining
 from minibert.doctor.earlier import earlier_findings
 from minibert.doctor.findings import Checkup, unreadable
-from minibert.doctor.folders import folder_findings
+from minibert.doctor.folders import adapter_findings, folder_findings
 from minibert.doctor.targets import Target, guess_task, target_of
 from minibert.errors import InputError
 from minibert.finetune import read_examples, task_class
+from minibert.interop.adapted import is_adapter
 
 
 def check_path(
@@ -32,7 +33,9 @@ def check_path(
     if target.what == "examples":
         return check_examples(target, task, columns or {}, quick=quick)
     findings, facts = earlier_findings(target.path) if target.what == "run" else ([], {})
-    if (target.path / "config.json").is_file():
+    if is_adapter(target.path):
+        findings = [*findings, *adapter_findings(target.path, quick=quick)]
+    elif (target.path / "config.json").is_file():
         findings = [*findings, *folder_findings(target.path, quick=quick)]
     return Checkup.of(findings, {"what": target.what, **facts})
 

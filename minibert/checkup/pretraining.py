@@ -55,6 +55,8 @@ def check_pretraining(
         files = expand([str(path) for path in corpus])
         limit = QUICK_CHARACTERS if quick else CHARACTERS
         documents = list(beginning(files, chosen.data.text_column, limit))
+        if model:
+            read_config(Path(model))  # which tells an adapter's folder, before its tokenizer is missed
         folder = model or tokenizer
         pieces = None if folder is None else load_tokenizer(folder)
         shape = shape_of(model, size, pieces, chosen)

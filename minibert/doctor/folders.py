@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from minibert.checkpoint import WEIGHTS
 from minibert.doctor.findings import Finding
 from minibert.durable import verify
 from minibert.errors import InputError
+from minibert.interop.adapted import open_adapted, read_adapter
 from minibert.interop.checkpoints import read_config, read_encoder
 from minibert.model.config import EncoderConfig
 from minibert.tasks.model import check_size
@@ -28,6 +30,22 @@ def folder_findings(folder: Path, *, quick: bool) -> list[Finding]:
         return [Finding("model-folder", "error", str(error), "give the folder of a whole checkpoint")]
     found = [*_vocabulary(tokenizer, config, folder), *_weights(folder, config)]
     return found if quick or found else [*_contents(folder, config)]
+
+
+def adapter_findings(folder: Path, *, quick: bool) -> list[Finding]:
+    """Check the folder of an adapter, and that of its base; without `quick` the two are opened together."""
+    try:
+        base = Path(read_adapter(folder)[0]["folder"])
+        if not base.is_dir():
+            seen = f"{folder} is an adapter, and its base {base} is not there"
+            return [Finding("base", "warning", seen, "tell the commands that use it where it is: --base DIR")]
+        found = folder_findings(base, quick=quick)
+        if quick or found:
+            return found
+        model = open_adapted(folder, base, "cpu")
+    except InputError as error:
+        return [Finding("damaged-weights", "error", str(error), "train the adapter anew on this base")]
+    return [*_infinite(folder, model)]
 
 
 def _vocabulary(tokenizer: Tokenizer, config: EncoderConfig, folder: Path) -> Iterator[Finding]:
@@ -64,7 +82,11 @@ def _contents(folder: Path, config: EncoderConfig) -> Iterator[Finding]:
     except InputError as error:
         yield Finding("damaged-weights", "error", str(error), "fetch the folder again, or train it anew")
         return
-    bad = [name for name, weight in encoder.named_parameters() if not bool(weight.isfinite().all())]
+    yield from _infinite(folder, encoder)
+
+
+def _infinite(folder: Path, module: nn.Module) -> Iterator[Finding]:
+    bad = [name for name, weight in module.named_parameters() if not bool(weight.isfinite().all())]
     if bad:
         seen = f"{folder}: {len(bad)} tensors hold infinite numbers or none, such as {bad[0]}"
         yield Finding("damaged-weights", "error", seen, "take an earlier checkpoint: training had diverged")

@@ -83,8 +83,8 @@ def _batch(course: Course) -> Iterator[Finding]:
 def _steps(course: Course) -> Iterator[Finding]:
     config, steps = course.config, course.steps
     if steps < FEW_STEPS and not course.budgeted:
-        seen = f"the run has {steps:,} steps, and a new head needs more to learn anything"
-        yield Finding("few-steps", "warning", seen, "take more epochs or a smaller batch")
+        seen = f"the run has {steps:,} steps, too few to learn much"
+        yield Finding("few-steps", "warning", seen, "take more steps, more epochs or a smaller batch")
     elif config.warmup_steps >= steps:
         seen = f"warmup_steps {config.warmup_steps:,} and {steps:,} steps: the rate never gets to its peak"
         yield Finding("warmup", "warning", seen, "take fewer, or --warmup-ratio 0.06")

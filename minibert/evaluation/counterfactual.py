@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from minibert.data.examples import MultiLabelExample, NumberExample, TextExample
 from minibert.errors import InputError
 from minibert.evaluation.swaps import Swap
 from minibert.tasks.classification import Classified
@@ -24,6 +25,7 @@ from minibert.tasks.model import Model
 from minibert.tasks.multi_label import MultiLabelled
 from minibert.tasks.regression import Estimate
 
+COMPARED = "counterfactual compares labels, sets of labels and numbers; this model gives none of them"
 TELLING = 0.1  # share of the spread of all numbers by which an answer must move to have changed
 
 
@@ -106,9 +108,14 @@ def counterfactual(
 
 
 def exchanged(example: Any, swap: Swap) -> tuple[Any, set[bool]]:
-    """Return an example with exchanged words, and the sides of the words that stood in it."""
+    """Return an example with exchanged words, and the sides of the words that stood in it.
+
+    Raises InputError for an example with places in its text, which other words would move.
+    """
     if isinstance(example, str):
         return swap.apply(example)
+    if not isinstance(example, TextExample | MultiLabelExample | NumberExample):
+        raise InputError(COMPARED)
     text, sides = swap.apply(example.text)
     if example.pair is None:
         return replace(example, text=text), sides
@@ -122,9 +129,7 @@ def as_numbers(answers: Sequence[Any]) -> tuple[list[str], np.ndarray]:
         return list(answers[0].probabilities), np.array([[*one.probabilities.values()] for one in answers])
     if all(isinstance(answer, Estimate) for answer in answers):
         return ["value"], np.array([[answer.value] for answer in answers])
-    raise InputError(
-        "counterfactual compares labels, sets of labels and numbers; this model gives none of them"
-    )
+    raise InputError(COMPARED)
 
 
 def spelled(answer: Any) -> str:

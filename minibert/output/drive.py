@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from minibert.checkpoint import replace_json
 from minibert.distributed.sharding import is_sharded, whole
 from minibert.errors import InputError, ProcessLost
@@ -203,6 +205,6 @@ class Drive:
         end = {"plan": self.run.plan.entries, "steps_done": self.run.done, "seconds": journal.elapsed}
         end["warning"] = self.last_word(self.losses) if state == "finished" else None
         if end["warning"]:
-            print(f"warning: {end['warning']}", file=sys.stderr)
+            tqdm.write(f"warning: {end['warning']}", file=sys.stderr)  # on a line beside the bar
         best = {} if self.best is None else {"best": self.best.record}
         replace_json(self.output / RECORD, {**self.record, "state": state, **end, **best})

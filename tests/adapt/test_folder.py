@@ -33,6 +33,10 @@ def run(given, output, *, base="enc", resume=False, **settings):
     )  # fmt: skip
 
 
+def findings(folder, *, quick):
+    return {found.name: found.seen for found in mb.doctor(folder, quick=quick).findings}
+
+
 @pytest.fixture(scope="module")
 def adapter(given):
     run(given, given / "lora")
@@ -210,3 +214,28 @@ def test_what_was_tampered_with_is_an_error_and_takes_no_memory(adapter, tmp_pat
     (tmp_path / "lora" / file).write_text(json.dumps(table), "utf-8")
     with pytest.raises(InputError, match=told):
         mb.load(tmp_path / "lora")
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_the_doctor_finds_nothing_wrong_with_an_adapter_and_misses_a_base_that_has_moved(
+    given, adapter, tmp_path, quick
+):
+    assert not {"model-folder", "damaged-weights", "base"} & set(findings(adapter, quick=quick))
+    alone = shutil.copytree(adapter, tmp_path / "lora")
+    told = json.loads((alone / "adapter.json").read_text("utf-8"))
+    told["base"]["folder"] = str(tmp_path / "gone")
+    (alone / "adapter.json").write_text(json.dumps(told), "utf-8")
+    assert str(tmp_path / "gone") in findings(alone, quick=quick)["base"]
+
+
+def test_the_doctor_opens_an_adapter_on_its_base(given, adapter, tmp_path):
+    other = shutil.copytree(adapter, tmp_path / "lora")
+    (other / "model.safetensors").write_bytes((given / "enc" / "model.safetensors").read_bytes())
+    assert "damaged-weights" in findings(other, quick=False)
+
+
+def test_pretraining_that_is_to_go_on_with_an_adapter_says_what_it_is(adapter, tmp_path, capsys):
+    corpus = tiny_runs.write_corpus(tmp_path / "corpus.txt")
+    words = ["pretrain", str(corpus), "--model", str(adapter), "--output-dir", str(tmp_path / "on")]
+    assert main(words) == 2
+    assert "holds an adapter, not an encoder; merge the two first" in capsys.readouterr().err

@@ -8,7 +8,7 @@ import pytest
 import tiny_runs
 
 from minibert.cli import main
-from minibert.data.examples import NumberExample, TextExample
+from minibert.data.examples import NumberExample, TaggedExample, TextExample
 from minibert.errors import InputError
 from minibert.evaluation.counterfactual import counterfactual, wilson
 from minibert.evaluation.swaps import BUILT_IN, Swap, read_pairs, swap_of
@@ -147,3 +147,9 @@ def test_the_command_goes_from_a_file_to_what_changes(tmp_path, capsys):
     assert "none of the 16 texts" in capsys.readouterr().err
     assert main([*asked, "colours"]) == 2
     assert "swap 'colours' is unknown" in capsys.readouterr().err
+
+
+def test_tagged_texts_are_refused_before_they_are_asked():
+    tagged = [TaggedExample("Emily sings", ((0, 5), (6, 11)), ("B-PER", "O"))]
+    with pytest.raises(InputError, match="compares labels, sets of labels and numbers"):
+        counterfactual(None, tagged, swap_of("names"))
