@@ -1,6 +1,7 @@
 """Fine-tuning as a function: what is kept, and what is told of a run that has learnt nothing."""
 
 import json
+import re
 import sys
 from dataclasses import replace
 
@@ -71,6 +72,17 @@ def test_a_run_that_learns_nothing_is_told_with_what_to_try(folder, tmp_path, ca
     assert "the loss has not fallen" in warning
     assert "try learning_rate" in warning
     assert f"warning: {warning}" in error
+
+
+def test_the_warning_has_a_line_beside_the_progress_bar(folder, tmp_path, capsys):
+    slow = {**FAST, "data.progress": True, "train.learning_rate": 1e-12, "train.max_steps": 40}
+    rows, output = folder / "train.csv", tmp_path / "clf"
+    finetune(
+        folder / "enc", task="classification", train=rows, validation=rows, output_dir=output, settings=slow
+    )
+    lines = re.split(r"[\r\n]+", capsys.readouterr().err)
+    assert any("step/s" in line for line in lines)
+    assert any(line.startswith("warning: ") for line in lines)
 
 
 def test_a_run_that_learns_is_left_in_peace(folder, tmp_path, capsys):

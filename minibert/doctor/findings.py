@@ -10,6 +10,7 @@ from minibert.errors import InputError
 Severity = Literal["error", "warning", "note"]
 ORDER: tuple[Severity, ...] = ("error", "warning", "note")
 LISTED = 3  # names or rows in one sentence
+CERTAIN = ("unreadable", "task")  # what would stop the run without the doctor too
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,14 @@ def unreadable(error: InputError) -> Checkup:
 
 
 def look_first(checkup: Checkup) -> None:
-    """Print the findings to stderr, a line each; raises InputError where one is an error."""
+    """Print the findings to stderr, a line each; raises InputError for the first that is an error."""
+    first = next(iter(checkup.errors), None)
     for finding in checkup.findings:
-        print(f"  doctor: {finding}", file=sys.stderr)
-    if not checkup.healthy:
-        first = checkup.errors[0]
-        raise InputError(f"{first.seen}; {first.advice} ({first.name}; --no-doctor goes on all the same)")
+        if finding is not first:
+            print(f"  doctor: {finding}", file=sys.stderr)
+    if first is not None:
+        goes_on = f"{first.seen}; {first.advice} ({first.name}; --no-doctor goes on all the same)"
+        raise InputError(first.seen if first.name in CERTAIN else goes_on)
 
 
 def some(things: Sequence[Any], limit: int = LISTED) -> str:
