@@ -4,7 +4,7 @@
     head only             the encoder reads each text once, the head learns from what it said
     lowest half frozen    embeddings and three of six layers stay as they are
     gradual unfreezing    one layer after the other thaws in the first half of the run
-    lora, bottleneck, bitfit
+    lora, bottleneck, bitfit, prompt, prefix
     peft lora             transformers' Trainer and `peft`, the same rows, epochs, rank and rate; its own head
 
 The epoch that is best on a tenth of the training rows is kept; peft's is its last, and its head (and BERT's
@@ -33,7 +33,7 @@ HELD_CAP = 1500
 EPOCHS = {"sst2": 3.0, "banking77": 5.0, "conll2003": 3.0}
 CHEAP_EPOCHS = 30.0  # of a head on features that are there already
 RANK, ALPHA = 8, 16
-FULL_RATE, ADAPTER_RATE = 2e-4, 1e-3
+FULL_RATE, ADAPTER_RATE, PROMPT_RATE = 2e-4, 1e-3, 1e-2
 SHARED: dict[str, Any] = {
     "train.train_batch_size": 32,
     "train.warmup_ratio": 0.1,
@@ -55,6 +55,8 @@ def ways(epochs: float) -> dict[str, dict[str, Any]]:
         "lora": {**LORA, **rate},
         "bottleneck": {"adapt.adapter": "bottleneck", **rate},
         "bitfit": {"adapt.adapter": "bitfit", **rate},
+        "prompt": {"adapt.adapter": "prompt", "train.learning_rate": PROMPT_RATE},
+        "prefix": {"adapt.adapter": "prefix", "train.learning_rate": PROMPT_RATE},
     }
 
 

@@ -9,6 +9,7 @@ from minibert.adapt.bottleneck import add_bottlenecks
 from minibert.adapt.hooks import is_adapters
 from minibert.adapt.lora import add_lora
 from minibert.adapt.options import AdaptOptions
+from minibert.adapt.prompts import add_prompts
 from minibert.config import to_dict
 from minibert.errors import InputError
 from minibert.model.encoder import Encoder
@@ -36,11 +37,13 @@ def adapt(model: Model, options: AdaptOptions, *, base: str | Path) -> None:
 
 
 def add_adapter(encoder: Encoder, options: AdaptOptions) -> None:
-    """Put the adapter that the options name into an encoder; at the start it changes nothing."""
+    """Put the adapter that the options name into an encoder; at the start none but prompts changes it."""
     if options.adapter == "lora":
         add_lora(encoder, options)
     elif options.adapter == "bottleneck":
         add_bottlenecks(encoder, options)
+    elif options.adapter in ("prompt", "prefix"):
+        add_prompts(encoder, options)
     for name in tuned_names(encoder, options):
         module, _, kind = name.rpartition(".")
         weight: torch.Tensor = encoder.get_parameter(name).detach().clone()  # the base may be others' too

@@ -19,10 +19,11 @@ class AdaptOptions:
     lora_target_modules  patterns of layers, with commas between; or all-linear
     bottleneck_size      B, channels in the middle of a bottleneck
     bottleneck_layout    where bottlenecks stand (see `bottleneck`)
+    prompt_tokens        P, rows before every text (prompt), in every layer (prefix)
     cache_features       of a frozen encoder: let it read each text once (see `features`)
     """
 
-    adapter: Literal["none", "lora", "bottleneck", "bitfit"] = "none"
+    adapter: Literal["none", "lora", "bottleneck", "bitfit", "prompt", "prefix"] = "none"
     lora_rank: int = 8
     lora_alpha: float = 16.0
     lora_dropout: float = 0.0
@@ -30,6 +31,7 @@ class AdaptOptions:
     bottleneck_size: int = 64
     bottleneck_layout: Literal["pfeiffer", "houlsby"] = "pfeiffer"
     bottleneck_act: Literal["gelu", "relu", "silu"] = "gelu"
+    prompt_tokens: int = 20
     cache_features: bool = False
 
     @property
@@ -38,7 +40,7 @@ class AdaptOptions:
         return RATE_FACTOR if self.adapter != "none" or self.cache_features else 1.0
 
     def __post_init__(self) -> None:
-        for name in ("lora_rank", "bottleneck_size"):
+        for name in ("lora_rank", "bottleneck_size", "prompt_tokens"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} {getattr(self, name)} must be at least 1")
         if not self.lora_alpha > 0:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from minibert.adapt.prompts import rows_before
 from minibert.checkup.outline import Outline, outline_of
 from minibert.checkup.rehearsing import rehearse_finetuning
 from minibert.doctor.capacity import capacity_findings
@@ -133,7 +134,8 @@ def ill(findings: Sequence[Finding]) -> bool:
 
 def memory_of_run(outline: Outline, config: TrainingConfig, *, validates: bool) -> Memory:
     """Return the memory of a step over a heavy batch, and of what is predicted at once on validation."""
-    lengths = outline.tokens.lengths
+    before = rows_before(outline.model.encoder)
+    lengths = [length + before for length in outline.tokens.lengths]
     freeze(outline.model, config.freeze)
     layers = outline.model.encoder.config.num_hidden_layers
     trained = {name: weight for name, weight in outline.model.named_parameters() if weight.requires_grad}

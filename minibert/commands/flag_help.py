@@ -117,6 +117,7 @@ HELP = {
     "adapt.bottleneck_layout": "bottleneck: after each feed-forward network (pfeiffer), or after attention "
     "too, with the norms trained (houlsby)",
     "adapt.bottleneck_act": "bottleneck: its activation",
+    "adapt.prompt_tokens": "prompt, prefix: trained rows before every text",
     "adapt.lora_rank": "lora: rows of A and columns of B",
     "adapt.lora_alpha": "lora: the update is alpha / rank * B A",
     "adapt.lora_dropout": "lora: dropout of what A reads",

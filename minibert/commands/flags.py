@@ -20,6 +20,7 @@ from minibert.errors import InputError
 RUN = "run"  # a table of a settings file that says what is run on: `minibert doctor` reads it
 FLAG_NAMES = {
     "adapt.lora_rank": ("--lora-rank", "--lora-r"),
+    "adapt.prompt_tokens": ("--prompt-tokens", "--num-virtual-tokens"),
     "data.progress": ("--progress",),
     "masking.unit": ("--masking-unit",),
     "task.max_length": ("--max-seq-length",),

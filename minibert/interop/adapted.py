@@ -80,7 +80,13 @@ def read_adapter(folder: Path) -> tuple[dict[str, str], AdaptOptions]:
 
 def check_options(options: AdaptOptions, config: EncoderConfig, folder: Path) -> None:
     """Raise InputError for options that ask for more weights than the folder's file has bytes."""
-    width = {"lora": options.lora_rank, "bottleneck": options.bottleneck_size}.get(options.adapter, 0)
+    widths = {
+        "lora": options.lora_rank,
+        "bottleneck": options.bottleneck_size,
+        "prompt": options.prompt_tokens,
+        "prefix": options.prompt_tokens,
+    }
+    width = widths.get(options.adapter, 0)
     size = (folder / WEIGHTS).stat().st_size if (folder / WEIGHTS).is_file() else 0
     if width * config.hidden_size * BYTES > size:
         raise InputError(

@@ -23,9 +23,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from minibert.adapt.prompts import rows_before
 from minibert.errors import InputError
 from minibert.kernels.rotary import Angles, rotary_angles
-from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.packed import Layout, Packed
 from minibert.tasks.classification import Classification
@@ -70,7 +70,8 @@ class PaddedModel(nn.Module):
         self.encoder = in_float32(source.encoder)
         bases = [source.encoder.config.rope_theta(layer) for layer in range(len(source.encoder.blocks))]
         if source.encoder.config.modern:
-            self.encoder.rotary = RotaryTable(bases, source.encoder.config)
+            places = source.encoder.config.max_position_embeddings + rows_before(source.encoder)
+            self.encoder.rotary = RotaryTable(bases, places, source.encoder.config.head_size)
         self.head = source.task  # so that its weights are this module's
         self.source = source
 
@@ -92,12 +93,12 @@ class PaddedModel(nn.Module):
 class RotaryTable(nn.Module):
     """The rotary angles of all places that a text may have, by base: looked up, not worked out."""
 
-    def __init__(self, bases: Sequence[float], config: EncoderConfig) -> None:
+    def __init__(self, bases: Sequence[float], places: int, head_size: int) -> None:
         super().__init__()
         self.bases = tuple(sorted(set(bases)))
-        places = torch.arange(config.max_position_embeddings)
+        every = torch.arange(places)
         for number, base in enumerate(self.bases):
-            for name, part in zip(("cos", "sin"), rotary_angles(places, config.head_size, base), strict=True):
+            for name, part in zip(("cos", "sin"), rotary_angles(every, head_size, base), strict=True):
                 self.register_buffer(f"{name}{number}", part)
 
     def forward(self, positions_T: Tensor) -> dict[float, Angles]:

@@ -18,6 +18,8 @@ ADAPTERS = {
     "lora": {"adapt.lora_target_modules": "all-linear", "adapt.lora_dropout": 0.1},
     "bottleneck": {"adapt.bottleneck_size": 5, "adapt.bottleneck_layout": "houlsby"},
     "bitfit": {},
+    "prompt": {"adapt.prompt_tokens": 3},
+    "prefix": {"adapt.prompt_tokens": 3},
 }
 
 
@@ -61,8 +63,8 @@ def test_a_task_is_adapted_saved_opened_and_asked(base, tmp_path, task, adapter)
         if name.startswith("encoder.") and name not in encoders:
             assert torch.equal(opened.get_parameter(name), weight), name
 
-    if adapter == "bottleneck":
-        with pytest.raises(InputError, match="bottleneck is no change of matrices"):
+    if adapter in ("bottleneck", "prompt", "prefix"):
+        with pytest.raises(InputError, match=f"{adapter} is no change of matrices"):
             merged(opened)
         return
     plain = merged(opened)

@@ -97,11 +97,13 @@ def test_many_adapters_need_the_memory_of_one_base(given, adapter, tmp_path):
     assert second.predict(TEXTS) == mb.load(tmp_path / "second").predict(TEXTS)
 
 
-def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(given, tmp_path):
-    whole = run(given, tmp_path / "whole", **{"train.save_steps": 4})
+@pytest.mark.parametrize("kind", ["lora", "prompt", "prefix"])
+def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(given, tmp_path, kind):
+    settings = {"train.save_steps": 4, "adapt.adapter": kind}
+    whole = run(given, tmp_path / "whole", **settings)
     assert (tmp_path / "whole/checkpoint-4/adapter.json").is_file()
     (tmp_path / "whole/model.safetensors").unlink()
-    resumed = run(given, tmp_path / "whole", resume=True, **{"train.save_steps": 4})
+    resumed = run(given, tmp_path / "whole", resume=True, **settings)
     for name, weight in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], weight), name
     state = load_tensors(tmp_path / "whole/checkpoint-4/training_state.safetensors")
@@ -131,6 +133,16 @@ def test_an_exported_adapter_is_merged_first(adapter, tmp_path):
     model = mb.load(adapter)
     assert mb.export(model, tmp_path / "graph", format="torch").difference < 1e-5
     assert not any("adapter" in name for name in load_tensors_of_hf(model, tmp_path / "hf"))
+
+
+def test_a_prefix_is_exported_as_it_is_and_never_merged(given, tmp_path):
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    run(given, tmp_path / "prefix", **{"adapt.adapter": "prefix", "adapt.prompt_tokens": 3})
+    model = mb.load(tmp_path / "prefix")
+    assert mb.export(model, tmp_path / "graph", format="onnx").difference < 1e-5  # on texts of real length
+    with pytest.raises(InputError, match=r"prefix is no change of matrices.*onnx or torch"):
+        mb.save_pretrained(model, tmp_path / "hf")
 
 
 def load_tensors_of_hf(model, folder):
@@ -197,6 +209,7 @@ def test_a_base_that_is_changed_itself_is_no_base_for_others(given, adapter, tmp
     [
         ("adapter.json", "lora_rank", 10**12, "width 1,000,000,000,000"),
         ("adapter.json", "lora_rank", 3, "has shape"),
+        ("adapter.json", "adapter", "prefix", "not wanted by the config|missing from"),
         ("adapter.json", "lora_target_modules", "key", "not wanted by the config|missing from"),
         ("adapter.json", "lora_alfa", 3, "did you mean 'lora_alpha'"),
         ("config.json", "num_hidden_layers", 3, "other weights than its base has|at least"),

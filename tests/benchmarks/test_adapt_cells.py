@@ -15,10 +15,11 @@ def cells_adapt(benchmark):
 def test_every_way_runs_on_every_data_set_by_settings_that_exist(cells_adapt, benchmark):
     places = benchmark("cells").Places(Path("data"), Path("minilm"), None, Path("scratch"))
     cells = cells_adapt.cells(places)
-    ways = {"full", "head only", "lowest half frozen", "gradual unfreezing", "lora", "bottleneck", "bitfit"}
+    ways = {"full", "head only", "lowest half frozen", "gradual unfreezing"}
+    ways |= {"lora", "bottleneck", "bitfit", "prompt", "prefix"}
     assert {cell.contestant for cell in cells} == {*ways, "peft lora"}
     assert {cell.row for cell in cells} == set(cells_adapt.DATA)
-    assert len(cells) == 3 * 8
+    assert len(cells) == 3 * 10
     for cell in cells:
         Settings.of(cell.recipe)
         assert f"{cells_adapt.CAPS[cell.row]:,} training rows" in cell.note

@@ -140,10 +140,24 @@ def test_the_call_in_python_looks_at_a_path_or_at_a_run(encoder, tmp_path):
         mb.doctor(encoder, train=table)
 
 
-@pytest.mark.parametrize("settings", [{"adapt.adapter": "lora"}, {"train.freeze": "encoder"}])
+@pytest.mark.parametrize(
+    "settings", [{"adapt.adapter": "lora"}, {"adapt.adapter": "prompt"}, {"train.freeze": "encoder"}]
+)
 def test_a_run_that_trains_a_part_is_looked_at_too(encoder, settings):
     whole, part = planted.clean(), planted.clean()
     part = planted.Case(part.train, part.held, {**part.settings, **settings})
     checkup = look(encoder, part)
     assert checkup.findings == ()
     assert checkup.facts["disk_gb"] <= look(encoder, whole).facts["disk_gb"]
+
+
+def test_long_prompts_take_memory(encoder):
+    case = planted.clean()
+    found = [
+        look(
+            encoder,
+            planted.Case(case.train, case.held, {"adapt.adapter": "prefix", "adapt.prompt_tokens": P}),
+        )
+        for P in (20, 2000)
+    ]
+    assert found[1].facts["memory_gb"] > 3 * found[0].facts["memory_gb"]
