@@ -9,7 +9,8 @@
 
 The epoch that is best on a tenth of the training rows is kept; peft's is its last, and its head (and BERT's
 pooler) is trained too. Beside the score: how many weights are trained, and by how much the process grew at
-most, in MB. Rows are capped so that a cell is a matter of minutes on one thread; no rate was searched for.
+most, in MB. A process keeps what it has freed: run each contestant in one of its own (`--contestant lora`).
+Rows are capped so that a cell is a matter of minutes on one thread; no rate was searched for.
 """
 
 import random
