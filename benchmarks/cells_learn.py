@@ -10,7 +10,7 @@
     teacher             MiniLM, fine-tuned
     student, distilled  three layers of the teacher, taught by it
     student, plain      three layers of MiniLM, fine-tuned without a teacher
-    teacher, int8       the teacher through `export --int8`, run by onnxruntime
+    teacher, int8       the teacher through `export --quantize int8`, run by onnxruntime
 
 "speed" is texts a second as a multiple of the teacher's, both measured in turns in the same cell, so other
 work on the machine slows both. The last epoch counts; nothing is chosen on the rows that are scored.

@@ -2,8 +2,8 @@
 
     teacher's layers, every other one -> student -> learns labels, soft targets, hidden states -> folder
 
-Texts without labels will do: the teacher says what it thinks of them. For int8 on a CPU see `export --int8`;
-the two go together.
+Texts without labels will do: the teacher says what it thinks of them. For int8 on a CPU see
+`export --quantize int8`; the two go together.
 """
 
 import sys
