@@ -6,6 +6,7 @@ from typing import Literal
 from minibert.errors import InputError
 
 RATE_FACTOR = 5.0  # few weights that begin at nothing have a longer way to go
+PROMPT_RATE_FACTOR = 50.0  # and rows that are only looked at a much longer one
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class AdaptOptions:
     @property
     def rate_factor(self) -> float:
         """How much larger the learning rate is, where none is named, than that of a whole encoder."""
+        if self.adapter in ("prompt", "prefix"):
+            return PROMPT_RATE_FACTOR
         return RATE_FACTOR if self.adapter != "none" or self.cache_features else 1.0
 
     def __post_init__(self) -> None:

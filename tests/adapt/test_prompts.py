@@ -22,6 +22,7 @@ from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.packed import Layout, Packed
 from minibert.training.config import TrainingConfig
+from minibert.training.finetuning import Settings
 from minibert.training.loop import Run
 
 TEXTS = [[7, 4, 9, 30, 2, 5, 17], [5], [8, 6, 11]]
@@ -190,6 +191,14 @@ def test_a_copied_encoder_has_prompts_of_its_own(kind):
     assert not torch.allclose(copied(Packed.of(TEXTS)), before)
     copied.blocks[2].feed_forward.output.weight.data += 1.0
     assert torch.equal(encoder(Packed.of(TEXTS)), before)
+
+
+def test_where_no_rate_is_named_prompts_are_trained_faster_than_other_adapters():
+    rates = {
+        kind: Settings.of({"adapt.adapter": kind}, learning_rate=1e-4).train.learning_rate
+        for kind in ("none", "lora", *KINDS)
+    }
+    assert rates == pytest.approx({"none": 1e-4, "lora": 5e-4, "prompt": 5e-3, "prefix": 5e-3})
 
 
 @pytest.mark.parametrize("tokens", [0, -3])
