@@ -19,10 +19,11 @@ from minibert.data.remote import local
 from minibert.distributed.joining import joined
 from minibert.errors import InputError
 from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
+from minibert.interop.heads import load
 from minibert.interop.language_models import load_language_model
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
-from minibert.output import Drive, claimed, describe_data, locked, start_record
+from minibert.output import Drive, claimed, describe_data, locked, nothing_left, start_record
 from minibert.output.record import describe_model
 from minibert.tasks.from_scratch import fresh_encoder, is_size
 from minibert.tasks.model import TASKS, Model
@@ -102,6 +103,8 @@ def train_into(
             "fsdp is for pretraining; leave it out: the processes of torchrun share a step without"
         )
     with joined() as ranks, locked(output_dir, **free, writes=ranks.first) as output:
+        if nothing_left(output, free["resume"]):
+            return load(output)
         with claimed(output, **free, writes=ranks.first):
             run = begin()
             ranks.need(len(run.batches.at(0, 0.0)))

@@ -24,7 +24,7 @@ from minibert.errors import InputError
 from minibert.interop.language_models import open_for_pretraining
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
-from minibert.output import Drive, checkpoints, claimed, locked, start_record
+from minibert.output import Drive, checkpoints, claimed, locked, nothing_left, start_record
 from minibert.output.record import describe_model
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model, load
@@ -58,12 +58,10 @@ def pretrain(
     corpus     files, folders or globs of .txt (documents parted by blank lines), .jsonl, .csv
     size       tiny, mini, small, medium, base, or one of them behind `modern-` (modern-mini)
     tokenizer  folder of a trained tokenizer; None trains one on the corpus
-    model      folder of an encoder, ours or Hugging Face's, to go on with instead: its size, its tokenizer,
-               its head where it fills masks; the learning rate is then 1e-4 unless another is given
+    model      folder of an encoder, ours or Hugging Face's, to go on with instead; its usual rate is 1e-4
     budget     seconds or "30m": as many steps as fit, at most `train.max_steps`; or an earlier run's plan
     settings   dotted keys such as {"train.learning_rate": 1e-3, "data.max_seq_length": 128}
     resume     go on from the newest checkpoint in `output_dir`; where nothing was saved, start afresh
-
     Raises InputError for unusable input, before anything is trained.
     """
     unlimited = {} if budget is None else {"train.max_steps": 1_000_000}
@@ -71,6 +69,8 @@ def pretrain(
     refuse_both(model, {"size": size, "tokenizer": tokenizer, "token_vectors": chosen.data.token_vectors})
     free = {"resume": resume, "overwrite": overwrite_output_dir}
     with joined() as ranks, locked(output_dir, **free, writes=ranks.first) as output:
+        if nothing_left(output, resume):
+            return load(output)
         with claimed(output, **free, writes=ranks.first):
             with ranks.first_goes_ahead():
                 files = expand(list(map(str, corpus))) if ranks.first else []

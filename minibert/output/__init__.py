@@ -6,7 +6,7 @@ OUTPUT/checkpoint-500/  the model and the run's state, to go on from
 OUTPUT/.minibert        the mark of our folders; a running process holds its lock
 """
 
-from minibert.output.checkpoints import checkpoints, newest_whole, publish_checkpoint
+from minibert.output.checkpoints import checkpoints, newest_whole, nothing_left, publish_checkpoint
 from minibert.output.drive import Drive
 from minibert.output.folder import MARK, check_free, claimed, publish_model
 from minibert.output.lock import locked
@@ -23,6 +23,7 @@ __all__ = [
     "is_finished",
     "locked",
     "newest_whole",
+    "nothing_left",
     "publish_checkpoint",
     "publish_model",
     "start_record",

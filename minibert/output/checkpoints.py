@@ -8,6 +8,7 @@ from typing import Any
 from minibert.checkpoint import published
 from minibert.durable import verify
 from minibert.errors import InputError
+from minibert.output.record import is_finished
 from minibert.training.loop import Run
 from minibert.training.state import save_state
 
@@ -32,6 +33,15 @@ def publish_checkpoint(
     limit = run.config.save_total_limit
     for path in [*later, *(earlier[: max(0, len(earlier) + 1 - limit)] if limit else [])]:
         shutil.rmtree(path)
+
+
+def nothing_left(output: Path, resume: bool) -> bool:
+    """Tell whether a run that is to go on is finished, with no checkpoint to go on from; if so, say it."""
+    over = resume and is_finished(output) and not checkpoints(output)
+    if over:
+        again = "--overwrite-output-dir trains anew"
+        print(f"  {output} holds a finished run: nothing is left to do; {again}", file=sys.stderr)
+    return over
 
 
 def checkpoints(output: Path) -> list[Path]:

@@ -319,3 +319,23 @@ def test_data_that_changed_are_not_resumed_on(given, run, tmp_path, capsys):
     assert "train is not what the run began with" in capsys.readouterr().err
     assert main(line(given, run, "--resume", "--learning-rate", "1e-4")) == 0
     assert "train.learning_rate was 0.0003 and is 0.0001" in capsys.readouterr().err
+
+
+def test_a_finished_run_without_checkpoints_is_left_as_it_is(given, run, capsys):
+    for checkpoint in run.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+    before = {path: path.read_bytes() for path in files_of(run)}
+    assert main(line(given, run, "--resume", "--no-doctor")) == 0
+    assert "holds a finished run: nothing is left to do" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in files_of(run)} == before
+
+
+def test_a_finished_pretraining_without_checkpoints_is_left_as_it_is(tmp_path, capsys):
+    corpus = tiny_runs.write_corpus(tmp_path / "corpus.txt")
+    words = ["pretrain", corpus, "--output-dir", tmp_path / "enc", "--size", "tiny", "--vocab-size",
+             tiny_runs.VOCABULARY, "--max-steps", 2, "--no-progress", "--no-doctor"]  # fmt: skip
+    assert main(list(map(str, words))) == 0
+    before = {path: path.read_bytes() for path in files_of(tmp_path / "enc")}
+    assert main(list(map(str, [*words, "--resume"]))) == 0
+    assert "holds a finished run: nothing is left to do" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in files_of(tmp_path / "enc")} == before
