@@ -1,4 +1,4 @@
-"""Two adapters on one encoder: train them, open them on the same weights, ask both, hand one on.
+"""Three adapters on one encoder: train them, open them on the same weights, ask all, hand one on.
 
 python examples/lora.py runs/enc train.csv dev.csv runs/adapters
 
@@ -16,6 +16,7 @@ shared = {"train.num_train_epochs": 4, "task.pooling": "mean", "data.progress": 
 ways = {
     "lora": {"adapt.adapter": "lora", "adapt.lora_rank": 8, "adapt.lora_target_modules": "query,value"},
     "bitfit": {"adapt.adapter": "bitfit"},
+    "prompt": {"adapt.adapter": "prompt", "adapt.prompt_tokens": 20},
 }
 for name, settings in ways.items():
     mb.finetune(

@@ -120,9 +120,10 @@ def test_reject_strange_texts(encoder, tmp_path, monkeypatch, capsys):
 def test_lora(encoder, tmp_path, monkeypatch, capsys):
     files = [tiny_runs.write_table(tmp_path / name) for name in ("train.csv", "dev.csv")]
     run_example("lora", monkeypatch, encoder, *files, tmp_path / "adapters")
-    lora, bitfit, merged = capsys.readouterr().out.strip().splitlines()[-3:]
+    lora, bitfit, prompt, merged = capsys.readouterr().out.strip().splitlines()[-4:]
     assert re.fullmatch(r"lora     \d+ kB, accuracy \d\.\d{3}", lora)
     assert re.fullmatch(r"bitfit   \d+ kB, accuracy \d\.\d{3}", bitfit)
+    assert re.fullmatch(r"prompt   \d+ kB, accuracy \d\.\d{3}", prompt)
     assert merged in ("merged: animal", "merged: thing")
     assert not (tmp_path / "adapters/merged/adapter.json").exists()
 
