@@ -129,5 +129,6 @@ def spelled(group: Sequence[Line], name: str) -> str:
     values = [line["scores"][name] for line in group if name in line["scores"]]
     mean, spread = mean_and_spread(values)
     scale = 100 if all(-1 <= value <= 1 for value in values) else 1
-    beside = f" ± {scale * spread:.1f}" if len(values) > 1 else ""
-    return f"{scale * mean:.1f}{beside}"
+    form = ",.0f" if scale * mean >= 1000 else ".1f"
+    beside = f" ± {scale * spread:{form}}" if len(values) > 1 else ""
+    return f"{scale * mean:{form}}{beside}"

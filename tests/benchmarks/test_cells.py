@@ -67,3 +67,9 @@ def test_the_table_tells_mean_and_sample_deviation_in_percent(cells, tmp_path):
     head, row = cells.table_of(lines)
     assert dict(zip(head, row, strict=True))["score"] == "60.0 ± 10.0"
     assert dict(zip(head, row, strict=True))["other scores"] == "loss 3.0 ± 1.0"
+
+
+def test_a_count_is_written_in_whole_numbers(cells):
+    group = [{"scores": {"weights": 22_566_146.0, "accuracy": 0.852}}]
+    assert cells.spelled(group, "weights") == "22,566,146"
+    assert cells.spelled(group, "accuracy") == "85.2"
