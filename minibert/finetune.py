@@ -103,7 +103,7 @@ def train_into(
             "fsdp is for pretraining; leave it out: the processes of torchrun share a step without"
         )
     with joined() as ranks, locked(output_dir, **free, writes=ranks.first) as output:
-        if nothing_left(output, free["resume"]):
+        if nothing_left(output, to_dict(settings), resume=free["resume"]):
             return load(output)
         with claimed(output, **free, writes=ranks.first):
             run = begin()

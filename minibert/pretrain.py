@@ -69,7 +69,7 @@ def pretrain(
     refuse_both(model, {"size": size, "tokenizer": tokenizer, "token_vectors": chosen.data.token_vectors})
     free = {"resume": resume, "overwrite": overwrite_output_dir}
     with joined() as ranks, locked(output_dir, **free, writes=ranks.first) as output:
-        if nothing_left(output, resume):
+        if nothing_left(output, to_dict(chosen), resume=resume):
             return load(output)
         with claimed(output, **free, writes=ranks.first):
             with ranks.first_goes_ahead():

@@ -29,7 +29,7 @@ from minibert.errors import InputError, ProcessLost
 PATIENCE = timedelta(hours=12)
 LOOK_EVERY = 1.0  # seconds between two looks for last words
 GRACE = 5.0  # seconds in which a process may end by itself once it has been told
-WORDS = "minibert/last words"
+WORDS, HEARD = "minibert/last words", "minibert/heard"
 LOST, BAD_INPUT = 1, 2  # exit statuses
 
 
@@ -139,11 +139,19 @@ class LastWords:
         mine = json.dumps({"rank": self.ranks.rank, "host": platform.node(), "text": text})
         try:
             first = json.loads(self.store.compare_set(WORDS, "", mine))
+            self._let_others_hear()
         except (RuntimeError, ValueError):
             return error
         same = first["rank"] != self.ranks.rank and first["text"] == text
         # What all of them find wrong with what they were given is told once.
         return SystemExit(BAD_INPUT) if same and isinstance(error, InputError) else error
+
+    def _let_others_hear(self) -> None:
+        """Keep the first process, which holds the words, until all have heard them, but not for long."""
+        self.store.add(HEARD, 1)
+        end = time.monotonic() + 2 * LOOK_EVERY
+        while self.ranks.first and self.store.add(HEARD, 0) < self.ranks.size and time.monotonic() < end:
+            time.sleep(0.02)
 
     def _wait_for_words(self) -> str:
         end = time.monotonic() + 2 * LOOK_EVERY

@@ -1,14 +1,15 @@
 """A run's checkpoints: `checkpoint-STEP` folders, each whole or absent, of which the newest few are kept."""
 
+import json
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
-from minibert.checkpoint import published
+from minibert.checkpoint import published, read_table
 from minibert.durable import verify
 from minibert.errors import InputError
-from minibert.output.record import is_finished
+from minibert.output.record import RECORD, is_finished
 from minibert.training.loop import Run
 from minibert.training.state import save_state
 
@@ -35,13 +36,18 @@ def publish_checkpoint(
         shutil.rmtree(path)
 
 
-def nothing_left(output: Path, resume: bool) -> bool:
-    """Tell whether a run that is to go on is finished, with no checkpoint to go on from; if so, say it."""
-    over = resume and is_finished(output) and not checkpoints(output)
-    if over:
-        again = "--overwrite-output-dir trains anew"
-        print(f"  {output} holds a finished run: nothing is left to do; {again}", file=sys.stderr)
-    return over
+def nothing_left(output: Path, settings: dict[str, Any], *, resume: bool) -> bool:
+    """Tell whether a run that is to go on is finished, with no checkpoint to go on from; if so, say it.
+
+    settings  those it is asked to go on with: others, such as more steps, are another run
+    """
+    if not resume or not is_finished(output) or checkpoints(output):
+        return False
+    if read_table(output / RECORD).get("settings") != json.loads(json.dumps(settings)):
+        return False
+    again = "--overwrite-output-dir trains anew"
+    print(f"  {output} holds a finished run: nothing is left to do; {again}", file=sys.stderr)
+    return True
 
 
 def checkpoints(output: Path) -> list[Path]:

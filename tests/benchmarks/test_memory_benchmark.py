@@ -1,6 +1,7 @@
 """The memory benchmark sees memory that is used, counts it once, and runs."""
 
 import importlib.util
+import mmap
 from pathlib import Path
 from types import ModuleType
 
@@ -31,7 +32,9 @@ def test_where_the_kernel_may_not_be_asked_a_thread_looks(residence, monkeypatch
     monkeypatch.setattr(residence, "EVERY", 0.0)
     before = residence.resident()
     with residence.Peak() as peak:
-        block = [bytearray(b"x" * MEGA) for _ in range(50)]
+        block = mmap.mmap(-1, 50 * MEGA)  # never out of what the process has freed
+        for _ in range(50):
+            block.write(b"x" * MEGA)
         seen = residence.resident()
         while not peak.bytes >= seen:  # the thread has not had its turn yet
             assert block

@@ -339,3 +339,6 @@ def test_a_finished_pretraining_without_checkpoints_is_left_as_it_is(tmp_path, c
     assert main(list(map(str, [*words, "--resume"]))) == 0
     assert "holds a finished run: nothing is left to do" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in files_of(tmp_path / "enc")} == before
+    longer = [3 if word == 2 else word for word in words]
+    assert main(list(map(str, [*longer, "--resume"]))) == 0, "more steps are another run"
+    assert json.loads((tmp_path / "enc" / "run.json").read_text("utf-8"))["steps_done"] == 3
