@@ -11,15 +11,22 @@ MEGA = 2**20
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs Linux's /proc")
 
 
+def fresh_pages(megabytes: int) -> mmap.mmap:
+    """Return memory that is in RAM, and never out of what the process has freed."""
+    pages = mmap.mmap(-1, megabytes * MEGA)
+    for _ in range(megabytes):
+        pages.write(b"x" * MEGA)
+    return pages
+
+
 @pytest.fixture
 def residence(benchmark) -> ModuleType:
     return benchmark("resident")
 
 
 def test_a_block_that_was_freed_long_ago_counts_in_its_own_peak_alone(residence):
-    with residence.Peak() as first:
-        block = bytearray(b"x" * 50 * MEGA)
-        del block
+    with residence.Peak() as first, fresh_pages(50):
+        pass
     before = residence.resident()
     with residence.Peak() as second:
         pass
@@ -31,13 +38,10 @@ def test_where_the_kernel_may_not_be_asked_a_thread_looks(residence, monkeypatch
     monkeypatch.setattr(residence, "CLEAR", tmp_path / "absent" / "clear_refs")
     monkeypatch.setattr(residence, "EVERY", 0.0)
     before = residence.resident()
-    with residence.Peak() as peak:
-        block = mmap.mmap(-1, 50 * MEGA)  # never out of what the process has freed
-        for _ in range(50):
-            block.write(b"x" * MEGA)
+    with residence.Peak() as peak, fresh_pages(50):
         seen = residence.resident()
         while not peak.bytes >= seen:  # the thread has not had its turn yet
-            assert block
+            pass
     assert peak.how == "sampled" and peak.bytes > before + 40 * MEGA
 
 
