@@ -20,7 +20,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 WRITING = ("fsync", "half", "mkdir")  # moments at which a disk can be found full
@@ -148,10 +148,19 @@ def child(job: dict[str, Any], told: int, log: int) -> None:
         os.setgid(job["user"])
         os.setuid(job["user"])
     sys.argv = ["minibert", *job["argv"]]
+
+    def work() -> int:
+        install(Moments(job["kill_at"], job["full_at"], log))
+        return main(job["argv"])
+
+    leave_with(work)
+
+
+def leave_with(work: Callable[[], int]) -> NoReturn:
+    """Do a forked child's work and end it with the status, past whatever its parent would still do."""
     status = 70
     try:
-        install(Moments(job["kill_at"], job["full_at"], log))
-        status = main(job["argv"])
+        status = work()
     except SystemExit as ended:
         status = int(ended.code or 0)
     except BaseException:  # noqa: BLE001 - whatever it is, the test must see it

@@ -22,6 +22,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from forked_runs import leave_with
+
 TESTS = Path(__file__).resolve().parent
 
 
@@ -76,8 +78,8 @@ def child(rank: int, job: dict[str, Any], port: int, folder: Path) -> None:
     size = str(job["size"])
     place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": size, "MASTER_PORT": str(port)}
     os.environ.update({**place, "MASTER_ADDR": "127.0.0.1"})
-    status = 70
-    try:
+
+    def work() -> int:
         path, name = job["call"]
         spec = importlib.util.spec_from_file_location(Path(path).stem, path)
         assert spec is not None and spec.loader is not None
@@ -85,16 +87,9 @@ def child(rank: int, job: dict[str, Any], port: int, folder: Path) -> None:
         spec.loader.exec_module(module)
         value = getattr(module, name)(rank, *job["given"])
         (folder / f"result-{rank}").write_text(json.dumps(value), "utf-8")
-        status = 0
-    except SystemExit as ended:
-        status = int(ended.code or 0)
-    except BaseException:  # noqa: BLE001 - whatever it is, the test must see it
-        import traceback
+        return 0
 
-        traceback.print_exc()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+    leave_with(work)
 
 
 def serve() -> None:
