@@ -3,13 +3,12 @@
 import argparse
 from typing import Any
 
-from minibert.commands.flags import add_fields, add_settings_flags, chosen_settings
+from minibert.commands.flags import add_fields, chosen_settings
+from minibert.commands.further_training import add_further_training
 from minibert.commands.inputs import labelled_examples, named_columns
 from minibert.commands.memory import keep_memory
 from minibert.commands.parser import add_columns, add_command, add_output, add_resume
-from minibert.commands.update import NOT_OF_A_RUN
 from minibert.errors import InputError
-from minibert.finetune import Settings
 from minibert.further.distill import DistillOptions, distill
 from minibert.further.settings import opened_for_training, with_own
 
@@ -35,10 +34,7 @@ def add(commands: Any) -> None:
     add_resume(parser)
     add_columns(parser)
     add_fields(parser, "lesson", DistillOptions(), group="distill")
-    defaults = Settings.of({})
-    add_fields(parser, "data", defaults.data, group="data", without=NOT_OF_A_RUN)
-    add_fields(parser, "training", defaults.train, group="train", without=("fsdp",))
-    add_settings_flags(parser)
+    add_further_training(parser)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

@@ -3,12 +3,11 @@
 import argparse
 from typing import Any
 
-from minibert.commands.flags import add_fields, add_settings_flags, chosen_settings
+from minibert.commands.flags import add_fields, chosen_settings
+from minibert.commands.further_training import add_further_training
 from minibert.commands.inputs import labelled_examples
 from minibert.commands.memory import keep_memory
 from minibert.commands.parser import add_columns, add_command, add_output, add_resume
-from minibert.commands.update import NOT_OF_A_RUN
-from minibert.finetune import Settings
 from minibert.further.learn_on import learn_on, names_of
 from minibert.further.methods import LearnOptions
 from minibert.further.settings import with_own
@@ -36,11 +35,8 @@ def add(commands: Any) -> None:
     add_resume(parser)
     add_columns(parser)
     add_fields(parser, "learning on", LearnOptions(), group="learn")
-    defaults = Settings.of({})
-    add_fields(parser, "data", defaults.data, group="data", without=NOT_OF_A_RUN)
     add_fields(parser, "classification (where --model is an encoder)", ClassificationOptions(), group="task")
-    add_fields(parser, "training", defaults.train, group="train", without=("fsdp",))
-    add_settings_flags(parser)
+    add_further_training(parser)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

@@ -4,15 +4,13 @@ import argparse
 from dataclasses import asdict
 from typing import Any
 
-from minibert.commands.flags import add_fields, add_settings_flags, chosen_settings
+from minibert.commands.flags import add_fields, chosen_settings
+from minibert.commands.further_training import add_further_training
 from minibert.commands.inputs import labelled_examples
 from minibert.commands.memory import keep_memory
 from minibert.commands.parser import add_columns, add_command, add_output, add_resume
-from minibert.finetune import Settings
 from minibert.further.settings import opened_for_training, with_own
 from minibert.further.update import UpdateOptions, update
-
-NOT_OF_A_RUN = ("vocab_size", "from_scratch", "reinit_layers")  # they make a model, and this one is made
 
 
 def add(commands: Any) -> None:
@@ -40,10 +38,7 @@ def add(commands: Any) -> None:
     add_resume(parser)
     add_columns(parser)
     add_fields(parser, "verdict", UpdateOptions(), group="update")
-    defaults = Settings.of({})
-    add_fields(parser, "data", defaults.data, group="data", without=NOT_OF_A_RUN)
-    add_fields(parser, "training", defaults.train, group="train", without=("fsdp",))
-    add_settings_flags(parser)
+    add_further_training(parser)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
