@@ -12,7 +12,6 @@ that it has to itself; the two low layers stay as they are, texts are cut at 64 
 and at most 1,000 are scored.
 """
 
-import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import Any
 
 from cells import Cell, Places
 from classify_rows import json_rows
+from going_on import RUNS, GoingOn
 
 import minibert as mb
 from minibert.data.examples import TextExample
@@ -31,13 +31,10 @@ from minibert.few_labels.compare import Plan
 from minibert.few_labels.draws import draw_few
 from minibert.tasks.templates import read_verbalizer
 
-RUNS = Path(__file__).resolve().parent.parent / "runs" / "few"
 SIZES = (8, 16, 32)
 DRAWS = (0, 1, 2, 3, 4)
 TESTED = 1000
-LONGEST = 96  # tokens of a text in masked language modelling
-GOING_ON = {"train.learning_rate": 5e-4, "data.tokens_per_batch": 2048, "data.progress": False}
-GOING_ON_BUDGET = "10m"
+GOING_ON = GoingOn(RUNS / "few" / "en", budget="10m", longest=96)
 STEPS = {"train.max_steps": 100, "train.train_batch_size": 16, "train.warmup_ratio": 0.1, "train.freeze": 2}
 TWO_HUNDRED = {**STEPS, "train.max_steps": 150}
 Run = Callable[[int], dict[str, float]]
@@ -157,25 +154,18 @@ def cells(places: Places) -> Iterator[Cell]:
 def gap_note(problem: Problem, method: str) -> str:
     """Say where the head for a gap comes from."""
     made = method == "cloze" and not problem.chinese
-    return f"; after {GOING_ON_BUDGET} of masked language modelling on texts without labels" if made else ""
+    return f"; after {GOING_ON.budget} of masked language modelling on texts without labels" if made else ""
 
 
 @cache
 def continued(places: Places) -> Path:
     """Return MiniLM after masked language modelling on the texts of the English training parts."""
-    folder = RUNS / "en"
-    if (folder / "run.json").is_file() and json.loads((folder / "run.json").read_text())[
-        "state"
-    ] == "finished":
-        return folder
-    texts = [row.text for problem in PROBLEMS if not problem.chinese for row in problem.read(places.data)[0]]
-    corpus = places.scratch / "unlabelled.txt"
-    corpus.write_text("\n\n".join(texts) + "\n", encoding="utf-8")
-    settings = {**GOING_ON, "data.max_seq_length": LONGEST}
-    mb.pretrain(
-        [corpus], folder, model=places.english, budget=GOING_ON_BUDGET, settings=settings, resume=True
+    if GOING_ON.is_made():
+        return GOING_ON.folder
+    english = [problem for problem in PROBLEMS if not problem.chinese]
+    return GOING_ON.model(
+        places.english, [row.text for problem in english for row in problem.read(places.data)[0]]
     )
-    return folder
 
 
 def model_for(problem: Problem, places: Places, *, gap: bool) -> Path:

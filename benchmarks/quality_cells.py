@@ -4,6 +4,7 @@
     minibert      the same weights, data, epochs and numbers; the same kind of head, newly drawn
     recommended   minibert as docs/07-training.md recommends it
     ..., whole    the same on all rows of a set, where the few rows of the race are some hundred
+    ..., reviews  the recommended recipe, after half an hour of reading IMDB's training texts
 
 Whoever has no data of its own held out has the weights of its last step scored: nothing is chosen by looking.
 All compute in bfloat16. A cap on rows or tokens is part of the row, the same for all, and told in the record.
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cells import Cell, Line, Places, Table, key, spelled
+from going_on import RUNS, GoingOn
 from quality_trainer import train_and_score
 
 from minibert.data.examples import TaggedExample
@@ -67,6 +69,12 @@ class Row:
     columns: tuple[tuple[str, str], ...] = ()
     join_words: int = 0
 
+    def whole(self) -> "Row":
+        """Return the row with all its rows, and IMDB's long texts at twice the length."""
+        longest = 256 if self.name == "imdb" else self.max_length
+        recipe = {**self.recommended, **self.on_all}
+        return replace(self, cap=0, held_cap=0, max_length=longest, recommended=recipe)
+
     def note(self, recipe: dict[str, Any]) -> str:
         """What the record must not hide."""
         rows = f"{self.cap:,} training rows" if self.cap else "all training rows"
@@ -78,6 +86,7 @@ class Row:
 
 # Ten times the rows are ten times the steps: a smaller rate. Long reviews are read once a step, not twice.
 MANY_STEPS = {"train.learning_rate": 1e-4, "train.ema_decay": 0.99}
+REVIEWS = GoingOn(RUNS / "quality" / "reviews", budget="30m", longest=128)
 LONG_TEXTS = {**MANY_STEPS, "train.num_train_epochs": 1.0, "train.r_drop_alpha": 0.0}
 
 ROWS = (
@@ -122,16 +131,31 @@ ROWS = (
 def cells(places: Places) -> list[Cell]:
     """Return the cells: the race of some hundred rows, then that of whole data sets.
 
-    On whole reviews (imdb) only the recommended recipe runs, at 256 tokens.
+    On whole reviews (imdb) only the recommended recipe runs, at 256 tokens; what was read of reviews before
+    is told for sst2 and imdb, both about films.
     """
     few = [cell for row in ROWS for cell in cells_of(row, places)]
-    every = [replace(row, cap=0, held_cap=0, recommended={**row.recommended, **row.on_all}) for row in ROWS]
-    return few + [
+    every = [row.whole() for row in ROWS]
+    whole = [
         replace(cell, contestant=f"{cell.contestant}, whole")
         for row in every
-        for cell in cells_of(replace(row, max_length=256) if row.name == "imdb" else row, places)
+        for cell in cells_of(row, places)
         if row.name != "imdb" or cell.contestant == "recommended"
     ]
+    return few + whole + [after_reviews(row, places) for row in every if row.name in ("sst2", "imdb")]
+
+
+def after_reviews(row: Row, places: Places) -> Cell:
+    """Return the recommended recipe, beginning with weights that have read film reviews."""
+    recipe = {**recipe_of(row), **row.recommended}
+
+    def run(seed: int) -> dict[str, float]:
+        texts = [row.text for row in Classification.read(places.data / "imdb/train.jsonl.xz")]
+        films = REVIEWS.model(places.english, texts)
+        return ours(row, recipe, replace(places, english=films))(seed)
+
+    note = f"{row.note(recipe)}; after {REVIEWS.budget} of masked language modelling"
+    return Cell(row.name, "recommended, whole, reviews", run, note=note, recipe=recipe)
 
 
 def recipe_of(row: Row) -> dict[str, Any]:

@@ -45,7 +45,9 @@ def test_every_label_of_the_real_data_has_a_word_and_enough_texts(few, shared_da
         assert len(test) <= few.TESTED
 
 
-def test_a_cell_trains_on_its_draw_and_the_continued_model_is_made_once(few, places, monkeypatch, tmp_path):
+def test_a_cell_trains_on_its_draw_and_the_continued_model_is_made_once(
+    few, places, benchmark, monkeypatch, tmp_path
+):
     rows = [
         (f"the {noun} {verb} it", kind)
         for noun, kind in word_models.KINDS.items()
@@ -56,12 +58,10 @@ def test_a_cell_trains_on_its_draw_and_the_continued_model_is_made_once(few, pla
     words = "animal=animal,thing=thing"
     problem = few.Problem("words", few.files(path.name, path.name), "{text}. it is [MASK].", words, words, 60)
     monkeypatch.setattr(few, "PROBLEMS", (problem,))
-    monkeypatch.setattr(few, "RUNS", tmp_path / "runs")
-    monkeypatch.setattr(few, "GOING_ON_BUDGET", "1s")
-    monkeypatch.setattr(
-        few, "GOING_ON", {**few.GOING_ON, "train.learning_rate": 1e-30, "data.tokens_per_batch": 64}
-    )
-    monkeypatch.setattr(few, "LONGEST", 60)
+    going_on = benchmark("going_on")
+    small = {**going_on.SETTINGS, "train.learning_rate": 1e-30, "data.tokens_per_batch": 64}
+    monkeypatch.setattr(going_on, "SETTINGS", small)
+    monkeypatch.setattr(few, "GOING_ON", going_on.GoingOn(tmp_path / "runs" / "en", "1s", 60))
     monkeypatch.setattr(few, "STEPS", {**few.STEPS, "train.max_steps": 2, "train.freeze": 0})
     monkeypatch.setattr(few, "TWO_HUNDRED", {**few.TWO_HUNDRED, "train.max_steps": 2, "train.freeze": 0})
     found = {(cell.row, cell.contestant): cell for cell in few.cells(places)}
