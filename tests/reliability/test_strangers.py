@@ -6,7 +6,6 @@ Nothing here may unpickle or evaluate anything: `nothing_executes` makes every s
 import json
 import resource
 import shutil
-import struct
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,24 +13,18 @@ from pathlib import Path
 import foreign_tokenizers
 import pytest
 import tiny_runs
+from damaged_files import damage, damaged, safetensors
 from hypothesis import example, settings
 from hypothesis import given as drawn
-from hypothesis import strategies as st
 
-from minibert.checkpoint import load_tensors, read_json, read_table
-from minibert.config import from_dict, read_file
-from minibert.data.readers import read_documents, read_texts
-from minibert.data.rows import rows_of
-from minibert.data.tagged import read_tagged
-from minibert.durable import MANIFEST, read_manifest
+from minibert.checkpoint import load_tensors, read_json
+from minibert.config import read_file
+from minibert.durable import MANIFEST
 from minibert.embedding.loading import load_encoder
 from minibert.errors import InputError
 from minibert.interop.heads import load
 from minibert.interop.tensors import INDEX, stored_tensors
-from minibert.model.config import EncoderConfig
-from minibert.output.record import refuse_changes
 from minibert.text.loading import load_tokenizer
-from minibert.training.log import read_log
 
 pytestmark = pytest.mark.usefixtures("nothing_executes")
 
@@ -46,12 +39,6 @@ def cheaply():
     yield
     assert time.monotonic() - start < SECONDS
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MEGABYTES * 1024
-
-
-def safetensors(header: object, data: bytes = b"", *, length: int | None = None) -> bytes:
-    """Return the bytes of a file with any header, whatever it claims of its own length."""
-    text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return struct.pack("<Q", len(text) if length is None else length) + text + data
 
 
 def tensor(shape, begin, end, dtype="F32"):
@@ -168,18 +155,6 @@ def test_a_task_that_asks_for_endless_layers_is_refused(model, task):
         load(model)
 
 
-def damaged(data: bytes, changes: list[tuple[float, int]], keep: float) -> bytes:
-    """Return bytes with some replaced, cut off after a share of them."""
-    out = bytearray(data)
-    for place, value in changes:
-        out[int(place * (len(out) - 1))] = value
-    return bytes(out[: int(keep * len(out))])
-
-
-share, byte = st.floats(0, 1), st.integers(0, 255)
-damage = st.tuples(st.lists(st.tuples(share, byte), max_size=8), st.one_of(st.just(1.0), share))
-
-
 def check_damaged_tokenizer(given, folder, how):
     for file in ("spiece.model", "tokenizer_config.json"):
         (folder / file).write_bytes((given / "enc" / file).read_bytes())
@@ -224,114 +199,6 @@ def test_a_tokenizer_json_that_is_none_is_refused(foreign, text):
         load_tokenizer(folder)
 
 
-TABLES = {".csv": read_texts, ".tsv": read_texts, ".jsonl": read_texts, ".txt": read_texts,
-          ".conll": read_tagged, ".conllu": read_tagged}  # fmt: skip
-lines = st.lists(
-    st.one_of(
-        st.binary(max_size=20),
-        st.text(max_size=20).map(lambda text: text.encode("utf-8", "surrogatepass")),
-        st.sampled_from(
-            [
-                b"text,label",
-                b"text\tlabel",
-                b'"a,b"',
-                b'{"text": "a", "label": 1}',
-                b"Anna B-PER",
-                b"",
-                b'{"tokens": ["a"], "tags": ["O"]}',
-                b"1\ta\t_\tNOUN",
-                b'{"text": {}}',
-                b'"',
-                b"[[[[",
-                b'{"text": "ab", "entities": [{"start": 0, "end": 1, "label": "X"}]}',
-            ]
-        ),
-    ),
-    max_size=8,
-).map(b"\n".join)
-
-
-def check_reader(folder, suffix, content):
-    """Read any bytes as examples, as rows and as documents: examples or an InputError."""
-    path = folder / f"file{suffix}"
-    path.write_bytes(content)
-    for read in (TABLES[suffix], read_tagged, lambda p: list(read_documents(p)), lambda p: list(rows_of(p))):
-        try:
-            read(path)
-        except InputError as error:
-            assert str(path) in str(error)
-
-
-@pytest.mark.parametrize("suffix", TABLES)
-@drawn(content=lines)
-def test_any_bytes_are_examples_or_an_error_that_names_the_file(tmp_path, suffix, content):
-    check_reader(tmp_path, suffix, content)
-
-
-header = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**65), 2**65)
-    | st.text(max_size=5)
-    | st.sampled_from(["F32", "I64"]),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from(["a", "dtype", "shape", "data_offsets", "__metadata__"]), inner, max_size=4
-        )
-    ),
-    max_leaves=12,
-)
-
-
-def check_header(folder, values, length, data):
-    path = folder / "model.safetensors"
-    path.write_bytes(safetensors(values, data, length=length))
-    for read in (lambda: load_tensors(path), lambda: stored_tensors(folder)):
-        with suppress(InputError):
-            read()
-
-
-lengths = st.one_of(st.none(), st.integers(0, 2**64 - 1), st.integers(0, 200))
-
-
-@drawn(values=header, length=lengths, data=st.binary(max_size=64))
-def test_any_header_is_tensors_or_an_error(tmp_path, values, length, data):
-    check_header(tmp_path, values, length, data)
-
-
-KEYS = st.sampled_from(
-    "format files size sha256 settings train data seed hidden_size vocab_size event step a".split()
-)
-anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
-    max_leaves=10,
-)
-
-
-def check_run_files(folder, values):
-    """Read any JSON as a manifest, a record, a log, a config and a settings file."""
-    text = json.dumps(values)
-    for name in (MANIFEST, "run.json", "log.jsonl"):
-        (folder / name).write_text(text + "\n", encoding="utf-8")
-    record = {"data": {"train": {"sha256": "x"}}, "settings": {"train": {"seed": 1}}}
-    for read in (
-        lambda: read_manifest(folder),
-        lambda: refuse_changes(folder, record),
-        lambda: read_log(folder, "train"),
-        lambda: EncoderConfig.from_dict(read_table(folder / "run.json")),
-        lambda: from_dict(EncoderConfig, read_file(folder / "run.json")),
-    ):
-        with suppress(InputError):
-            read()
-
-
-@drawn(values=anything)
-def test_any_json_is_a_run_file_or_an_error(tmp_path, values):
-    check_run_files(tmp_path, values)
-
-
 def test_a_settings_file_that_is_deep_is_refused(tmp_path):
     for name, text in (("a.json", "[" * 100_000), ("a.toml", "a = " + "[" * 100_000)):
         (tmp_path / name).write_text(text, encoding="utf-8")
@@ -342,39 +209,17 @@ def test_a_settings_file_that_is_deep_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-@settings(max_examples=3000)
+@settings(max_examples=3000, derandomize=False)
 @drawn(how=damage)
 def test_many_damaged_sentencepiece_models(given, tmp_path, how):
     check_damaged_tokenizer(given, tmp_path, how)
 
 
 @pytest.mark.slow
-@settings(max_examples=1500)
+@settings(max_examples=1500, derandomize=False)
 @drawn(how=damage)
 def test_many_damaged_tokenizer_jsons(foreign, how):
     check_damaged_foreign_tokenizer(foreign, how)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("suffix", TABLES)
-@settings(max_examples=3000)
-@drawn(content=lines)
-def test_many_tables(tmp_path, suffix, content):
-    check_reader(tmp_path, suffix, content)
-
-
-@pytest.mark.slow
-@settings(max_examples=5000)
-@drawn(values=header, length=lengths, data=st.binary(max_size=64))
-def test_many_headers(tmp_path, values, length, data):
-    check_header(tmp_path, values, length, data)
-
-
-@pytest.mark.slow
-@settings(max_examples=3000)
-@drawn(values=anything)
-def test_many_run_files(tmp_path, values):
-    check_run_files(tmp_path, values)
 
 
 def test_what_must_not_run_does_not(tmp_path):
