@@ -37,6 +37,7 @@ def add(commands: Any) -> None:
         about="train an encoder on labelled examples",
         example="minibert finetune --task classification --model runs/enc --train-file train.csv "
         "--validation-file dev.csv --output-dir runs/clf",
+        many=True,
     )
     parser.add_argument(
         "--task", required=True, choices=tuple(options_of_tasks()), help="what is to be predicted"

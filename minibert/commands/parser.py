@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from minibert.commands.flag_help import HELP
+from minibert.distributed.joining import check_alone
 from minibert.errors import InputError
 from minibert.tasks.model import TASKS
 
@@ -20,9 +21,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_command(
-    commands: Any, name: str, command: Command, *, usage: str, about: str, example: str
+    commands: Any, name: str, command: Command, *, usage: str, about: str, example: str, many: bool = False
 ) -> Parser:
-    """Add a command with its shortest form, a line about it and an example."""
+    """Add a command with its shortest form, a line about it and an example.
+
+    many  whether several processes do its work together (torchrun); others are refused there
+    """
     parser: Parser = commands.add_parser(
         name,
         usage=f"minibert {name} {usage}",
@@ -32,8 +36,18 @@ def add_command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.set_defaults(command=command, parser=parser)
+    parser.set_defaults(command=command if many else alone(name, command), parser=parser)
     return parser
+
+
+def alone(name: str, command: Command) -> Command:
+    """Return a command that refuses to be one of several processes, which would all do and write the same."""
+
+    def run(args: argparse.Namespace) -> dict[str, Any] | None:
+        check_alone(f"minibert {name}")
+        return command(args)
+
+    return run
 
 
 def add_output(parser: Parser, what: str) -> None:

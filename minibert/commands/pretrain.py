@@ -25,6 +25,7 @@ def add(commands: Any) -> None:
         usage="CORPUS [CORPUS ...] --output-dir DIR [options]",
         about="pretrain an encoder on text files with masked language modelling",
         example="minibert pretrain corpus.txt --output-dir runs/enc --budget 30m --masking-unit word",
+        many=True,
     )
     parser.add_argument("corpus", nargs="+", metavar="CORPUS", help=CORPUS)
     add_output(parser, "folder for the encoder, its checkpoints and its log")

@@ -44,7 +44,7 @@ def joined() -> Iterator[Ranks]:
     ...     ranks.size
     1
     """
-    if Ranks.here().size > 1 or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if Ranks.here().size > 1 or _started() == 1:
         yield Ranks.here()
         return
     store, ranks = _meet()
@@ -61,6 +61,20 @@ def joined() -> Iterator[Ranks]:
             raise better from error
         finally:
             dist.destroy_process_group()
+
+
+def check_alone(what: str) -> None:
+    """Raise InputError if torchrun has started several processes for work that one does."""
+    if _started() > 1:
+        raise InputError(
+            f"{what} is the work of one process, and torchrun started {_started()}; leave out torchrun "
+            "(pretrain and finetune are what several do together)"
+        )
+
+
+def _started() -> int:
+    """Return how many processes torchrun says that there are."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _meet() -> tuple[dist.Store, Ranks]:

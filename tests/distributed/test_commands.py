@@ -199,3 +199,10 @@ def test_pieces_ask_for_as_many_passes_of_every_process(together, corpus, tmp_pa
     assert "".join(ended["told"]).count("a step has 3 micro-batches, which 2 processes cannot share") == 1
     ended = together.run(1, command, *argv)
     assert ended["statuses"] == [2] and "this is one; start several with torchrun" in ended["told"][0]
+
+
+@pytest.mark.parametrize("line", ["fill-mask [MASK] --model enc", "rerun enc --output-dir again", "demo"])
+def test_what_one_process_does_is_refused_to_several(monkeypatch, capsys, line):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(line.split()) == 2
+    assert "the work of one process, and torchrun started 2" in capsys.readouterr().err
