@@ -26,7 +26,7 @@ from minibert.kernels.attention.buckets import buckets_of
 from minibert.kernels.attention.cpu import Rules
 from minibert.kernels.cross_entropy import CHUNK_BYTES
 from minibert.model.config import EncoderConfig
-from minibert.model.round_sizes import SIZES, filled_up
+from minibert.model.round_sizes import filled_up
 from minibert.packed import Layout
 from minibert.training.config import TrainingConfig
 
@@ -193,7 +193,7 @@ def filled(step: Step) -> Step:
     """Return the step as it is computed: in bfloat16 on a CPU a batch is filled up to a round size."""
     if step.itemsize == WIDE or step.fused:
         return step
-    return replace(step, lengths=filled_up(Layout.of(step.lengths), SIZES).lengths)
+    return replace(step, lengths=filled_up(Layout.of(step.lengths)).lengths)
 
 
 def heavy_batch(lengths: Sequence[int], size: int) -> tuple[int, ...]:

@@ -20,6 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from minibert.kernels.round_rows import filled
+
 CHUNK_BYTES = 32 * 2**20
 
 
@@ -36,20 +38,22 @@ class _LinearCrossEntropy(torch.autograd.Function):
         grad_bias = torch.zeros_like(bias_V)
         total = hidden_MD.new_zeros((), dtype=_accumulator(hidden_MD.dtype))
         for start in range(0, len(hidden_MD), chunk):
-            rows = slice(start, start + chunk)
-            hidden_CD, labels_C = hidden_MD[rows], labels_M[rows, None]
+            labels_C = labels_M[start : start + chunk, None]
+            count = len(labels_C)
+            hidden_CD = filled(hidden_MD[start : start + chunk])
             logits_CV = torch.addmm(bias_V.to(weight.dtype), hidden_CD, weight.T).to(total.dtype)
             log_p_CV = logits_CV.log_softmax(1)
-            total -= (1 - smoothing) * log_p_CV.gather(1, labels_C).sum()
+            total -= (1 - smoothing) * log_p_CV[:count].gather(1, labels_C).sum()
             if smoothing:
-                total -= even * log_p_CV.sum()
+                total -= even * log_p_CV[:count].sum()
             grad_CV = log_p_CV.exp_()
+            grad_CV[count:] = 0  # rows that fill the chunk up teach nothing
             if smoothing:
-                grad_CV -= even
-            grad_CV.scatter_add_(1, labels_C, grad_CV.new_full(labels_C.shape, smoothing - 1))
+                grad_CV[:count] -= even
+            grad_CV[:count].scatter_add_(1, labels_C, grad_CV.new_full(labels_C.shape, smoothing - 1))
             grad_bias += grad_CV.sum(0)
             grad_CV = grad_CV.to(hidden_CD.dtype)
-            torch.mm(grad_CV, weight, out=grad_hidden[rows])
+            grad_hidden[start : start + count] = torch.mm(grad_CV, weight)[:count]
             if grad_weight.dtype == grad_CV.dtype:
                 grad_weight.addmm_(grad_CV.T, hidden_CD)
             else:
@@ -88,10 +92,10 @@ def linear_cross_entropy(
     chunk = max(1, CHUNK_BYTES // (4 * weight_VD.shape[0]))
     weight, bias = weight_VD.to(hidden_MD.dtype), bias_V.to(hidden_MD.dtype)
     accumulator = _accumulator(hidden_MD.dtype)
-    losses = [
-        torch.nn.functional.cross_entropy(
-            (h @ weight.T + bias).to(accumulator), y, reduction="sum", label_smoothing=smoothing
+    losses = []
+    for h, y in zip(hidden_MD.split(chunk), labels_M.split(chunk), strict=True):
+        logits_CV = (filled(h) @ weight.T + bias)[: len(y)].to(accumulator)
+        losses.append(
+            torch.nn.functional.cross_entropy(logits_CV, y, reduction="sum", label_smoothing=smoothing)
         )
-        for h, y in zip(hidden_MD.split(chunk), labels_M.split(chunk), strict=True)
-    ]
     return torch.stack(losses).sum() if losses else hidden_MD.new_zeros((), dtype=accumulator)

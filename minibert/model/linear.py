@@ -11,14 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from minibert.kernels.dropout import dropout
+from minibert.kernels.round_rows import filled
 
 
 class Linear(nn.Linear):
-    """y = x W' + b in the dtype of x."""
+    """y = x W' + b in the dtype of x; a number of rows that is not round may be filled up on the way."""
 
     def forward(self, x: Tensor) -> Tensor:
         bias = None if self.bias is None else self.bias.to(x.dtype)
-        return nn.functional.linear(x, self.weight.to(x.dtype), bias)
+        rows = filled(x)
+        y = nn.functional.linear(rows, self.weight.to(x.dtype), bias)
+        return y if rows is x else y[: len(x)]
 
 
 class LayerNorm(nn.LayerNorm):

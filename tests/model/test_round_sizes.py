@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from minibert.kernels.round_rows import SIZES
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
-from minibert.model.round_sizes import SIZES, filled_up, round_up
+from minibert.model.round_sizes import filled_up, round_up
 from minibert.packed import Layout, Packed
 
 LENGTHS = [17, 5, 11]  # 33 tokens, filled up to 34
@@ -29,14 +30,14 @@ def batch_of(lengths: list[int]) -> Packed:
 @given(st.lists(st.integers(0, 97), max_size=13))
 def test_a_filled_layout_begins_with_the_same_sequences_and_has_a_round_size(lengths):
     layout = Layout.of(lengths)
-    filled = filled_up(layout, SIZES)
+    filled = filled_up(layout)
     assert filled.lengths[: len(lengths)] == layout.lengths
     assert len(filled.lengths) <= len(lengths) + 1
     assert filled.tokens - layout.tokens <= layout.tokens // SIZES
 
 
 def test_few_sizes_occur():
-    sizes = {filled_up(Layout.of([tokens]), SIZES).tokens for tokens in range(512, 1024)}
+    sizes = {filled_up(Layout.of([tokens])).tokens for tokens in range(512, 1024)}
     assert sizes == set(range(512, 1025, 32))
 
 

@@ -1,7 +1,7 @@
 """Rectangles out of a packed batch, for matrix products: sequences of nearly one length are put together.
 
 A bucket is as wide as its sequences where all have one length, and else as its group's upper end: few
-different widths, since a CPU's products are compiled for every shape that they meet (`model/round_sizes`).
+different widths, since a CPU's products are compiled for every shape that they meet (`kernels/round_rows`).
 
 Letters: T tokens in the batch, N sequences, S the width of a bucket.
 """
