@@ -202,7 +202,9 @@ def main() -> None:
         found = work(Path(scratch), args.count or usual)
     found |= {"minutes_in_all": round((time.perf_counter() - begun) / 60, 1), "machine": machine()}
     store = read_json(args.output) if args.output.is_file() else {"benchmark": "long runs"}
-    replace_text(args.output, json.dumps({**store, args.part: found}, indent=1) + "\n")
+    replace_text(
+        args.output, json.dumps({**store, "machine": found["machine"], args.part: found}, indent=1) + "\n"
+    )
     say(f"{args.part} is in {args.output}")
     print(json.dumps({args.part: found}))
 

@@ -57,6 +57,8 @@ SOURCES = (
     Source("Half an hour of pretraining, then real tasks", "race-en.json", "python benchmarks/race.py en"),
     Source("The same in Chinese", "race-zh.json", "python benchmarks/race.py zh"),
     Source("The demo", "demo.json", "make demo"),
+    Source("Many processes", "many-processes-cpu.json", "python benchmarks/many_processes.py"),
+    Source("Long runs", "long-runs.json", "python benchmarks/long_runs.py PART"),
 )
 
 

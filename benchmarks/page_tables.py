@@ -159,6 +159,67 @@ def markdown(rows: Table) -> str:
     return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
 
 
+def many_processes(record: Record) -> list[str]:
+    """Return a table of speeds and one of memory."""
+    speed, memory = record["speed"], record["memory"]
+    rows = [["processes", "tokens/s"]]
+    rows += [
+        [name, f"{value['median']:,.0f} ({value['low']:,.0f} to {value['high']:,.0f})"]
+        for name, value in speed["tokens_per_second"].items()
+    ]
+    efficiency, adding = (speed[key]["median"] for key in ("efficiency", "adding_up_share"))
+    told = (
+        f"*{speed['shape']}*: two processes have {efficiency:.0%} of twice the speed of one; adding their "
+        f"gradients up takes {adding:.0%} of a step."
+    )
+    held = [["model", "weights, gradients, moments", "peak beyond the imports"]]
+    held += [
+        [name, *(f"{round(row[key] / MEGA):,} MiB" for key in ("held", "peak"))]
+        for name, row in memory["rows"].items()
+    ]
+    return [told, markdown(rows), f"*{memory['shape']}* in two processes, each of them:", markdown(held)]
+
+
+def long_runs(record: Record) -> list[str]:
+    """Return one table: what was done, and what was seen."""
+    rows = [["run", "what was seen", "minutes", "commit"]]
+    tellers = {"steps": steps_told, "corpus": corpus_told, "stop": stop_told}
+    for name, told in tellers.items():
+        found = record.get(name)
+        if found is None:
+            rows.append([name, NOT_MEASURED, "", ""])
+            continue
+        minutes, commit = found["minutes_in_all"], str(found["machine"]["commit"])[:7]
+        rows.append([*told(found), f"{minutes:.1f}", commit])
+    return [markdown(rows)]
+
+
+def steps_told(found: Record) -> tuple[str, str]:
+    """Tell what grew in many steps."""
+    low, high = found["open_files"]
+    start, end = found["mebibytes_at_a_tenth"], found["mebibytes_at_the_end"]
+    seen = f"{start:.0f} MiB after a tenth, {end:.0f} MiB at the end: "
+    seen += f"{found['bytes_per_thousand_steps'] / 1024:.0f} KiB for 1,000 steps; {low} to {high} open files"
+    return f"{found['steps']:,} steps of a tiny encoder", seen
+
+
+def corpus_told(found: Record) -> tuple[str, str]:
+    """Tell what a large corpus took."""
+    what = f"{found['bytes'] / 1e9:.1f} GB of text, {found['tokens'] / 1e6:,.0f} M tokens"
+    return f"{what}, then {found['steps']} steps", f"{found['most_mebibytes']:,} MiB at most"
+
+
+def stop_told(found: Record) -> tuple[str, str]:
+    """Tell how long it took to stop."""
+    seconds = [run["seconds"] for run in found["runs"]]
+    whole = sum(bool(run["saved"]) for run in found["runs"])
+    what = f"SIGTERM, {len(seconds)} times; {found['encoder']}"
+    return (
+        what,
+        f"saved and ended after {min(seconds):.1f} to {max(seconds):.1f} s, {whole} of {len(seconds)} times",
+    )
+
+
 TABLES: dict[str, Callable[[Record], list[str]]] = {
     "pretraining": pretraining,
     "inference": inference,
@@ -167,5 +228,7 @@ TABLES: dict[str, Callable[[Record], list[str]]] = {
     "attention": attention,
     "profile": profile,
     "race": race,
+    "many processes": many_processes,
+    "long runs": long_runs,
     "demo": demo,
 }

@@ -186,3 +186,28 @@ def test_bars_are_as_long_as_their_numbers_and_those_below_one_stand_out(benchma
     assert [r.get("fill") for r in rects] == [module.AHEAD, module.BEHIND]
     [line] = root.iter("{http://www.w3.org/2000/svg}line")
     assert float(line.get("x1")) == pytest.approx(module.LEFT + long / 2, abs=0.1)
+
+
+def test_long_runs_and_many_processes_are_told(page, tmp_path):
+    stop = {"encoder": "small", "runs": [{"seconds": 1.5, "saved": ["a"]}, {"seconds": 4.0, "saved": []}]}
+    steps = {"steps": 9000, "mebibytes_at_a_tenth": 258.1, "mebibytes_at_the_end": 261.2}
+    steps |= {"bytes_per_thousand_steps": 2048, "open_files": [3, 6]}
+    parts = {
+        name: {**part, "minutes_in_all": 2.0, "machine": MACHINE}
+        for name, part in (("steps", steps), ("stop", stop))
+    }
+    write(tmp_path, "long-runs.json", "long runs", **parts)
+    rows = {"whole": {"held": 3 * 2**20, "peak": 5 * 2**20}, "in pieces": {"held": 2**20, "peak": 2**21}}
+    speed = {"tokens_per_second": {"one": spread(10), "two": spread(15)}, "shape": "4x256"}
+    speed |= {"efficiency": spread(0.75), "adding_up_share": spread(0.1)}
+    memory = {"shape": "12x768", "rows": rows}
+    write(tmp_path, "many-processes-cpu.json", "many processes", speed=speed, memory=memory)
+    text, _ = page.build(tmp_path)
+    assert "| 9,000 steps of a tiny encoder | 258 MiB after a tenth, 261 MiB at the end: 2 KiB for" in text
+    assert "saved and ended after 1.5 to 4.0 s, 1 of 2 times | 2.0 | 0123456 |" in text
+    assert "| corpus | not measured |" in text
+    assert (
+        "*4x256*: two processes have 75% of twice the speed of one; adding their gradients up takes 10%"
+        in text
+    )
+    assert "| in pieces | 1 MiB | 2 MiB |" in text
