@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -24,6 +25,7 @@ from minibert.tasks.model import load
 pytestmark = pytest.mark.usefixtures("nothing_executes")
 
 NOBODY = 65534
+SMALL = "800k"  # a checkpoint has 530
 
 
 def line(given: Path, output: Path, *more: object, steps: int = 6) -> list[str]:
@@ -189,6 +191,32 @@ def test_a_disk_that_fills_up_at_any_moment_costs_nothing_that_was_saved(given, 
     writing = [at for at, name in enumerate(moments) if name.split()[0] in ("half", "fsync")]
     for full_at in writing[::4]:
         check_full_disk(forks, given, tmp_path / str(full_at), full_at, weights(finished))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own, which holds one checkpoint and not two; a function gives it room."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if os.name != "posix" or os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("only root can mount a file system")
+    mount = ["mount", "-t", "tmpfs", "tmpfs", str(place), "-o"]
+    if subprocess.run([*mount, f"size={SMALL}"], capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    yield place, lambda: subprocess.run([*mount, "remount,size=100m"], check=True)
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_disk_that_is_really_full_costs_nothing_that_was_saved(given, forks, finished, small_disk):
+    place, give_room = small_disk
+    ended = forks.run(*line(given, place / "run", "--no-doctor"))  # who would have seen it
+    assert ended["status"] == 2, ended["told"]
+    assert "disk is full" in ended["told"].splitlines()[-1]
+    assert [path.name for path in (place / "run").glob("checkpoint-*") if is_whole(path)] == ["checkpoint-2"]
+    give_room()
+    ended = forks.run(*line(given, place / "run", "--resume"))
+    assert ended["status"] == 0, ended["told"]
+    assert weights(place / "run") == weights(finished)
 
 
 @pytest.fixture

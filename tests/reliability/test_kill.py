@@ -18,13 +18,14 @@ COMMANDS = {
     "classification": (*LABELS, "--max-steps", "10", "--gradient-accumulation-steps", "2", "--fp32", *COMMON),
     "early_stopping": (*LABELS, "--learning-rate", "1e-7", "--early-stopping-patience", "2", "--max-steps",
                        "50", "--bf16", *COMMON),
+    "lora": (*LABELS, "--adapter", "lora", "--max-steps", "8", "--bf16", *COMMON),
     "tagging": (*WORDS, "--crf", "--max-steps", "8", "--bf16", *COMMON),
     "masked_lm": ("pretrain", "{corpus}", "--tokenizer", "{enc}", "--fp32", "--optim", "muon",
                   "--gradient-accumulation-steps", "2", *SHORT, *COMMON),
     "replaced_tokens": ("pretrain", "{corpus}", "--objective", "replaced_tokens", "--vocab-size", "310",
                         "--token-vectors", "cooccurrence", "--bf16", *SHORT, *COMMON),
 }  # fmt: skip
-FAST = ("classification", "early_stopping", "tagging", "masked_lm")
+FAST = ("classification", "early_stopping", "tagging", "masked_lm")  # `make test` has these
 
 
 def command(name: str, given: Path, output: Path) -> list[str]:
