@@ -64,8 +64,9 @@ def large_corpus(scratch: Path, megabytes: int) -> dict[str, Any]:
     corpus = write_text(scratch / "large.txt", megabytes * 10**6)
     output = scratch / "run"
     line = (corpus, "--tokenizer", scratch / "tok", "--output-dir", output, "--size", "modern-mini")
+    steps = ("--tokens-per-batch", 4096, "--max-steps", 20, "--eval-steps", 20)
     start = time.perf_counter()
-    seen = list(watched((*line, "--max-steps", 20, "--eval-steps", 20), every=0.25))
+    seen = list(watched((*line, *steps), every=0.25))
     tokens = read_json(output / "corpus" / "corpus.json")
     return {
         "bytes": corpus.stat().st_size,
