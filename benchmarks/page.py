@@ -26,8 +26,9 @@ Made by `benchmarks/page.py` from [benchmarks/results](../benchmarks/results); d
 each number is measured is in [benchmarks/README.md](../benchmarks/README.md). Everybody's result is
 checked before anybody is timed, all take turns on one machine, and a ratio is taken within a round. Ours
 is compared with the others at their best, and where it falls short of an aim, the table says *missed*.
-What no file holds is *not measured*. "x best" is speed over that of the best of the others; "ceiling" the
-share of the machine's rate of matrix products that goes into operations which the work cannot do without."""
+What no file holds is *not measured*. "x best" is speed over that of the best of the others; "share of
+products" that of the machine's rate of matrix products which goes into operations that the work cannot do
+without."""
 
 
 def build(results: Path) -> tuple[str, str]:

@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return PIPE_CLOSED
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            saved = "what was saved before is intact; make room, then go on with --resume (pretrain) or anew"
+            saved = "what was saved before is intact; make room, then go on with --resume"
             return complain(f"the disk is full: {error}; {saved}")
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             return complain(f"not allowed: {error}")
