@@ -58,7 +58,8 @@ def check_finetuning(
         held = read_examples(kind, validation) if validation is not None else []
     except InputError as error:
         return unreadable(error)
-    findings = data_findings(rows, held, quick=quick)
+    reject = str(chosen.task.get("reject_label", ""))
+    findings = data_findings(kind, rows, held, quick=quick, reject=reject)
     facts: dict[str, Any] = {"task": task, "rows": len(rows), "validation_rows": len(held)}
     if is_size(str(model)) and not Path(model).exists():
         return Checkup.of(findings, facts)
@@ -73,9 +74,14 @@ def check_finetuning(
     return Checkup.of(findings, facts)
 
 
-def data_findings(rows: Sequence[Any], held: Sequence[Any], *, quick: bool) -> list[Finding]:
-    """Check what can be seen in examples alone."""
-    return [*label_findings(rows, held), *copy_findings(rows, held, limit=QUICK_ROWS if quick else ROWS)]
+def data_findings(
+    kind: type[Task], rows: Sequence[Any], held: Sequence[Any], *, quick: bool, reject: str = ""
+) -> list[Finding]:
+    """Check what can be seen in examples alone; `reject` is the label that is no class, if there is one."""
+    return [
+        *label_findings(rows, held, reject=reject, takes_unseen=kind.takes_unseen),
+        *copy_findings(rows, held, limit=QUICK_ROWS if quick else ROWS),
+    ]
 
 
 def run_findings(

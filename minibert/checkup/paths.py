@@ -49,4 +49,4 @@ def check_examples(target: Target, task: str | None, columns: dict[str, str], *,
         return unreadable(error)
     validation = held[0] if held else []
     facts = {"what": "examples", "task": kind.name, "rows": len(rows), "validation_rows": len(validation)}
-    return Checkup.of(data_findings(rows, validation, quick=quick), facts)
+    return Checkup.of(data_findings(kind, rows, validation, quick=quick), facts)

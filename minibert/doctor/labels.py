@@ -19,8 +19,14 @@ NAMES_PER_ROW = 0.5  # with more names than that, the column holds no classes
 SCHEME = re.compile(r"^[BIESMLU]-(?=.)")
 
 
-def label_findings(rows: Sequence[Any], held: Sequence[Any]) -> list[Finding]:
-    """Check the labels of the examples to train on, and of those held out."""
+def label_findings(
+    rows: Sequence[Any], held: Sequence[Any], *, reject: str = "", takes_unseen: bool = False
+) -> list[Finding]:
+    """Check the labels of the examples to train on, and of those held out.
+
+    reject        the label that is no class: nothing is learnt from it, so held-out rows alone may have it
+    takes_unseen  whether any label may be in the held-out rows alone
+    """
     counts = Counter(_bare(names) for names in _names(rows))
     classes = Counter(name for name in map(single_name, rows) if name is not None)
     return [
@@ -28,7 +34,7 @@ def label_findings(rows: Sequence[Any], held: Sequence[Any]) -> list[Finding]:
         *_unanswered(held, "validation"),
         *_balance(classes, len(rows)),
         *_constant(rows),
-        *_unknown(counts, held),
+        *([] if takes_unseen else _unknown(counts, held, reject)),
         *_similar(counts),
         *_out_of_range(rows, "training"),
         *_out_of_range(held, "validation"),
@@ -52,9 +58,9 @@ def _unanswered(rows: Sequence[Any], which: str) -> Iterator[Finding]:
         yield Finding("no-label", "error", seen, "name the column that holds it, or remove the rows")
 
 
-def _unknown(counts: Counter[str], held: Sequence[Any]) -> Iterator[Finding]:
+def _unknown(counts: Counter[str], held: Sequence[Any], reject: str) -> Iterator[Finding]:
     known = set(counts)
-    strange = Counter(_bare(name) for name in _names(held) if _bare(name) not in known)
+    strange = Counter(_bare(name) for name in _names(held) if _bare(name) not in known and name != reject)
     if strange and known:
         seen = f"{sum(strange.values()):,} labels of the validation data are never trained on: "
         seen += f"{some(sorted(strange))}; known labels: {', '.join(sorted(known)[:LISTED])}"

@@ -60,6 +60,7 @@ class IntentSlots(Task):
     name: ClassVar[str] = "intent_slots"
     Options: ClassVar[type] = IntentSlotsOptions
     columns: ClassVar[tuple[str, ...]] = ("text_column", "label_column")
+    takes_unseen: ClassVar[bool] = True
 
     def __init__(
         self,

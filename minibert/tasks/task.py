@@ -126,6 +126,7 @@ class Task(nn.Module, ABC):
     columns  the columns of a table that `read` can be told by name
     tells_logits  whether `loss` also gives the logits of classes that exclude each other
     grows_on_masks  whether its head goes on from the one that filled masks, which it is given by `inherit`
+    takes_unseen  whether held-out examples may have labels that training never saw; they count as mistakes
 
     What follows the six verbs is for the command line, which knows no task by name.
     """
@@ -135,6 +136,7 @@ class Task(nn.Module, ABC):
     columns: ClassVar[tuple[str, ...]] = ("text_column",)
     tells_logits: ClassVar[bool] = False
     grows_on_masks: ClassVar[bool] = False
+    takes_unseen: ClassVar[bool] = False
 
     def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
         super().__init__()

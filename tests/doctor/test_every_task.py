@@ -59,6 +59,15 @@ def test_a_clean_run_of_a_task_has_no_finding(task, encoder):
     assert checkup.facts["memory_gb"] > 0
 
 
+def test_intents_and_tags_of_held_out_rows_may_be_new(encoder):
+    held = [IntentExample(OTHERS[0], ((0, 3), (4, 7)), ("B-Y", "O"), "new")]
+    checkup = check_finetuning(
+        encoder, task="intent_slots", train=EXAMPLES["intent_slots"], validation=held,
+        settings={"train.train_batch_size": 6, "train.precision": "fp32"}, quick=True,
+    )  # fmt: skip
+    assert checkup.findings == ()
+
+
 @pytest.mark.parametrize("task", ["tagging", "regression", "seq2seq"])
 def test_its_rehearsal_ends_well(task, encoder):
     settings = {"train.train_batch_size": 6, "train.max_steps": 25}

@@ -92,6 +92,14 @@ def test_tags_are_known_by_their_type_whatever_their_letter():
     assert label_findings([seen], [held]) == []
 
 
+def test_the_reject_label_may_be_in_the_validation_data_alone(encoder):
+    case = planted.FAULTS["unknown-label"](planted.clean())  # its label is "neither"
+    told = planted.Case(case.train, case.held, {**case.settings, "task.reject_label": "neither"})
+    assert look(encoder, told).findings == ()
+    told.held.append(mb.TextExample("the goat", None, "another"))
+    assert names(look(encoder, told)) == {"unknown-label"}
+
+
 def test_chinese_copies_that_differ_in_punctuation_alone_are_near(encoder):
     case = planted.clean()
     case.train.append(mb.TextExample("这家酒店很好。", None, "odd"))
