@@ -28,7 +28,7 @@ from minibert.tasks.model import Model
 from minibert.tasks.task import Window
 from minibert.tasks.templates import Template, Words
 from minibert.tasks.windows import fit_text
-from minibert.text.alignment import IDEOGRAPH, MARK
+from minibert.text.alignment import IDEOGRAPH
 from minibert.text.encoded import Encoded
 from minibert.text.tokenizer import Tokenizer
 
@@ -172,8 +172,11 @@ def changed(job: Masked, p_MV: np.ndarray, names: Sequence[str], top_k: int) -> 
 
 
 def plain_words(tokenizer: Tokenizer) -> tuple[list[str], np.ndarray]:
-    """Return what each token reads as, and which tokens are whole words of letters (V,)."""
-    names = [piece.strip(f"{MARK}\u0120") for piece in tokenizer.tokens(range(tokenizer.vocab_size))]
+    """Return what each token reads as, and which tokens are whole words of letters (V,).
+
+    Read, not spelt: byte-level vocabularies spell each byte as a letter, a dash as three of them.
+    """
+    names = [tokenizer.decode([token]).strip(" ") for token in range(tokenizer.vocab_size)]
     words_V = np.array([is_word(name) for name in names]) & tokenizer.word_starts
     words_V[tokenizer.special_ids] = False
     return names, words_V

@@ -107,6 +107,30 @@ def test_chinese_characters_are_replaced_by_characters():
     assert all("\u4e00" <= b <= "\u9fff" for a, b in zip(copy, lines[1], strict=True) if a != b)
 
 
+@pytest.mark.parametrize("kind", ["byte_bpe", "modern_bpe"])
+def test_byte_level_vocabularies_give_words_as_they_are_read(kind, tmp_path):
+    pytest.importorskip("tokenizers")
+    import foreign_tokenizers
+
+    from minibert.model.config import EncoderConfig
+    from minibert.model.encoder import Encoder
+    from minibert.tasks.masked_lm import MaskedLM
+    from minibert.tasks.model import Model
+    from minibert.text.loading import load_tokenizer
+
+    tokenizer = load_tokenizer(foreign_tokenizers.KINDS[kind](tmp_path / kind))
+    spelt = tokenizer.tokens(tokenizer.encode("he said \u201cthe\u201d \u2014 is").ids)
+    assert any(piece.startswith("\u0120\u00e2") for piece in spelt)  # bytes of a quote, as letters
+    config = EncoderConfig(tokenizer.vocab_size, 32, 1, 2, 64, max_position_embeddings=64)
+    untrained = Model(Encoder(config), MaskedLM(tokenizer, config))
+    text = "the \u201cobject\u201d \u2014 is the value of the list"
+    how = Replacing(copies=200, share=1.0, top_k=tokenizer.vocab_size)
+    copies = augment(untrained, [text], how=how)[0]
+    new = {word for copy in copies for word in copy.split()} - {*text.split()}
+    assert len(new) > 50
+    assert all(word.strip("\u201c\u201d").isascii() for word in new), sorted(new)[-5:]
+
+
 def test_the_word_of_the_label_stands_beside_the_text_while_it_is_changed(model):
     how = Replacing(
         copies=20, share=0.3, top_k=3, template="{text}. it is [MASK].", verbalizer={"0": ("thing",)}
