@@ -63,8 +63,8 @@ def r_drop(objective: Objective, alpha: float) -> Objective:
         first, second = objective(batch, targets), objective(batch, targets)
         assert first.logits is not None and second.logits is not None
         both = mean_of(first, second)
-        apart = symmetric_divergence(first.logits, second.logits).sum()
-        return Loss({**both.sums, "loss": both.sums["loss"] + alpha * apart}, both.counts, both.weights)
+        total = both.sums["loss"] + alpha * symmetric_divergence(first.logits, second.logits).sum()
+        return Loss({**both.sums, "loss": total}, both.counts, both.weights, logits=both.logits)
 
     return loss
 

@@ -105,6 +105,12 @@ def test_a_student_comes_nearer_to_its_teacher_without_any_label(task, folder, t
     assert len(load(tmp_path / "out").encoder.blocks) == 1
 
 
+def test_a_student_may_be_asked_twice(folder, tmp_path):
+    settings = {**FAST, "train.max_steps": 1, "train.r_drop_alpha": 1.0}
+    rows = ROWS["classification"]
+    assert distill(folder / "classification", train=rows, output_dir=tmp_path / "out", settings=settings)
+
+
 def test_a_teacher_that_is_an_adapter_teaches_with_it(folder, tmp_path):
     rows = ROWS["classification"]
     settings = {**FAST, "train.max_steps": 20, "train.learning_rate": 1e-2, "adapt.adapter": "lora"}

@@ -77,6 +77,12 @@ def test_every_method_leaves_a_model_a_report_and_a_run_for_each_part(method, en
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
 
 
+def test_a_model_that_learns_on_may_be_asked_twice(encoder, tmp_path):
+    settings = {**QUICK, "learn.method": "distill", "train.r_drop_alpha": 1.0}
+    given = {"train": [FIRST, SECOND], "validation": [FIRST, SECOND], "output_dir": tmp_path / "out"}
+    assert len(learn_on(encoder, **given, settings=settings)[1].matrix) == 3
+
+
 @pytest.mark.parametrize("method", ["replay", "ewc", "distill"])
 def test_a_run_that_was_stopped_after_a_part_goes_on_as_if_it_had_not_been(method, encoder, tmp_path):
     settings = {**QUICK, "learn.method": method}

@@ -92,6 +92,16 @@ def test_without_dropout_r_drop_is_the_plain_loss():
     torch.testing.assert_close(r_drop(model, 3.0)(batch, targets).sums["loss"], wanted)
 
 
+def test_whoever_asks_further_gets_logits_of_r_drop_and_of_moves():
+    model = with_dropout().train()
+    batch, targets = batch_of(model)
+    torch.manual_seed(0)
+    wanted = model(batch, targets).logits
+    for objective in (r_drop(model, 1.0), adversarial(model, model.encoder.embeddings.token, 0.1)):
+        torch.manual_seed(0)
+        torch.testing.assert_close(objective(batch, targets).logits, wanted)
+
+
 def exact(lengths):
     """Return an encoder in float64, the objective "squares of weighted hidden states", and a batch for it."""
     torch.manual_seed(1)
