@@ -7,7 +7,7 @@ systems on the same examples, the surest mistakes, groups; and the report is che
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -138,9 +138,12 @@ def scores_of_groups(outcomes: Outcomes, groups: Sequence[str], *, draws: int) -
 
 
 def faults(report: ClassReport) -> list[str]:
-    """Check a report as `minibert check-report` checks anybody's."""
+    """Check a report as `minibert check-report` checks anybody's, whatever its classes are called."""
+    names = {f"class {number}": name for number, name in enumerate(report.classes, 1)}
+    numbered = replace(report, classes=dict(zip(names, report.classes.values(), strict=True)))
     try:
-        told = parse_report(json.dumps(report.to_dict()))
-        return [str(finding) for finding in check_report(told, single_label=report.accuracy is not None)]
+        told = parse_report(json.dumps(numbered.to_dict()))
+        found = check_report(told, single_label=report.accuracy is not None)
+        return [str(replace(finding, line=names.get(finding.line, finding.line))) for finding in found]
     except InputError as error:
         return [f"not checked: {error}"]

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from minibert.data.files import open_text
 from minibert.errors import InputError
@@ -99,19 +100,27 @@ def _json_rows(text: str, where: str) -> list[tuple[str, Cells]]:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: not JSON: {error}; {WANTED}") from error
     for key in ("evaluation", "report"):  # what `minibert evaluate` writes holds more than the report
-        table = table[key] if isinstance(table.get(key), dict) else table
+        table = table[key] if key in table and _is_table(table[key]) else table
+    spelled = any(name in table for name in AVERAGES)  # scikit-learn's: "macro" is a class then
     rows: list[tuple[str, Cells]] = []
     for name, value in table.items():
         if isinstance(value, dict):
             cells = {COLUMNS[key]: str(cell) for key, cell in value.items() if key in COLUMNS}
             if not {"precision", "recall", "f1"} & cells.keys():
                 raise InputError(f"{where}: {name!r} has {', '.join(value) or 'nothing'}; {WANTED}")
-            rows.append((_known(name), cells))
+            rows.append((name if spelled else _known(name), cells))
         elif name == "accuracy":
             rows.append((name, {"f1": str(value)}))
         else:
             raise InputError(f"{where}: {name!r} is {value!r:.60}; {WANTED}")
     return equally_exact(rows)
+
+
+def _is_table(value: Any) -> bool:
+    """Whether a value holds lines, and is not one itself: a class may be called "report"."""
+    return isinstance(value, dict) and not any(
+        key in COLUMNS and not isinstance(cell, dict) for key, cell in value.items()
+    )
 
 
 def _text_rows(text: str, where: str) -> Iterator[tuple[str, Cells]]:

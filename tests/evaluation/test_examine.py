@@ -9,9 +9,13 @@ from small_models import classifier, texts
 from tiny_runs import last_line
 
 from minibert.cli import main
+from minibert.evaluation.arithmetic import check_report
+from minibert.evaluation.class_report import class_report
 from minibert.evaluation.examine import examine, faults
 from minibert.evaluation.in_words import confusion, in_words
 from minibert.evaluation.mistakes import surest_mistakes
+from minibert.evaluation.outcomes import of_choices
+from minibert.evaluation.printed_report import parse_report
 from minibert.tasks.classification import Classified
 from minibert.tasks.metrics import calibration_error
 
@@ -180,3 +184,18 @@ def test_a_report_that_minibert_counted_wrongly_would_be_told():
     assert faults(report) == []
     report.classes["a"]["recall"] = 0.123
     assert faults(report)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["report", "evaluation", "macro", "micro", "Accuracy", "accuracy", "Macro avg", "precision", "class 2"],
+)
+def test_a_report_is_right_whatever_its_classes_are_called(name):
+    report = class_report(of_choices([[name], ["letter"]], [[name], ["letter"]], [name, "letter"]))
+    assert faults(report) == []
+    for table in (report.to_dict(), {"accuracy": 1.0, "evaluation": {"report": report.to_dict()}}):
+        read = parse_report(json.dumps(table))
+        assert len(read.classes) == 2
+        assert check_report(read) == []
+    report.classes[name]["recall"] = 0.123
+    assert faults(report)[0].startswith(f"{name}: ")
