@@ -147,7 +147,7 @@ def strongest(train: Sequence[TextExample], validation: Sequence[TextExample]) -
     for name, baseline in candidates:
         baseline.fit(train)
         answers = baseline.predict(validation)
-        right = sum(answer == row.label for answer, row in zip(answers, validation, strict=True))
+        right = sum(answer == str(row.label) for answer, row in zip(answers, validation, strict=True))
         accuracy = right / max(1, len(answers))
         if best is None or accuracy > best.validation_accuracy:
             best = Chosen(name, baseline, accuracy)

@@ -145,7 +145,7 @@ def accuracies(model: Model, asked: Sequence[Sequence[Any]]) -> tuple[float, ...
     found = []
     for rows in asked:
         answers = model.predict([model.task.unanswered(row) for row in rows])
-        found.append(sum(a.label == row.label for a, row in zip(answers, rows, strict=True)) / len(rows))
+        found.append(sum(a.label == str(row.label) for a, row in zip(answers, rows, strict=True)) / len(rows))
     return tuple(found)
 
 

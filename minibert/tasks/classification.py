@@ -109,8 +109,8 @@ class Classification(Task):
         options: dict[str, Any],
     ) -> "Classification":
         chosen = from_dict(ClassificationOptions, options, where="classification options")
-        no_class = (None, chosen.reject_label)
-        found = [str(example.label) for example in examples if example.label not in no_class]
+        given = [str(example.label) for example in examples if example.label is not None]
+        found = [label for label in given if label != chosen.reject_label]
         labels = sorted(set(found), key=natural)
         if len(labels) < 2:
             raise InputError(f"classification needs at least two labels; the training data has {labels}")
@@ -136,8 +136,8 @@ class Classification(Task):
         """Return one window, or several if a long text is to be split; a text of no class asks for no row."""
         if isinstance(example, str):
             example = TextExample(example)
-        rejected = bool(self.options.reject_label) and example.label == self.options.reject_label
-        number = -1 if rejected or example.label is None else self._number(example.label)
+        rejected = bool(self.options.reject_label) and str(example.label) == self.options.reject_label
+        number = -1 if rejected or example.label is None else self._number(str(example.label))
         windows = text_windows(self, example.text, example.pair, np.array([number]))
         return [replace(window, rows=window.rows[:0]) for window in windows] if rejected else windows
 

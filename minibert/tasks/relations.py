@@ -110,7 +110,7 @@ class Relations(Task):
         options: dict[str, Any],
     ) -> "Relations":
         chosen = from_dict(RelationOptions, options, where="options of relations")
-        found = [example.label for example in examples if example.label is not None]
+        found = [str(example.label) for example in examples if example.label is not None]
         labels = sorted(set(found))
         if len(labels) < 2 or len(found) < len(examples):
             raise InputError(
@@ -142,7 +142,7 @@ class Relations(Task):
     def encode(self, example: RelationExample | str) -> list[Window]:
         """Return one window; its rows are the four markers."""
         example = self.example(example)
-        number = -1 if example.label is None else self._number(example.label)
+        number = -1 if example.label is None else self._number(str(example.label))
         tokens = self.tokenizer.encode(example.text, sorted({*example.head, *example.tail}))
         marked, rows = insert_markers(tokens, example.head, example.tail, ids=self.ids)
         if len(marked) > self.room and self.options.on_long == "error":

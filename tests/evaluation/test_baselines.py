@@ -74,6 +74,11 @@ def test_the_strongest_is_chosen_on_validation() -> None:
     assert chosen.name.startswith("naive Bayes")  # the first of equals
 
 
+def test_integer_labels_are_right_where_their_spelling_is() -> None:
+    rows = [TextExample(row.text, label=int(row.label == "b")) for row in ROWS]  # type: ignore[arg-type]
+    assert strongest(rows * 3, rows).validation_accuracy == 1.0
+
+
 def test_a_word_gets_its_most_frequent_tag_and_an_unseen_word_the_most_frequent_of_all() -> None:
     baseline = MostFrequentTag()
     baseline.fit(
