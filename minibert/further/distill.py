@@ -82,9 +82,7 @@ def distill(
     if options.label_weight and not all_answered(kind, rows):
         print("  there are rows without a label: the teacher alone is heard", file=sys.stderr)
         options = replace(options, label_weight=0.0)
-    batches = batches_of(student.task, rows, tuned.train)
-    if not options.label_weight:
-        batches = replace(batches, windows=[blank(window) for window in batches.windows])
+    batches = batches_for(student.task, rows, options, tuned.train)
     return train_into(
         output_dir,
         lambda: lesson(student, model, batches, options, tuned.train),
@@ -98,6 +96,17 @@ def distill(
 def all_answered(kind: type[Task], rows: Sequence[Any]) -> bool:
     """Tell whether every row says what is right; a bare text does not."""
     return all(not isinstance(row, str) and kind.answered(row) for row in rows)
+
+
+def batches_for(
+    task: Task, rows: Sequence[Any], options: DistillOptions, config: TrainingConfig
+) -> ExampleBatches[Window, Any]:
+    """Return the batches of the rows, for a task that hears their labels or is to hear none."""
+    batches = batches_of(task, rows, config)
+    if options.label_weight:
+        task.weigh(rows)
+        return batches
+    return replace(batches, windows=[blank(window) for window in batches.windows])
 
 
 def blank(window: Window) -> Window:

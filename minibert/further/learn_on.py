@@ -110,6 +110,7 @@ def learn_part(
 
     def begin() -> Run:
         batches = method.batches(batches_of(made.task, rows, settings.train), made)
+        made.task.weigh(*method.shown(rows))
         run = Run(made, batches, settings.train)
         run.objective = method.objective(run.objective, made, known)
         return run

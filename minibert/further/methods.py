@@ -64,6 +64,10 @@ class Method(ABC):
         """Return the batches of a part, from those of its rows alone."""
         return new
 
+    def shown(self, rows: Sequence[Any]) -> list[Sequence[Any]]:
+        """Return the rows of a part, and whatever is shown beside them as often."""
+        return [rows]
+
     def objective(self, own: Objective, model: Model, known: int) -> Objective:
         """Return what is minimised, from the task's own loss; the first `known` classes are old."""
         return own
@@ -106,6 +110,9 @@ class Replay(Method):
             return new
         memory: ExampleBatches[Any, Any] = batches_of(model.task, self.memory.rows, self.config)
         return Beside(new, memory)
+
+    def shown(self, rows: Sequence[Any]) -> list[Sequence[Any]]:
+        return [rows, self.memory.rows]
 
     def keep(self, model: Model, rows: Sequence[Any]) -> None:
         self.memory.add(rows)

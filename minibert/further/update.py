@@ -17,6 +17,7 @@ import torch
 
 from minibert.checkpoint import replace_json
 from minibert.config import to_dict
+from minibert.data.batches import ExampleBatches
 from minibert.errors import InputError
 from minibert.finetune import Settings, batches_of, read_examples, train_into
 from minibert.further.comparison import Comparison, compare, disagreements, mcnemar
@@ -26,6 +27,8 @@ from minibert.interop.heads import load
 from minibert.output import claimed, describe_data, is_finished, locked, publish_model
 from minibert.output.record import describe_model
 from minibert.tasks.model import Model
+from minibert.tasks.task import Window
+from minibert.training.config import TrainingConfig
 from minibert.training.loop import Run
 
 VERDICT = "update.json"
@@ -93,8 +96,7 @@ def update(
     free = {"resume": resume, "overwrite": overwrite_output_dir}
     with locked(output_dir, **free) as output:
         with claimed(output, **free):
-            batches = batches_of(made.task, rows, tuned.train)
-            made.encode(held)
+            batches = batches_for(made, rows, held, tuned.train)
             old = grown(opened, rows, silent=True).predict(judges)  # before the encoder that they share moves
         data = {"model": describe_model(Path(model)), "train": describe_data(rows)}
         made = train_or_open(
@@ -103,6 +105,16 @@ def update(
         )  # fmt: skip
         metric = tuned.train.metric_for_best_model
         return settle(made, Path(model), judges, old=old, output=output, options=chosen, metric=metric)
+
+
+def batches_for(
+    model: Model, rows: Sequence[Any], held: Sequence[Any], config: TrainingConfig
+) -> ExampleBatches[Window, Any]:
+    """Return the batches of the rows to train on; raises InputError for a held one that cannot be read."""
+    batches = batches_of(model.task, rows, config)
+    model.task.weigh(rows)
+    model.encode(held)
+    return batches
 
 
 def train_or_open(

@@ -32,6 +32,7 @@ from minibert.model.encoder import Encoder
 from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Packed
 from minibert.tasks.calibration import at_temperature, fit_rejection, fit_temperature, rejection_scores
+from minibert.tasks.class_weights import balanced
 from minibert.tasks.metrics import calibration_error, choice_scores
 from minibert.tasks.pooling import PoolingOptions, projection_of, text_scores, text_windows
 from minibert.tasks.task import Choices, Loss, Targets, Task, Window
@@ -81,14 +82,12 @@ class Classification(Task):
         config: EncoderConfig,
         labels: Sequence[str],
         options: ClassificationOptions,
-        *,
-        weights: Sequence[float] | None = None,
     ) -> None:
         super().__init__(tokenizer, options.max_length or config.longest_text)
         self.labels = tuple(labels)
         self.options = options
         self.numbers = {label: number for number, label in enumerate(self.labels)}
-        self.register_buffer("weights_C", torch.tensor(weights or [1.0] * len(self.labels)), persistent=False)
+        self.register_buffer("weights_C", torch.ones(len(self.labels)), persistent=False)
         self.weights_C: Tensor
         self.threshold = options.reject_below or 0.5
         self.dense, self.norm = projection_of(config, options.activation, options.projection_norm)
@@ -109,15 +108,13 @@ class Classification(Task):
         options: dict[str, Any],
     ) -> "Classification":
         chosen = from_dict(ClassificationOptions, options, where="classification options")
-        given = [str(example.label) for example in examples if example.label is not None]
-        found = [label for label in given if label != chosen.reject_label]
-        labels = sorted(set(found), key=natural)
+        given = {str(example.label) for example in examples if example.label is not None}
+        labels = sorted(given - {chosen.reject_label}, key=natural)
         if len(labels) < 2:
             raise InputError(f"classification needs at least two labels; the training data has {labels}")
-        weights = None
-        if chosen.class_weights == "balanced":
-            weights = [len(found) / (len(labels) * found.count(label)) for label in labels]
-        return cls(tokenizer, config, labels, chosen, weights=weights)
+        task = cls(tokenizer, config, labels, chosen)
+        task.weigh(examples)
+        return task
 
     def settings(self) -> dict[str, Any]:
         return {"labels": list(self.labels), **to_dict(self.options), "threshold": self.threshold}
@@ -131,6 +128,11 @@ class Classification(Task):
         task = cls(tokenizer, config, settings["labels"], chosen)
         task.threshold = settings.get("threshold", task.threshold)
         return task
+
+    def weigh(self, *parts: Sequence[Any]) -> None:
+        if self.options.class_weights == "balanced":
+            found = [[example.label for example in part] for part in parts]
+            self.weights_C.copy_(torch.tensor(balanced(self.labels, *found)))
 
     def encode(self, example: TextExample | str) -> list[Window]:
         """Return one window, or several if a long text is to be split; a text of no class asks for no row."""

@@ -30,6 +30,7 @@ from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Packed
+from minibert.tasks.class_weights import balanced
 from minibert.tasks.markers import insert_markers, keep_nearest, marker_ids
 from minibert.tasks.metrics import choice_scores
 from minibert.tasks.relation_scores import negative_of, relation_of, relation_scores
@@ -74,8 +75,6 @@ class Relations(Task):
         config: EncoderConfig,
         labels: Sequence[str],
         options: RelationOptions,
-        *,
-        weights: Sequence[float] | None = None,
     ) -> None:
         super().__init__(tokenizer, options.max_length or config.longest_text)
         self.labels, self.options = tuple(labels), options
@@ -85,7 +84,7 @@ class Relations(Task):
         self.room = self.max_length - tokenizer.special_count()
         if self.room < len(self.ids):
             raise InputError(f"max_length {self.max_length} leaves {self.room} tokens; four markers need 4")
-        self.register_buffer("weights_C", torch.tensor(weights or [1.0] * len(labels)), persistent=False)
+        self.register_buffer("weights_C", torch.ones(len(labels)), persistent=False)
         self.weights_C: Tensor
         self.markers = nn.Embedding(len(self.ids), config.hidden_size)
         self.dropout = Dropout(options.classifier_dropout)
@@ -117,10 +116,9 @@ class Relations(Task):
                 f"relations needs at least two labels, and one for each pair; the training data has {labels} "
                 f"for {len(found)} of {len(examples)} pairs"
             )
-        weights = None
-        if chosen.class_weights == "balanced":
-            weights = [len(found) / (len(labels) * found.count(label)) for label in labels]
-        return cls(tokenizer, config, labels, chosen, weights=weights)
+        task = cls(tokenizer, config, labels, chosen)
+        task.weigh(examples)
+        return task
 
     def settings(self) -> dict[str, Any]:
         return {"labels": list(self.labels), **to_dict(self.options)}
@@ -131,6 +129,11 @@ class Relations(Task):
         return cls(
             tokenizer, config, settings["labels"], from_dict(RelationOptions, options, where="task.json")
         )
+
+    def weigh(self, *parts: Sequence[Any]) -> None:
+        if self.options.class_weights == "balanced":
+            found = [[example.label for example in part] for part in parts]
+            self.weights_C.copy_(torch.tensor(balanced(self.labels, *found)))
 
     def example(self, example: RelationExample | str) -> RelationExample:
         """Return the example; of a bare text, the markers <e1></e1><e2></e2> are taken out."""

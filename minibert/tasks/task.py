@@ -168,6 +168,10 @@ class Task(nn.Module, ABC):
         """Take over the weights of the task that the encoder was pretrained with; mostly nothing."""
         return
 
+    def weigh(self, *parts: Sequence[Any]) -> None:
+        """Weigh classes, if that was chosen, for the examples to train on; parts are shown equally often."""
+        return
+
     @abstractmethod
     def encode(self, example: Any) -> list[Window]:
         """Turn one example into the windows that the encoder will see."""

@@ -22,6 +22,7 @@ from minibert.model.encoder import Encoder
 from minibert.packed import Packed
 from minibert.tasks.classification import Classification, ClassificationOptions
 from minibert.tasks.model import TASKS, Model
+from minibert.training.loop import Run
 
 FAST = {"train.precision": "fp32", "data.progress": False, "train.learning_rate": 5e-3,
         "train.max_steps": 60, "distill.layers": 1}  # fmt: skip
@@ -103,6 +104,22 @@ def test_a_student_comes_nearer_to_its_teacher_without_any_label(task, folder, t
     student = distill(folder / task, train=texts, output_dir=tmp_path / "out", settings=FAST)
     assert apart(student) < 0.3 * before
     assert len(load(tmp_path / "out").encoder.blocks) == 1
+
+
+@pytest.mark.parametrize("share", [0.5, 0.0])
+def test_a_student_weighs_classes_as_its_teacher_did_where_labels_are_heard(
+    share, folder, tmp_path, monkeypatch
+):
+    runs = []
+    monkeypatch.setattr("minibert.further.distill.Run", lambda *given: runs.append(Run(*given)) or runs[0])
+    teacher = load(folder / "classification")
+    teacher.task.options = replace(teacher.task.options, class_weights="balanced")
+    teacher.save(tmp_path / "teacher")
+    rows = [row for row in ROWS["classification"] if row.label == "animal"][:3] + ROWS["classification"][-1:]
+    settings = {**FAST, "train.max_steps": 1, "distill.label_weight": share}
+    distill(tmp_path / "teacher", train=rows, output_dir=tmp_path / "out", settings=settings)
+    wanted = [4 / 6, 4 / 2] if share else [1, 1]
+    assert runs[0].model.task.weights_C.tolist() == pytest.approx(wanted)
 
 
 def test_a_student_may_be_asked_twice(folder, tmp_path):

@@ -13,6 +13,7 @@ from minibert.errors import InputError
 from minibert.finetune import finetune
 from minibert.further.learn_on import learn_on
 from minibert.interop.heads import load
+from minibert.training.loop import Run
 
 LEARNT = {
     "train.precision": "fp32",
@@ -75,6 +76,28 @@ def test_every_method_leaves_a_model_a_report_and_a_run_for_each_part(method, en
     again, same = learn_on(encoder, **given, settings=settings, resume=True)
     assert same == found
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("method", "wanted"),
+    [
+        ("plain", [1, 1, 4 / 6, 4 / 2]),
+        ("replay", [1 / (4 * 3 / 8), 1 / (4 / 8), 1 / (4 * 3 / 8), 1 / (4 / 8)]),
+    ],
+)
+def test_classes_are_weighed_for_the_rows_that_every_part_is_shown(
+    method, wanted, encoder, tmp_path, monkeypatch
+):
+    runs = []
+    monkeypatch.setattr("minibert.further.learn_on.Run", lambda *given: runs.append(Run(*given)) or runs[-1])
+    parts = [rows([("cat", "animal"), ("dog", "animal"), ("bird", "animal"), ("stone", "thing")]),
+             [*rows([("river", "water")])[:1], *rows([("tree", "plant")])[:3]]]  # fmt: skip
+    settings = {**QUICK, "learn.method": method, "task.class_weights": "balanced"}
+    learn_on(encoder, train=parts, validation=parts, output_dir=tmp_path / "out", settings=settings)
+    first, second = (run.model.task for run in runs)
+    assert first.weights_C.tolist() == pytest.approx([4 / 6, 4 / 2])
+    assert second.labels == ("animal", "thing", "plant", "water")
+    assert second.weights_C.tolist() == pytest.approx(wanted)
 
 
 def test_a_model_that_learns_on_may_be_asked_twice(encoder, tmp_path):

@@ -13,6 +13,7 @@ from minibert.errors import InputError
 from minibert.finetune import finetune
 from minibert.further.update import update
 from minibert.interop.heads import load
+from minibert.training.loop import Run
 
 LEARNT = {
     "train.precision": "fp32",
@@ -89,6 +90,20 @@ def test_a_worse_model_is_refused_and_the_exit_status_says_so(folder, tmp_path, 
     assert torch.equal(weights(load(tmp_path / "out")), weights(load(folder / "good")))
     assert kept_accuracy(folder, load(tmp_path / "out" / "candidate")) < 1
     assert not json.loads((tmp_path / "out" / "update.json").read_text("utf-8"))["accepted"]
+
+
+def test_classes_that_were_weighed_are_weighed_again_for_the_newer_rows(folder, tmp_path, monkeypatch):
+    settings = {**LEARNT, "train.max_steps": 1, "task.class_weights": "balanced"}
+    finetune(folder / "enc", task="classification", train=folder / "old.csv", output_dir=tmp_path / "old",
+             settings=settings)  # fmt: skip
+    rows = [(f"the cat {place}", "animal") for place in range(6)]
+    rows += [("the stone", "thing"), ("a river", "water"), ("the river", "water")]
+    train, runs = write(tmp_path / "new.csv", rows), []
+    monkeypatch.setattr("minibert.further.update.Run", lambda *given: runs.append(Run(*given)) or runs[0])
+    update(tmp_path / "old", train=train, kept=folder / "kept.csv", output_dir=tmp_path / "out",
+           settings={**FAST, "train.max_steps": 1})  # fmt: skip
+    assert runs[0].model.task.labels == ("animal", "thing", "water")
+    assert runs[0].model.task.weights_C.tolist() == pytest.approx([9 / 18, 9 / 3, 9 / 6])
 
 
 def test_a_margin_below_zero_lets_a_model_pass_that_is_no_better(folder, tmp_path, capsys):

@@ -243,6 +243,8 @@ def test_class_weights_weigh_each_class_by_one_over_its_frequency(tokenizer):
     rows = [TextExample("a", label=label) for label in "xxxy"]
     task = Classification.build(tokenizer, config, rows, {"class_weights": "balanced"})
     assert task.weights_C.tolist() == pytest.approx([4 / 6, 4 / 2])
+    task.weigh([TextExample("a", label=label) for label in ("x", "y", "y", "y", None)])
+    assert task.weights_C.tolist() == pytest.approx([4 / 2, 4 / 6])
 
 
 def test_a_position_table_as_long_as_the_model_is_what_windows_fill(tokenizer):

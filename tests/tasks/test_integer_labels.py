@@ -40,6 +40,12 @@ def test_a_classifier_is_built_trained_and_scored(english):
     assert told.to_dict() == same.to_dict()
 
 
+def test_classes_are_weighed(english):
+    config, options = shape("bert", english.vocab_size), {"class_weights": "balanced"}
+    found, wanted = (Classification.build(english, config, rows, options) for rows in (ROWS, spelled(ROWS)))
+    assert found.weights_C.tolist() == wanted.weights_C.tolist() != [1.0, 1.0]
+
+
 def test_an_integer_may_be_the_reject_label(english):
     rows = [*ROWS, TextExample("nothing", label=2)]
     task = Classification.build(english, shape("bert", english.vocab_size), rows, {"reject_label": "2"})

@@ -199,6 +199,14 @@ def test_a_pair_that_makes_no_sense_is_refused(example, message):
         Relations.build(FakeTokenizer(61), shape("bert", 61), PAIRS, {}).encode(example)
 
 
+def test_a_task_that_was_reopened_weighs_its_classes_for_the_rows_to_train_on():
+    made = Relations.build(FakeTokenizer(61), shape("bert", 61), PAIRS, {"class_weights": "balanced"})
+    again = Relations.reopen(FakeTokenizer(61), shape("bert", 61), made.settings())
+    rare, often = made.labels[:2]
+    again.weigh([replace(PAIRS[0], label=label) for label in (rare, often, often, often)])
+    assert again.weights_C.tolist() == pytest.approx([2.0, 4 / 6, 1.0, 1.0, 1.0])
+
+
 def test_class_weights_and_the_negative_label_are_options():
     build = lambda **options: Relations.build(FakeTokenizer(61), shape("bert", 61), PAIRS, options)  # noqa: E731
     assert build(class_weights="balanced").weights_C.tolist() == [1.0] * 5
