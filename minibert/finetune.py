@@ -90,12 +90,14 @@ def train_into(
     settings: Settings,
     data: dict[str, Any],
     free: dict[str, bool],
+    own: dict[str, Any] | None = None,
 ) -> Model:
     """Drive the run that `begin` makes to its end in an output folder and return its model.
 
     held  examples to validate on after every epoch, none for no validation
     data  what the record says of the model and the rows that it learns from
     free  {"resume": ..., "overwrite": ...}: what may be done to a folder that is not empty
+    own   a group of settings that the record keeps beside those of training, {"distill": {...}}
     Whatever is raised before the first step leaves the folder as it was.
     """
     if settings.train.fsdp:
@@ -103,12 +105,14 @@ def train_into(
             "fsdp is for pretraining; leave it out: the processes of torchrun share a step without"
         )
     with joined() as ranks, locked(output_dir, **free, writes=ranks.first) as output:
-        if nothing_left(output, to_dict(settings), resume=free["resume"]):
+        told, resume = {**to_dict(settings), **(own or {})}, free["resume"]
+        data = {**data, "validation": describe_data(held)}
+        if nothing_left(output, told, lambda: data, resume=resume):
             return load(output)
         with claimed(output, **free, writes=ranks.first):
             run = begin()
             ranks.need(len(run.batches.at(0, 0.0)))
-            drive = ready(run, held, output, settings=settings, data=data, resume=free["resume"])
+            drive = ready(run, held, output, settings=settings, told=told, data=data, resume=resume)
         drive.follow(report_to=settings.data.report_to, progress=settings.data.progress)
     return run.model.eval()
 
@@ -214,19 +218,19 @@ def ready(
     output: Path,
     *,
     settings: Settings,
+    told: dict[str, Any],
     data: dict[str, Any],
     resume: bool,
 ) -> Drive:
     """Say on stderr what is about to run, and return the run as something that drives to its end."""
     task = run.model.task
     validation = HeldOut(run.model, held, run.ranks)
-    data = {**data, "validation": describe_data(held)}
     facts = describe(run, task.max_length, run.config.train_batch_size * task.max_length)
     print(header({task.name: str(output), **facts}), file=sys.stderr)
     drive = Drive(
         run,
         output,
-        record=start_record("finetune", to_dict(settings), data=data, facts={"task": task.name, **facts}),
+        record=start_record("finetune", told, data=data, facts={"task": task.name, **facts}),
         validate=validation.scores if held else None,
         every=lambda: settings.train.eval_steps or run.batches.steps_per_epoch,
         best=Best(settings.train.metric_for_best_model),

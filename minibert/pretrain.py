@@ -17,7 +17,7 @@ from minibert.checkpoint import read_table
 from minibert.config import from_dict, to_dict
 from minibert.data.batches import CorpusBatches
 from minibert.data.cooccurrence import cooccurrence_vectors
-from minibert.data.corpus import Corpus
+from minibert.data.corpus import Corpus, source_of
 from minibert.data.files import expand
 from minibert.distributed.joining import joined
 from minibert.errors import InputError
@@ -30,6 +30,7 @@ from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model, load
 from minibert.tasks.replaced_tokens import ReplacedTokens
 from minibert.tasks.task import Task
+from minibert.text.loading import load_tokenizer
 from minibert.text.tokenizer import Tokenizer
 from minibert.training.held_out import held_out_loss
 from minibert.training.journal import describe, header
@@ -69,7 +70,7 @@ def pretrain(
     refuse_both(model, {"size": size, "tokenizer": tokenizer, "token_vectors": chosen.data.token_vectors})
     free = {"resume": resume, "overwrite": overwrite_output_dir}
     with joined() as ranks, locked(output_dir, **free, writes=ranks.first) as output:
-        if nothing_left(output, to_dict(chosen), resume=resume):
+        if resume and over(corpus, output, chosen, tokenizer=tokenizer, model=model, looks=ranks.first):
             return load(output)
         with claimed(output, **free, writes=ranks.first):
             with ranks.first_goes_ahead():
@@ -81,6 +82,28 @@ def pretrain(
             drive = ready(run, validation, output, settings=chosen, model=model, resume=resume)
         drive.follow(report_to=chosen.data.report_to, progress=chosen.data.progress)
         return load(output) if chosen.train.fsdp else made.eval()
+
+
+def over(
+    corpus: Sequence[str | Path],
+    output: Path,
+    settings: Settings,
+    *,
+    tokenizer: str | Path | None,
+    model: str | Path | None,
+    looks: bool,
+) -> bool:
+    """Tell whether the run in a folder is finished, by its settings; refuse it where its data were others.
+
+    looks  whether this process is the one that reads the data, which are not tokenized once more
+    """
+
+    def data() -> dict[str, Any]:
+        begun = {"model": describe_model(Path(model))} if model else {}
+        files, pieces = expand(list(map(str, corpus))), load_tokenizer(tokenizer or output)
+        return {**begun, "corpus": {"sha256": source_of(files, pieces, settings.data.text_column)}}
+
+    return nothing_left(output, to_dict(settings), data if looks else None, resume=True)
 
 
 def usual_rate(model: str | Path | None) -> float:

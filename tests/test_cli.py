@@ -204,6 +204,21 @@ def test_several_seeds_give_mean_and_spread_and_the_best_is_kept(folder, tmp_pat
     assert accuracy["values"][result["best_seed"] - 5] == max(accuracy["values"])
 
 
+def test_seeds_that_were_trained_otherwise_are_not_taken(folder, tmp_path, capsys):
+    line = ("finetune", "--task", "classification", "--model", folder / "enc", "--seeds", 2,
+            "--validation-file", folder / "train.csv", "--output-dir", tmp_path / "clf", *FAST)  # fmt: skip
+    assert run(*line, "--train-file", folder / "train.csv") == 0
+    record = (tmp_path / "clf" / "run.json").read_text("utf-8")
+    capsys.readouterr()
+    assert run(*line, "--train-file", folder / "train.csv", "--resume") == 0
+    assert run(*line, "--train-file", folder / "train.csv", "--resume", "--weight-decay", 0.3) == 2
+    assert "train.weight_decay was 0.01 and is 0.3; resume with the same" in capsys.readouterr().err
+    other = tiny_runs.write_table(tmp_path / "other.csv", rows=20)
+    assert run(*line, "--train-file", other, "--resume") == 2
+    assert "train is not what the run began with" in capsys.readouterr().err
+    assert (tmp_path / "clf" / "run.json").read_text("utf-8") == record
+
+
 def test_a_budget_ends_fine_tuning_before_its_steps_are_done(folder, tmp_path, capsys):
     line = ("finetune", "--task", "classification", "--model", folder / "enc", "--fp32", "--no-progress",
             "--train-file", folder / "train.csv", "--validation-file", folder / "train.csv",

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from minibert.checkpoint import replace_json
+from minibert.config import to_dict
 from minibert.errors import InputError
-from minibert.finetune import Settings, finetune, open_for_task, task_class
+from minibert.finetune import Settings, finetune, first_rate, open_for_task, read_examples, task_class
 from minibert.interop.heads import load
-from minibert.output import RECORD, claimed, is_finished, locked, publish_model
+from minibert.output import RECORD, claimed, describe_data, is_done, locked, publish_model
+from minibert.output.record import describe_model
 from minibert.tasks.metrics import mean_and_spread
 from minibert.training.best import goodness
 
@@ -19,7 +21,8 @@ def finetune_seeds(model: str | Path, seeds: int, given: dict[str, Any]) -> dict
     """Train into OUTPUT/seed-K for each seed, publish the best on validation into OUTPUT, return scores.
 
     `given` are the arguments of `finetune`. The seeds count up from `train.seed`; resumed, those that are
-    finished are only opened. Returns, for each metric, its mean, its spread and its values.
+    finished are only opened; with other data or settings they are refused. Returns, for each metric, its
+    mean, its spread and its values.
     """
     task, validation, settings = given["task"], given["validation"], given["settings"]
     if seeds < 1 or not validation:
@@ -33,13 +36,22 @@ def finetune_seeds(model: str | Path, seeds: int, given: dict[str, Any]) -> dict
             chosen = Settings.of(settings)
             opened = open_for_task(Path(model), task_class(task), given["train"], settings=chosen)
             opened.encode(validation)
+        data = data_of(Path(model), given)
         for seed in range(first, first + seeds):
             folder = output / f"seed-{seed}"
-            own = {"output_dir": folder, "settings": {**settings, "train.seed": seed}}
-            done = given["resume"] and is_finished(folder)
+            own: dict[str, Any] = {"output_dir": folder, "settings": {**settings, "train.seed": seed}}
+            told = to_dict(Settings.of(own["settings"], learning_rate=first_rate(model)))
+            done = is_done(folder, told, data, resume=given["resume"])
             trained = load(folder) if done else finetune(model, **{**given, **own})
             table[seed] = tell_seed(seed, trained.evaluate(validation))
         return publish_best(table, output, given)
+
+
+def data_of(model: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """Return what the record of every seed says of the model and the rows."""
+    kind = task_class(given["task"])
+    rows = {name: describe_data(read_examples(kind, given[name])) for name in ("train", "validation")}
+    return {"model": describe_model(model), **rows}
 
 
 def publish_best(table: dict[int, dict[str, float]], output: Path, given: dict[str, Any]) -> dict[str, Any]:

@@ -146,6 +146,13 @@ def lay(documents: Iterable[str], tokenizer: Tokenizer, saved: Path, processes: 
     return tokenize_in_processes(documents, saved, processes)
 
 
+def source_of(files: Sequence[Path], tokenizer: Tokenizer, text_column: str) -> str:
+    """Return the content hash of the corpus that these files and this tokenizer make."""
+    with TemporaryDirectory() as saved:
+        tokenizer.save(Path(saved))
+        return fingerprint(files, Path(saved), text_column)
+
+
 def fingerprint(files: Sequence[Path], tokenizer: Path, text_column: str) -> str:
     """Hash what decides the ids: the bytes and kinds of the files, and the saved tokenizer."""
     digest = hashlib.sha256(f"{FORMAT} {text_column}".encode())

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from minibert.adapt.merging import merged
+from minibert.config import to_dict
 from minibert.data.batches import ExampleBatches
 from minibert.errors import InputError
 from minibert.finetune import batches_of, read_examples, train_into, usual_rate
@@ -72,9 +73,8 @@ def distill(
     Raises InputError for unusable input and tasks whose loss tells no logits, before anything is trained.
     """
     model = merged(opened_for_training(teacher))
-    rate = usual_rate(model.encoder.config.hidden_size)
+    kind, rate = type(model.task), usual_rate(model.encoder.config.hidden_size)
     options, tuned = with_own(settings or {}, "distill", DistillOptions, learning_rate=rate)
-    kind = type(model.task)
     rows = read_examples(kind, train)
     held = [] if validation is None else read_examples(kind, validation)
     distance_of(model.task)
@@ -90,6 +90,7 @@ def distill(
         settings=tuned,
         data={"teacher": describe_model(Path(teacher)), "train": describe_data(rows)},
         free={"resume": resume, "overwrite": overwrite_output_dir},
+        own={"distill": to_dict(options)},
     )
 
 

@@ -21,7 +21,8 @@ from minibert.further.methods import LearnOptions, Method, method_of
 from minibert.further.settings import rate_for, with_own
 from minibert.further.transfer import Transfer
 from minibert.interop.heads import load
-from minibert.output import claimed, describe_data, is_finished, locked, publish_model
+from minibert.output import claimed, describe_data, is_done, locked, publish_model
+from minibert.output.record import describe_model
 from minibert.tasks.classification import Classification
 from minibert.tasks.model import Model
 from minibert.training.loop import Run
@@ -62,9 +63,10 @@ def learn_on(
         with claimed(output, **free):
             check_readable(opened, rows)
         matrix = [accuracies(opened, asked)]
+        base, own = {"model": describe_model(Path(model))}, {"learn": to_dict(options)}
         for number, part in enumerate(rows, 1):
-            place = output / f"part-{number}"
-            opened = learn_part(opened, part, place, method, settings=tuned, resume=resume)
+            into = output / f"part-{number}"
+            opened = learn_part(opened, part, into, method, settings=tuned, own=own, base=base, resume=resume)
             matrix.append(accuracies(opened, asked))
         found = Transfer(tuple(matrix), names_of(train))
         leave(opened, found, output, {"model": str(model), "settings": to_dict(options)})
@@ -97,10 +99,22 @@ def leave(model: Model, found: Transfer, output: Path, told: dict[str, Any]) -> 
 
 
 def learn_part(
-    model: Model, rows: Sequence[Any], place: Path, method: Method, *, settings: Settings, resume: bool
+    model: Model,
+    rows: Sequence[Any],
+    place: Path,
+    method: Method,
+    *,
+    settings: Settings,
+    own: dict[str, Any],
+    base: dict[str, Any],
+    resume: bool,
 ) -> Model:
-    """Learn one part into a folder of its own, or open it where that has been done; return the model."""
-    if resume and is_finished(place):
+    """Learn one part into a folder of its own, or open it where that has been done; return the model.
+
+    own, base  what its record keeps: the method's options, and the model before the first part
+    """
+    told, data = {**to_dict(settings), **own}, {**base, "train": describe_data(rows)}
+    if is_done(place, told, {**data, "validation": describe_data([])}, resume=resume):
         made = load(place)
         method.keep(made, rows)
         return made
@@ -115,9 +129,8 @@ def learn_part(
         run.objective = method.objective(run.objective, made, known)
         return run
 
-    data = {"train": describe_data(rows)}
     free = {"resume": resume, "overwrite": False}
-    made = train_into(place, begin, [], settings=settings, data=data, free=free)
+    made = train_into(place, begin, [], settings=settings, data=data, free=free, own=own)
     method.keep(made, rows)
     return made
 

@@ -24,7 +24,7 @@ from minibert.further.comparison import Comparison, compare, disagreements, mcne
 from minibert.further.growing import grown
 from minibert.further.settings import opened_for_training, rate_for, with_own
 from minibert.interop.heads import load
-from minibert.output import claimed, describe_data, is_finished, locked, publish_model
+from minibert.output import claimed, describe_data, is_done, locked, publish_model
 from minibert.output.record import describe_model
 from minibert.tasks.model import Model
 from minibert.tasks.task import Window
@@ -127,7 +127,7 @@ def train_or_open(
     resume: bool,
 ) -> Model:
     """Train into a folder of an output folder; resumed, open what was trained to its end there."""
-    if resume and is_finished(place):
+    if is_done(place, to_dict(settings), {**data, "validation": describe_data(held)}, resume=resume):
         return load(place)
     free = {"resume": resume, "overwrite": False}
     return train_into(place, begin, held, settings=settings, data=data, free=free)

@@ -10,7 +10,7 @@ from minibert.output.checkpoints import checkpoints, newest_whole, nothing_left,
 from minibert.output.drive import Drive
 from minibert.output.folder import MARK, check_free, claimed, publish_model
 from minibert.output.lock import locked
-from minibert.output.record import RECORD, describe_data, is_finished, start_record
+from minibert.output.record import RECORD, describe_data, is_done, is_finished, start_record
 
 __all__ = [
     "MARK",
@@ -20,6 +20,7 @@ __all__ = [
     "checkpoints",
     "claimed",
     "describe_data",
+    "is_done",
     "is_finished",
     "locked",
     "newest_whole",

@@ -1,15 +1,15 @@
 """A run's checkpoints: `checkpoint-STEP` folders, each whole or absent, of which the newest few are kept."""
 
-import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from minibert.checkpoint import published, read_table
+from minibert.checkpoint import published
 from minibert.durable import verify
 from minibert.errors import InputError
-from minibert.output.record import RECORD, is_finished
+from minibert.output.record import changed_settings, is_finished, refuse_other_data
 from minibert.training.loop import Run
 from minibert.training.state import save_state
 
@@ -36,15 +36,21 @@ def publish_checkpoint(
         shutil.rmtree(path)
 
 
-def nothing_left(output: Path, settings: dict[str, Any], *, resume: bool) -> bool:
+def nothing_left(
+    output: Path, settings: dict[str, Any], data: Callable[[], dict[str, Any]] | None, *, resume: bool
+) -> bool:
     """Tell whether a run that is to go on is finished, with no checkpoint to go on from; if so, say it.
 
     settings  those it is asked to go on with: others, such as more steps, are another run
+    data      returns what it is asked to learn from, each with its hash; others are refused by InputError;
+              None where another process looks
     """
     if not resume or not is_finished(output) or checkpoints(output):
         return False
-    if read_table(output / RECORD).get("settings") != json.loads(json.dumps(settings)):
+    if changed_settings(output, settings, deciding=True):
         return False
+    if data is not None:
+        refuse_other_data(output, data())
     again = "--overwrite-output-dir trains anew"
     print(f"  {output} holds a finished run: nothing is left to do; {again}", file=sys.stderr)
     return True

@@ -7,6 +7,7 @@ repeated, is refused where they have changed.
 """
 
 import hashlib
+import json
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ from minibert.errors import InputError
 from minibert.training.journal import machine
 
 RECORD = "run.json"
+IDLE = ("data.progress", "data.report_to", "data.workers", "train.save_steps", "train.save_total_limit")
 PACKAGES = ("minibert-encoder", "torch", "numpy", "safetensors", "sentencepiece", "tokenizers")
 
 
@@ -98,6 +100,23 @@ def describe_model(folder: Path) -> dict[str, Any]:
     return {"folder": str(folder), "sha256": {path.name: sha256(path) for path in files}}
 
 
+def is_done(folder: Path, settings: dict[str, Any], data: dict[str, Any], *, resume: bool) -> bool:
+    """Tell whether a part of a run that is taken up again came to its end, and need not be done once more.
+
+    Raises InputError where it was done with other data or settings: its result is not the one asked for.
+    """
+    if not resume or not is_finished(folder):
+        return False
+    refuse_other_data(folder, data)
+    changes = changed_settings(folder, settings, deciding=True)
+    if changes:
+        raise InputError(
+            f"{folder} was finished with other settings: {'; '.join(changes)}; resume with the same, or "
+            "start anew in another folder"
+        )
+    return True
+
+
 def refuse_changes(output: Path, record: dict[str, Any]) -> list[str]:
     """Compare a run that is taken up again with the record of its beginning.
 
@@ -105,8 +124,13 @@ def refuse_changes(output: Path, record: dict[str, Any]) -> list[str]:
     """
     if not (output / RECORD).is_file():
         return []
-    earlier = read_table(output / RECORD)
-    before, now = earlier.get("data"), record["data"]
+    refuse_other_data(output, record["data"])
+    return [f"{line} from here on" for line in changed_settings(output, record["settings"])]
+
+
+def refuse_other_data(output: Path, now: dict[str, Any]) -> None:
+    """Raise InputError where data, or a model that is trained further, are not those of a folder's record."""
+    before = read_table(output / RECORD).get("data")
     if isinstance(before, dict):
         for name in sorted(before.keys() | now.keys()):
             if _hash(before.get(name)) != _hash(now.get(name)):
@@ -114,11 +138,19 @@ def refuse_changes(output: Path, record: dict[str, Any]) -> list[str]:
                     f"{output}: {name} is not what the run began with ({RECORD} holds its SHA-256); resume "
                     "with the same data, or start anew in another folder"
                 )
-    old, new = _flat(earlier.get("settings")), _flat(record["settings"])
+
+
+def changed_settings(output: Path, settings: dict[str, Any], *, deciding: bool = False) -> list[str]:
+    """Return a line for each setting that is not that of a folder's record.
+
+    deciding  leave out those that no weight depends on
+    """
+    told = json.loads(json.dumps(settings))  # JSON knows no tuples
+    old, new = _flat(read_table(output / RECORD).get("settings")), _flat(told)
     return [
-        f"{key} was {old.get(key)!r} and is {new.get(key)!r} from here on"
+        f"{key} was {old.get(key)!r} and is {new.get(key)!r}"
         for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key)
+        if old.get(key) != new.get(key) and not (deciding and key in IDLE)
     ]
 
 
@@ -127,10 +159,10 @@ def _hash(described: Any) -> Any:
 
 
 def _flat(settings: Any) -> dict[str, Any]:
-    """Return dotted keys; JSON knows no tuples, so they become lists."""
+    """Return dotted keys."""
     groups = settings.items() if isinstance(settings, dict) else ()
     return {
-        f"{group}.{key}": list(value) if isinstance(value, tuple) else value
+        f"{group}.{key}": value
         for group, table in groups
         if isinstance(table, dict)
         for key, value in table.items()

@@ -1,5 +1,6 @@
 """A student begins as a part of its teacher and comes to answer as the teacher does."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -161,6 +162,17 @@ def test_from_files_to_a_student_by_the_command_line(folder, tmp_path, capsys):
     assert "rows without a label: the teacher alone is heard" in capsys.readouterr().err
     assert run(*common, "--output-dir", tmp_path / "c") == 2
     assert "nothing to learn from" in capsys.readouterr().err
+
+
+def test_other_options_are_another_run(folder, tmp_path):
+    given = {"train": ROWS["classification"], "output_dir": tmp_path / "out"}
+    few = {**FAST, "train.max_steps": 3}
+    first = distill(folder / "classification", **given, settings=few)
+    settings = {**few, "distill.temperature": 9.0}
+    again = distill(folder / "classification", **given, settings=settings, resume=True)
+    assert not torch.equal(*(model.encoder.embeddings.token.weight for model in (first, again)))
+    told = json.loads((tmp_path / "out" / "run.json").read_text("utf-8"))
+    assert told["settings"]["distill"]["temperature"] == 9.0
 
 
 def run(*arguments):

@@ -41,6 +41,14 @@ def encoder(tmp_path_factory):
     return tiny_runs.make_encoder(tmp_path_factory.mktemp("learn") / "enc")
 
 
+@pytest.fixture(scope="module")
+def learnt(encoder, tmp_path_factory):
+    """A finished run of two parts; to be refused, not changed."""
+    output = tmp_path_factory.mktemp("learnt") / "out"
+    learn_on(encoder, train=[FIRST, SECOND], validation=[FIRST, SECOND], output_dir=output, settings=QUICK)
+    return output
+
+
 def learn(encoder, output, *parts, steps=60, **settings):
     named = {f"learn.{name}": value for name, value in settings.items()}
     return learn_on(
@@ -114,6 +122,27 @@ def test_a_run_that_was_stopped_after_a_part_goes_on_as_if_it_had_not_been(metho
     learn_on(encoder, train=[FIRST], validation=[FIRST], output_dir=tmp_path / "cut", settings=settings)
     again, _ = learn_on(encoder, **given, output_dir=tmp_path / "cut", resume=True)
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train": [FIRST[1:], SECOND]}, "part-1: train is not what the run began with"),
+        ({"train": [FIRST, SECOND[1:]]}, "part-2: train is not what the run began with"),
+        ({"settings": {**QUICK, "learn.method": "plain"}}, "learn.method was 'replay' and is 'plain'"),
+        ({"settings": {**QUICK, "train.max_steps": 3}}, "train.max_steps was 2 and is 3"),
+        ({"model": "other"}, "part-1: model is not what the run began with"),
+    ],
+)
+def test_a_part_that_was_learnt_otherwise_is_not_opened(learnt, encoder, tmp_path, change, message):
+    given = {"model": encoder, "train": [FIRST, SECOND], "settings": QUICK, **change}
+    if given["model"] == "other":
+        moved = load(encoder)
+        moved.encoder.embeddings.token.weight.data += 1
+        moved.save(tmp_path / "other")
+        given["model"] = tmp_path / "other"
+    with pytest.raises(InputError, match=message):
+        learn_on(**given, validation=[FIRST, SECOND], output_dir=learnt, resume=True)
 
 
 def test_a_classifier_goes_on_with_the_classes_that_it_knows(encoder, tmp_path):

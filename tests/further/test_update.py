@@ -145,6 +145,13 @@ def test_a_finished_candidate_is_not_trained_again(folder, tmp_path):
     again = update(folder / "bad", **given, settings=HARD, resume=True)
     assert again.comparison == first.comparison
     assert torch.equal(weights(first.model), weights(again.model))
+    other = write(tmp_path / "other.csv", ROWS[1:])
+    with pytest.raises(InputError, match="candidate: train is not what the run began with"):
+        update(folder / "bad", **{**given, "train": other}, settings=HARD, resume=True)
+    with pytest.raises(InputError, match=r"train.max_steps was 60 and is 1; resume with the same"):
+        update(folder / "bad", **given, settings={**HARD, "train.max_steps": 1}, resume=True)
+    with pytest.raises(InputError, match="candidate: model is not what the run began with"):
+        update(folder / "good", **given, settings=HARD, resume=True)
 
 
 @pytest.mark.parametrize(

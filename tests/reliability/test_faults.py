@@ -349,12 +349,16 @@ def test_data_that_changed_are_not_resumed_on(given, run, tmp_path, capsys):
     assert "train.learning_rate was 0.0003 and is 0.0001" in capsys.readouterr().err
 
 
-def test_a_finished_run_without_checkpoints_is_left_as_it_is(given, run, capsys):
+def test_a_finished_run_without_checkpoints_is_left_as_it_is(given, run, tmp_path, capsys):
     for checkpoint in run.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
     before = {path: path.read_bytes() for path in files_of(run)}
     assert main(line(given, run, "--resume", "--no-doctor")) == 0
     assert "holds a finished run: nothing is left to do" in capsys.readouterr().err
+    other = tiny_runs.write_table(tmp_path / "other.csv", rows=20)
+    words = [str(other) if word.endswith("train.csv") else word for word in line(given, run, "--resume")]
+    assert main(words) == 2
+    assert "train is not what the run began with" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in files_of(run)} == before
 
 
@@ -366,6 +370,10 @@ def test_a_finished_pretraining_without_checkpoints_is_left_as_it_is(tmp_path, c
     before = {path: path.read_bytes() for path in files_of(tmp_path / "enc")}
     assert main(list(map(str, [*words, "--resume"]))) == 0
     assert "holds a finished run: nothing is left to do" in capsys.readouterr().err
+    other = tiny_runs.write_corpus(tmp_path / "other.txt", documents=90)
+    words_of_other = [other if word == corpus else word for word in words]
+    assert main(list(map(str, [*words_of_other, "--resume"]))) == 2
+    assert "corpus is not what the run began with" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in files_of(tmp_path / "enc")} == before
     longer = [3 if word == 2 else word for word in words]
     assert main(list(map(str, [*longer, "--resume"]))) == 0, "more steps are another run"
