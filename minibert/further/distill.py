@@ -132,7 +132,7 @@ def lesson(
         run.objective, teacher, temperature=options.temperature, weight=1 - share, label_weight=share
     )
     if options.hidden_weight:
-        layers = kept_layers(len(teacher.encoder.blocks), options.layers)
+        layers = kept_layers(teacher.encoder.config, options.layers)
         objective = hidden_too(objective, student, teacher, layers=layers, weight=options.hidden_weight)
     run.objective = objective
     return run

@@ -3,22 +3,48 @@
     teacher   0  1  2  3  4  5           student layer s takes teacher layer (s + 1) L / S - 1
     student      0     1     2           (Jiao et al., 2020, "TinyBERT", section 3.1)
 
+Where some layers see the whole text and others a window, a place of the student that sees so much takes the
+nearest layer that saw as much in the teacher::
+
+    teacher   G  l  l  G  l  l           a window, and the base of rotary positions, go by a layer's number
+    student            G     l
+
 Embeddings, last norm, head, tokenizer and labels are the teacher's (Sanh et al., 2019, "DistilBERT").
 """
 
 from dataclasses import replace
 
 from minibert.errors import InputError
+from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.tasks.model import Model
 
 
-def kept_layers(teacher: int, student: int) -> list[int]:
-    """Return the numbers of the teacher's layers that a student of so many layers takes, evenly spread.
+def kept_layers(config: EncoderConfig, student: int) -> list[int]:
+    """Return the numbers of the teacher's layers that a student of so many layers takes, in order.
 
-    Raises InputError where the student is not the smaller one.
+    They are evenly spread, or as near to that as layers come that see as much and turn as far as the place
+    of the student does; the sum of the distances is the smallest there is.
 
-    >>> kept_layers(6, 3), kept_layers(12, 1), kept_layers(5, 2)
+    >>> local = EncoderConfig(9, num_hidden_layers=6, model_type="modernbert", global_attn_every_n_layers=3)
+    >>> kept_layers(local, 2), kept_layers(local, 3)
+    ([3, 5], [0, 2, 5])
+    """
+    kinds = [(config.window(layer), config.rope_theta(layer)) for layer in range(config.num_hidden_layers)]
+    paths: dict[int, tuple[int, list[int]]] = {-1: (0, [])}  # by its last layer: the distances and the way
+    for place, wish in enumerate(evenly_spread(len(kinds), student)):
+        paths = {
+            layer: min((far + abs(layer - wish), [*path, layer]) for far, path in before)
+            for layer, kind in enumerate(kinds)
+            if kind == kinds[place] and (before := [paths[last] for last in paths if last < layer])
+        }
+    return min(paths.values())[1]
+
+
+def evenly_spread(teacher: int, student: int) -> list[int]:
+    """Return `student` numbers below `teacher`, evenly spread; raises InputError if that is not smaller.
+
+    >>> evenly_spread(6, 3), evenly_spread(12, 1), evenly_spread(5, 2)
     ([1, 3, 5], [11], [1, 4])
     """
     if not 1 <= student < teacher:
@@ -31,7 +57,7 @@ def kept_layers(teacher: int, student: int) -> list[int]:
 def student_of(teacher: Model, layers: int) -> Model:
     """Return a new model of so many layers that starts with the teacher's weights."""
     whole = teacher.encoder
-    kept = kept_layers(len(whole.blocks), layers)
+    kept = kept_layers(whole.config, layers)
     config = replace(whole.config, num_hidden_layers=layers)
     encoder = Encoder(config)
     encoder.embeddings.load_state_dict(whole.embeddings.state_dict())

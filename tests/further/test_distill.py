@@ -8,7 +8,7 @@ import tiny_runs
 import torch
 from check_task import shape
 from fakes import FakeTokenizer
-from small_models import classifier
+from small_models import SHAPE, classifier
 from tiny_runs import last_line
 
 from minibert.adapt.merging import merged
@@ -17,7 +17,7 @@ from minibert.data.examples import MultiLabelExample, NumberExample, TextExample
 from minibert.errors import InputError
 from minibert.finetune import finetune
 from minibert.further.distill import distill
-from minibert.further.student import kept_layers, student_of
+from minibert.further.student import evenly_spread, kept_layers, student_of
 from minibert.interop.heads import load
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
@@ -55,12 +55,25 @@ def folder(tmp_path_factory):
 
 def test_layers_are_spread_evenly_and_end_with_the_last():
     for teacher in range(2, 25):
+        config = replace(SHAPE, num_hidden_layers=teacher)
         for student in range(1, teacher):
-            layers = kept_layers(teacher, student)
-            assert layers == sorted(set(layers))
+            layers = kept_layers(config, student)
+            assert layers == evenly_spread(teacher, student) == sorted(set(layers))
             assert len(layers) == student
             assert layers[-1] == teacher - 1
             assert max(b - a for a, b in zip([-1, *layers], layers, strict=False)) <= -(-teacher // student)
+
+
+@pytest.mark.parametrize("every", [2, 3, 5])
+def test_local_and_global_layers_keep_their_kind_near_their_places(every):
+    for teacher in range(2, 23):
+        config = replace(shape("modernbert", 61), num_hidden_layers=teacher, global_attn_every_n_layers=every)
+        for student in range(1, teacher):
+            layers = kept_layers(config, student)
+            assert layers == sorted(set(layers))
+            assert [config.window(layer) for layer in layers] == [config.window(n) for n in range(student)]
+            wished = evenly_spread(teacher, student)
+            assert max(abs(a - b) for a, b in zip(layers, wished, strict=True)) < every
 
 
 @pytest.mark.parametrize("layers", [0, 3, 7, -1])
@@ -88,6 +101,20 @@ def test_a_student_of_the_modern_recipe_has_no_norm_before_its_first_attention()
     student = student_of(Model(Encoder(config), task), 2)
     assert isinstance(student.encoder.blocks[0].attention_norm, torch.nn.Identity)
     assert student.encoder(Packed.of([[3, 17, 4]])).isfinite().all()
+
+
+def test_a_student_of_the_modern_recipe_computes_what_its_teachers_layers_compute():
+    config = replace(shape("modernbert", 61), num_hidden_layers=4)
+    torch.manual_seed(0)
+    encoder = Encoder(config).eval()
+    student = student_of(
+        Model(encoder, Classification(FakeTokenizer(61), config, ["a", "b"], ClassificationOptions())), 3
+    )
+    batch = Packed.of([torch.randint(5, 61, (40,)).tolist()])  # wider than a window
+    hidden, angles = encoder.embeddings(batch, torch.float32), encoder.rotary(batch.layout.positions)
+    for layer in (0, 1, 2):  # evenly spread are 0, 1, 3; but layer 3 sees the whole text
+        hidden = encoder.blocks[layer](hidden, batch.layout, angles[config.rope_theta(layer)])
+    torch.testing.assert_close(student.eval().encoder(batch), encoder.norm(hidden))
 
 
 @pytest.mark.parametrize("task", ROWS)
