@@ -31,7 +31,7 @@ from minibert.tasks.model import Model
 from minibert.tasks.multi_label import MultiLabel
 from minibert.tasks.regression import Regression
 from minibert.tasks.tagging import Tagging
-from minibert.tasks.task import Window
+from minibert.tasks.task import Task, Window
 from minibert.training.objectives import moved
 
 Method = Literal["integrated_gradients", "gradient_x_input"]
@@ -128,7 +128,7 @@ def explain(
     left = values[-2] if len(values) > 1 else value - float(scores_T.sum())
     text = example if isinstance(example, str) else example.text
     pair = example.pair if isinstance(example, TextExample | MultiLabelExample | NumberExample) else None
-    pieces = tuple(pieces_of(window, scores_T.cpu().numpy(), (text, pair or "")))
+    pieces = tuple(pieces_of(model.task, window, scores_T.cpu().numpy(), (text, pair)))
     return Attribution(text, pair, name, method, value, left, pieces)
 
 
@@ -240,9 +240,11 @@ def device_of(model: Model) -> torch.device:
     return next(model.parameters()).device
 
 
-def pieces_of(window: Window, scores_T: np.ndarray, texts: tuple[str, str]) -> Iterator[Piece]:
-    """Spell out the tokens as stretches of their texts; control tokens are empty ones."""
+def pieces_of(task: Task, window: Window, scores_T: np.ndarray, texts: Sequence[Any]) -> Iterator[Piece]:
+    """Spell out the tokens as stretches of a text and its pair or None; control tokens are empty ones."""
     tokens = window.tokens
-    columns = zip(tokens.offsets.tolist(), tokens.segments.tolist(), tokens.words.tolist(), strict=True)
-    for ((start, end), segment, word), score in zip(columns, scores_T.tolist(), strict=True):
-        yield Piece(texts[segment][start:end], start, end, segment, word, score)
+    second = len(tokens) if texts[1] is None else task.tokenizer.second_text(tokens)
+    columns = zip(tokens.offsets.tolist(), tokens.words.tolist(), scores_T.tolist(), strict=True)
+    for place, ((start, end), word, score) in enumerate(columns):
+        segment = int(place >= second)
+        yield Piece((texts[segment] or "")[start:end], start, end, segment, word, score)

@@ -77,6 +77,15 @@ class Tokenizer(ABC):
         """Return the ids that `build` puts before and after one text."""
         return np.array([self.cls_id], np.int32), np.array([self.sep_id], np.int32)
 
+    def second_text(self, pair: Encoded) -> int:
+        """Return the place of the second text's first token in what `build` made of two.
+
+        The segments do not tell: other people's tokenizers may give both texts the same.
+        """
+        before, after = map(len, self.around())
+        between = self.special_count(pair=True) - before - after
+        return before + int((pair.words[before:] < 0).argmax()) + between
+
     def encode_with_masks(self, text: str, boundaries: Sequence[int] = ()) -> Encoded:
         """Encode a text in which each "[MASK]" stands for the mask token.
 
