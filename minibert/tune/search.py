@@ -7,6 +7,7 @@ happened is in trials.db (SQLite), so a search that was cut goes on where it was
     OUTPUT/trials.db   every trial        OUTPUT/best.toml   for `minibert finetune --config`
 """
 
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -15,20 +16,22 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from minibert.config import parse_seconds
+from minibert.config import group, parse_seconds
 from minibert.durable import replace_text
 from minibert.errors import InputError, MissingExtra
 from minibert.finetune import read_examples, task_class
 from minibert.output import claimed, locked
+from minibert.output.record import IDLE
 from minibert.training.best import goodness
 from minibert.training.finetuning import Settings
 from minibert.training.loop import NotFinite
 from minibert.training.recipes import recipe_for
-from minibert.tune.settings_file import as_toml
+from minibert.tune.settings_file import GROUPS, as_toml
 from minibert.tune.space import RECIPE, Range, Space, check_space
 from minibert.tune.trial import Problem, try_settings
 
 BEST, TRIALS = "best.toml", "trials.db"
+SETTINGS = "settings"
 RANDOM_TRIALS = 5  # before the first is pruned
 
 
@@ -69,7 +72,7 @@ def tune(
     trials    how many in all, those before a resumption included
     budget    begin no trial after so long ("2h")
     settings  what is the same in all trials
-    resume    go on with the search in `output_dir`; its space and data must be the same
+    resume    go on with the search in `output_dir`; model, data, space and settings must be the same
 
     Raises InputError for unusable input before anything is trained, MissingExtra without the package optuna.
     """
@@ -85,7 +88,8 @@ def tune(
     with locked(output_dir, **free) as output:
         with claimed(output, **free):
             problem.check(settings or {})
-            study = opened_study(optuna, output / TRIALS, problem, space)
+            same = {"space": repr(sorted(space.items())), **problem.hashes(), SETTINGS: fixed(settings or {})}
+            study = opened_study(optuna, output / TRIALS, same)
         search = Search(optuna, study, problem, space, settings or {})
         return search.go(output, trials, None if budget is None else parse_seconds(budget))
 
@@ -100,8 +104,33 @@ def needed_optuna() -> Any:
     return optuna
 
 
-def opened_study(optuna: Any, path: Path, problem: Problem, space: Space) -> Any:
-    """Open the study of a file, or begin it; what a killed process left under way is tried again."""
+def fixed(settings: dict[str, Any]) -> str:
+    """Spell what is the same in all trials, but for what no weight depends on; in one order.
+
+    >>> fixed({"train.seed": 1, "train": {"max_steps": 9}, "data.progress": False})
+    '{"train.max_steps": 9, "train.seed": 1}'
+    """
+    tables = group(settings, GROUPS)
+    flat = {f"{name}.{key}": value for name, table in tables.items() for key, value in table.items()}
+    return json.dumps({key: value for key, value in flat.items() if key not in IDLE}, sort_keys=True)
+
+
+def differing(before: str, now: str) -> str:
+    """Say which settings differ.
+
+    >>> differing('{"train.seed": 1}', '{"train.seed": 2, "train.max_steps": 9}')
+    'train.max_steps was None and is 9, train.seed was 1 and is 2'
+    """
+    old, new = json.loads(before), json.loads(now)
+    keys = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    return ", ".join(f"{key} was {old.get(key)!r} and is {new.get(key)!r}" for key in keys)
+
+
+def opened_study(optuna: Any, path: Path, same: dict[str, str]) -> Any:
+    """Open the study of a file, or begin it; what a killed process left under way is tried again.
+
+    same  what all trials have in common, by its name; the file of other trials is refused by InputError
+    """
     study = optuna.create_study(
         storage=f"sqlite:///{path}",
         study_name="tune",
@@ -110,9 +139,11 @@ def opened_study(optuna: Any, path: Path, problem: Problem, space: Space) -> Any
         pruner=optuna.pruners.MedianPruner(n_startup_trials=RANDOM_TRIALS),
     )
     study.sampler = optuna.samplers.TPESampler(seed=len(study.trials))  # else it would propose the same again
-    for name, value in {"space": repr(sorted(space.items())), **problem.hashes()}.items():
-        if study.user_attrs.get(name, value) != value:
-            raise InputError(f"{path}: the search began with another {name}; resume with the same, or anew")
+    for name, value in same.items():
+        before = study.user_attrs.get(name, value)
+        if before != value:
+            what = f"other settings: {differing(before, value)}" if name == SETTINGS else f"another {name}"
+            raise InputError(f"{path}: the search began with {what}; resume with the same, or anew")
         study.set_user_attr(name, value)
     for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)

@@ -4,6 +4,7 @@ The same rows, batches, seed and validations as `finetune` with these settings, 
 model is left behind.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from minibert.distributed.ranks import Ranks
 from minibert.finetune import batches_of, first_rate, open_for_task
 from minibert.output import describe_data
+from minibert.output.record import describe_model
 from minibert.tasks.task import Task
 from minibert.training.best import Best
 from minibert.training.finetuning import Settings
@@ -38,9 +40,11 @@ class Problem:
         model.encode(self.held)
 
     def hashes(self) -> dict[str, str]:
-        """Return what the rows are known by."""
+        """Return what model and rows are known by; a model that is only a size has no weights yet."""
+        files = describe_model(self.model)["sha256"]
+        model = json.dumps(files, sort_keys=True) if files else self.model.name
         parts = {"training data": self.rows, "validation data": self.held}
-        return {name: describe_data(rows)["sha256"] for name, rows in parts.items()}
+        return {"model": model, **{name: describe_data(rows)["sha256"] for name, rows in parts.items()}}
 
 
 def try_settings(

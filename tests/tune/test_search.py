@@ -9,6 +9,7 @@ from tiny_runs import last_line
 from minibert.cli import main
 from minibert.data.readers import read_texts
 from minibert.errors import InputError, MissingExtra
+from minibert.interop.heads import load
 from minibert.tasks.classification import Classification
 from minibert.tune import search as searching
 from minibert.tune.search import tune
@@ -35,9 +36,10 @@ def folder(tmp_path_factory):
 
 
 def search(folder, output, **changes):
-    given = {"task": "classification", "train": folder / "train.csv", "validation": folder / "dev.csv",
-             "space": SPACE, "output_dir": output, "settings": FAST, "trials": 2, **changes}  # fmt: skip
-    return tune(folder / "enc", **given)
+    given = {"model": folder / "enc", "task": "classification", "train": folder / "train.csv",
+             "validation": folder / "dev.csv", "space": SPACE, "output_dir": output, "settings": FAST,
+             "trials": 2, **changes}  # fmt: skip
+    return tune(**given)
 
 
 @pytest.fixture
@@ -99,6 +101,25 @@ def test_another_space_or_other_rows_are_no_resumption(folder, tmp_path, quick):
         search(folder, tmp_path / "out", space=other, resume=True)
     with pytest.raises(InputError, match="began with another validation data"):
         search(folder, tmp_path / "out", validation=folder / "train.csv", resume=True)
+
+
+def test_other_settings_or_another_model_are_no_resumption(folder, tmp_path, quick):
+    first = search(folder, tmp_path / "out")
+    best = (tmp_path / "out" / "best.toml").read_text("utf-8")
+    other = {**FAST, "train.num_train_epochs": 3, "task.pooling": "mean"}
+    told = (
+        r"other settings: task.pooling was None and is 'mean', train.num_train_epochs was 2 and is 3; resume"
+    )
+    with pytest.raises(InputError, match=told):
+        search(folder, tmp_path / "out", settings=other, trials=3, resume=True)
+    model = load(folder / "enc")
+    model.encoder.embeddings.token.weight.data += 1
+    model.save(tmp_path / "other")
+    with pytest.raises(InputError, match="began with another model"):
+        search(folder, tmp_path / "out", model=tmp_path / "other", trials=3, resume=True)
+    assert (tmp_path / "out" / "best.toml").read_text("utf-8") == best
+    loud = {**FAST, "data.progress": True}
+    assert search(folder, tmp_path / "out", settings=loud, resume=True).score == first.score
 
 
 def test_a_recipe_is_tried_as_a_whole_and_what_is_searched_wins_over_it(folder, tmp_path, quick):
