@@ -80,13 +80,8 @@ class Run:
         layers = model.encoder.config.num_hidden_layers
         freeze(model, config.freeze)
         self.model, self.batches, self.config = model, batches, config
-        placed = next(model.parameters()).device
-        stays = config.device == "auto" and placed.type != "cpu"  # the caller has put it there
-        self.device = placed if stays else choose_device(config.device)
         self.ranks = Ranks.here()
-        lay_out(model, self.ranks, self.device, shards=config.fsdp)
-        model.encoder.dtype = self.ranks.agree_dtype(choose_dtype(config.precision, self.device))
-        model.encoder.use_attention(config.attention)
+        self.device = place(model, config, self.ranks)
         self.optimizers = make_optimizers(model, layers, config)
         self.thaw = Thaw(model, config, batches.steps_per_epoch)
         self.average = Average(self.optimizers.weights, config.ema_decay)
@@ -199,6 +194,17 @@ class Run:
         self.optimizers.load_state_dict(state["optimizers"])
         self.average.load(state["average"], self.done)
         self.watch.load_state_dict(state["watch"])
+
+
+def place(model: Model, config: TrainingConfig, ranks: Ranks) -> torch.device:
+    """Put a model where and how it is trained: device, precision, attention; return the device."""
+    placed = next(model.parameters()).device
+    stays = config.device == "auto" and placed.type != "cpu"  # the caller has put it there
+    device = placed if stays else choose_device(config.device)
+    lay_out(model, ranks, device, shards=config.fsdp)
+    model.encoder.dtype = ranks.agree_dtype(choose_dtype(config.precision, device))
+    model.encoder.use_attention(config.attention)
+    return device
 
 
 def train(model: Model, batches: Batches[Micro], config: TrainingConfig, *, budget: Budget = None) -> Run:

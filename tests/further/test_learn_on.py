@@ -114,9 +114,13 @@ def test_a_model_that_learns_on_may_be_asked_twice(encoder, tmp_path):
     assert len(learn_on(encoder, **given, settings=settings)[1].matrix) == 3
 
 
-@pytest.mark.parametrize("method", ["replay", "ewc", "distill"])
-def test_a_run_that_was_stopped_after_a_part_goes_on_as_if_it_had_not_been(method, encoder, tmp_path):
-    settings = {**QUICK, "learn.method": method}
+@pytest.mark.parametrize(
+    ("method", "precision"), [("replay", "fp32"), ("ewc", "fp32"), ("distill", "fp32"), ("ewc", "bf16")]
+)
+def test_a_run_that_was_stopped_after_a_part_goes_on_as_if_it_had_not_been(
+    method, precision, encoder, tmp_path
+):
+    settings = {**QUICK, "learn.method": method, "train.precision": precision}
     given = {"train": [FIRST, SECOND], "validation": [FIRST, SECOND], "settings": settings}
     whole, _ = learn_on(encoder, **given, output_dir=tmp_path / "whole")
     learn_on(encoder, train=[FIRST], validation=[FIRST], output_dir=tmp_path / "cut", settings=settings)
