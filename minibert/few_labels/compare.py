@@ -158,7 +158,10 @@ class Plan:
     def contrasted(self) -> Model:
         """Return a classifier by contrast; its steps, of pairs, are half as many."""
         chosen = self.chosen(Classification)
-        steps = {**self.settings, "train.max_steps": max(1, chosen.train.max_steps // 2)}
+        half: dict[str, Any] = {"train.max_steps": max(1, chosen.train.max_steps // 2)}
+        if chosen.train.max_steps < 1:  # the epochs decide
+            half = {"train.num_train_epochs": chosen.train.num_train_epochs / 2}
+        steps = {**self.settings, **half}
         config = Plan(self.model, self.train, self.test, self.methods, steps).chosen(Classification).train
         return contrastive_classifier(
             self.model, self.train, config=config, max_length=chosen.task.get("max_length", 0)

@@ -21,6 +21,7 @@ from minibert.few_labels.linear_head import fit_logistic
 from minibert.tasks.classification import Classification
 from minibert.tasks.model import load
 from minibert.training.config import TrainingConfig
+from minibert.training.loop import Run
 
 VERBS = ("sees", "holds", "finds", "keeps")
 ROWS = [
@@ -128,6 +129,22 @@ def test_all_methods_are_compared_on_the_same_draws(folder):
     )
     (same,) = [t for t in trials if (t.method, t.per_class, t.draw) == ("finetune", 4, 0)]
     assert again[0].accuracy == same.accuracy
+
+
+@pytest.mark.parametrize(
+    ("train", "steps"),
+    [({"max_steps": 9}, 4), ({"max_steps": 1}, 1), ({"max_steps": -1, "num_train_epochs": 6.0}, 3 * 2)],
+)
+def test_contrast_takes_half_the_steps_or_half_the_epochs(train, steps, folder, monkeypatch):
+    runs = []
+    monkeypatch.setattr(
+        "minibert.few_labels.contrast.Run", lambda *given: runs.append(list(Run(*given))) or runs[0]
+    )
+    settings = {"train.precision": "fp32", "train.train_batch_size": 4}
+    settings |= {f"train.{name}": value for name, value in train.items()}
+    few_shot(folder, ROWS, ROWS, per_class=(4,), draws=1, methods=["contrastive"],
+             settings=settings, progress=False)  # fmt: skip
+    assert len(runs[0]) == steps  # of 8 rows, 4 at once
 
 
 @pytest.mark.parametrize(
