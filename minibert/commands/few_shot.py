@@ -49,6 +49,7 @@ def add(commands: Any) -> None:
     names = f"some of {','.join(METHODS)} (default: all with --template, else finetune,contrastive)"
     parser.add_argument("--methods", default="", metavar="NAMES", help=names)
     parser.add_argument("--output", metavar="FILE.json", help="write all trials and their summary there")
+    parser.add_argument("--overwrite", action="store_true", help="replace an older --output")
     add_columns(parser)
     add_fields(parser, "cloze", ClozeOptions(), group="task")
     usual = {key.partition(".")[2]: value for key, value in DEFAULTS.items()}
@@ -59,13 +60,13 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Run all trials, write each as it is done, print the table."""
+    if args.output:
+        check_output(Path(args.output), overwrite=args.overwrite)
     settings = chosen_settings(args, Settings.of)
     counts = [whole(text, "--per-class") for text in args.per_class.split(",")]
     methods = [name.strip() for name in args.methods.split(",") if name.strip()]
     train = labelled_examples(Classification, args.train_file, args)
     test = labelled_examples(Classification, args.test_file, args)
-    if args.output and not Path(args.output).resolve().parent.is_dir():
-        raise InputError(f"--output {args.output}: there is no folder {Path(args.output).parent}")
     keep_memory()
     plan = Plan.of(args.model, train, test, methods=methods, settings=settings)
     trials: list[Trial] = []
@@ -75,6 +76,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             replace_json(Path(args.output), report(args, plan, trials))
     print(table_of(trials))
     return {"model": args.model, "summary": summary_of(trials)}
+
+
+def check_output(path: Path, *, overwrite: bool) -> None:
+    """Raise InputError before any work where the trials cannot go there."""
+    if not path.resolve().parent.is_dir():
+        raise InputError(f"--output {path}: there is no folder {path.parent}")
+    if path.exists() and not overwrite:
+        raise InputError(f"--output {path} is there already; choose another name, or --overwrite")
 
 
 def report(args: argparse.Namespace, plan: Plan, trials: list[Trial]) -> dict[str, Any]:

@@ -175,5 +175,18 @@ def test_the_command_prints_a_table_and_writes_every_trial(folder, tmp_path, cap
     told = json.loads((tmp_path / "few.json").read_text())
     assert len(told["trials"]) == 7
     assert json.loads(out.splitlines()[-1])["summary"] == told["summary"]
-    assert main([*words, "--per-class", "two"]) == 2
+    assert main([*words, "--per-class", "two", "--overwrite"]) == 2
     assert "'two'" in capsys.readouterr().err
+
+
+def test_an_older_output_is_not_lost(folder, tmp_path, capsys):
+    rows, old = tmp_path / "rows.csv", tmp_path / "few.json"
+    rows.write_text("text,label\n" + "".join(f"{row.text},{row.label}\n" for row in ROWS))
+    old.write_text("hours of work")
+    words = ["few-shot", "--model", str(folder), "--train-file", str(rows), "--test-file", str(rows)]
+    words += ["--methods", "contrastive", "--per-class", "2", "--draws", "1", "--max-steps", "1"]
+    assert main([*words, "--output", str(old)]) == 2
+    assert "few.json is there already; choose another name, or --overwrite" in capsys.readouterr().err
+    assert old.read_text() == "hours of work"
+    assert main([*words, "--output", str(old), "--overwrite"]) == 0
+    assert len(json.loads(old.read_text())["trials"]) == 1
