@@ -25,7 +25,7 @@ from minibert.interop.heads import load
 from minibert.output import claimed, describe_data, is_done, locked, publish_model
 from minibert.output.record import describe_model
 from minibert.tasks.classification import Classification
-from minibert.tasks.model import Model
+from minibert.tasks.model import TASKS, Model
 from minibert.training.loop import Run
 from minibert.training.loop import place as put
 
@@ -141,7 +141,8 @@ def learn_part(
 def knows_classes(folder: Path) -> bool:
     """Tell whether a folder holds a classifier, ours or Hugging Face's, and not an encoder alone."""
     if (folder / "task.json").is_file():
-        return bool(read_json(folder / "task.json").get("task") != "masked_lm")
+        name = str(read_json(folder / "task.json").get("task"))
+        return name not in TASKS or TASKS[name].Options is not None  # pretraining has none
     made_for = read_json(folder / "config.json").get("architectures") or [""]
     return str(made_for[0]).endswith("ForSequenceClassification")
 

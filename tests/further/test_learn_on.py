@@ -13,6 +13,9 @@ from minibert.errors import InputError
 from minibert.finetune import finetune
 from minibert.further.learn_on import learn_on
 from minibert.interop.heads import load
+from minibert.tasks.masking import Masking
+from minibert.tasks.model import Model
+from minibert.tasks.replaced_tokens import ReplacedTokens
 from minibert.training.loop import Run
 
 LEARNT = {
@@ -158,6 +161,15 @@ def test_a_classifier_goes_on_with_the_classes_that_it_knows(encoder, tmp_path):
     with pytest.raises(InputError, match=r"task.pooling: .* is a classifier already"):
         learn_on(tmp_path / "clf", train=[SECOND], validation=[SECOND], output_dir=tmp_path / "no",
                  settings={"task.pooling": "mean"})  # fmt: skip
+
+
+def test_an_encoder_that_learnt_to_find_replaced_tokens_knows_no_classes_yet(encoder, tmp_path):
+    known = load(encoder)
+    task = ReplacedTokens(known.task.tokenizer, known.encoder.config, masking=Masking())
+    Model(known.encoder, task).save(tmp_path / "enc")
+    given = {"train": [FIRST], "validation": [FIRST], "settings": QUICK}
+    model, _ = learn_on(tmp_path / "enc", **given, output_dir=tmp_path / "out")
+    assert model.task.labels == ("animal", "thing")
 
 
 def test_files_become_parts_with_their_names_on_the_command_line(encoder, tmp_path, capsys):
