@@ -111,10 +111,9 @@ def hidden_too(
     def loss(batch: Packed, targets: Targets) -> Loss:
         with heard(student.encoder.blocks) as own, heard(teacher.encoder.blocks) as said:
             found = objective(batch, targets)
-        shares = [
-            (said[layer] - own[place]).float().square().mean() / said[layer].float().square().mean()
-            for place, layer in enumerate(layers)
-        ]
+        tokens = batch.layout.tokens  # behind them may be rows that fill the batch up to a round number
+        pairs = [(said[layer][:tokens], own[place][:tokens]) for place, layer in enumerate(layers)]
+        shares = [(a - b).float().square().mean() / a.float().square().mean() for a, b in pairs]
         total = found.sums["loss"] + weight * torch.stack(shares).mean() * found.counts["loss"]
         return Loss({**found.sums, "loss": total}, found.counts, found.weights, logits=found.logits)
 

@@ -9,6 +9,7 @@ from scipy.special import expit, log_softmax
 from small_models import classifier, language_model, texts
 
 from minibert.errors import InputError
+from minibert.kernels.round_rows import missing
 from minibert.training.distillation import (
     distance_of,
     heard,
@@ -92,6 +93,27 @@ def test_hidden_states_are_compared_pair_by_pair_as_shares_of_the_teachers():
     found = hidden_too(asked, student, teacher, layers=[1, 2], weight=2.0)(batch, targets)
     assert found.mean().item() == pytest.approx(2 * wanted, rel=1e-5)
     assert not student.encoder.blocks[0]._forward_hooks
+
+
+def test_rows_that_fill_a_batch_up_are_not_compared():
+    student, teacher = classifier(1).eval(), classifier(2).eval()
+    for model in (student, teacher):
+        model.encoder.dtype = torch.bfloat16
+        for name, weight in model.encoder.named_parameters():  # else zeros stay zeros
+            torch.nn.init.normal_(weight, std=1.0 if name.endswith("bias") else 0.3)
+    batch, targets = batch_of(student)
+    tokens = batch.layout.tokens
+    with heard(student.encoder.blocks) as own, heard(teacher.encoder.blocks) as said:
+        student(batch, targets), teacher(batch, targets)
+    assert len(own[0]) == len(said[1]) == tokens + missing(tokens) > tokens
+    whole, wanted = (
+        ((said[1] - own[0])[:rows].float().square().sum() / said[1][:rows].float().square().sum()).item()
+        for rows in (None, tokens)
+    )
+    assert whole != pytest.approx(wanted, rel=1e-4)
+    asked = taught(student, teacher, temperature=1.0, weight=0.0, label_weight=0.0)
+    found = hidden_too(asked, student, teacher, layers=[1], weight=1.0)(batch, targets)
+    assert found.mean().item() == pytest.approx(wanted, rel=1e-5)
 
 
 def test_a_task_without_logits_is_refused_by_name():
