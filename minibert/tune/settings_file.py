@@ -32,7 +32,11 @@ def spelled(value: Any) -> str:
 
     >>> [spelled(value) for value in (True, 3, 2e-05, "a", None)]
     ['true', '3', '2e-05', '"a"', '"none"']
+    >>> print(spelled({"pos": "great", "neg": ["bad", "dull"]}))
+    {"pos" = "great", "neg" = ["bad", "dull"]}
     """
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(spelled, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{spelled(str(key))} = {spelled(each)}' for key, each in value.items())}}}"
     return json.dumps("none" if value is None else value, ensure_ascii=False)

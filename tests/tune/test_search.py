@@ -7,12 +7,14 @@ import tiny_runs
 from tiny_runs import last_line
 
 from minibert.cli import main
+from minibert.config import read_file
 from minibert.data.readers import read_texts
 from minibert.errors import InputError, MissingExtra
 from minibert.interop.heads import load
 from minibert.tasks.classification import Classification
 from minibert.tune import search as searching
 from minibert.tune.search import tune
+from minibert.tune.settings_file import as_toml
 from minibert.tune.space import parse_space
 from minibert.tune.trial import Problem, try_settings
 
@@ -158,6 +160,13 @@ def test_a_trial_is_asked_after_each_epoch_and_can_be_given_up(folder):
     metric, _ = try_settings(problem, {**FAST, "train.num_train_epochs": 4},
                              go_on=lambda number, value: seen.append(number) or number < 3)  # fmt: skip
     assert (metric, seen) == ("accuracy", [1, 2, 3])
+
+
+def test_a_table_in_the_settings_is_read_again_as_it_was(tmp_path):
+    settings = {"task.verbalizer": {"pos": "great", "no one": ["bad", 'a "dull" one']}, "train.seed": 3}
+    path = tmp_path / "best.toml"
+    path.write_text(as_toml(settings), "utf-8")
+    assert read_file(path) == {"task": {"verbalizer": settings["task.verbalizer"]}, "train": {"seed": 3}}
 
 
 @pytest.mark.parametrize(
