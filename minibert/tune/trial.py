@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from minibert.adapt.features import kept_features
 from minibert.distributed.ranks import Ranks
 from minibert.finetune import batches_of, first_rate, open_for_task
 from minibert.output import describe_data
@@ -59,17 +60,25 @@ def try_settings(
     chosen = Settings.of(settings, learning_rate=first_rate(problem.model))
     torch.manual_seed(chosen.train.seed)
     model = open_for_task(problem.model, problem.kind, problem.rows, settings=chosen)
-    run = Run(model, batches_of(model.task, problem.rows, chosen.train), chosen.train)
-    held, best = HeldOut(model, problem.held, Ranks.here()), Best(chosen.train.metric_for_best_model)
-    every, number = chosen.train.eval_steps or run.batches.steps_per_epoch, 0
+    batches = batches_of(model.task, problem.rows, chosen.train)
+    windows, progress = batches.windows, chosen.data.progress
+    with kept_features(model, windows, problem.held, chosen.adapt, progress=progress) as learn:
+        run = learn(Run(model, batches, chosen.train))
+        return best_of(run, HeldOut(model, problem.held, Ranks.here()), go_on)
+
+
+def best_of(run: Run, held: HeldOut, go_on: Callable[[int, float], bool]) -> tuple[str, float]:
+    """Drive a run until it ends, is given up, or gets no better; return its metric and the best value."""
+    config, best = run.config, Best(run.config.metric_for_best_model)
+    every, number = config.eval_steps or run.batches.steps_per_epoch, 0
     for step in run:
         if step.index % every and step.index < run.total:
             continue
         with run.average.applied():
-            best.offer(model, held.scores(), step.index)
+            best.offer(run.model, held.scores(), step.index)
         number += 1
         assert best.value is not None
-        patience = chosen.train.early_stopping_patience
+        patience = config.early_stopping_patience
         if not go_on(number, best.value) or (patience and best.waited >= patience):
             break
     metric: str = best.record["metric"]

@@ -10,7 +10,9 @@ from minibert.cli import main
 from minibert.config import read_file
 from minibert.data.readers import read_texts
 from minibert.errors import InputError, MissingExtra
+from minibert.finetune import finetune
 from minibert.interop.heads import load
+from minibert.model.encoder import Encoder
 from minibert.tasks.classification import Classification
 from minibert.tune import search as searching
 from minibert.tune.search import tune
@@ -160,6 +162,21 @@ def test_a_trial_is_asked_after_each_epoch_and_can_be_given_up(folder):
     metric, _ = try_settings(problem, {**FAST, "train.num_train_epochs": 4},
                              go_on=lambda number, value: seen.append(number) or number < 3)  # fmt: skip
     assert (metric, seen) == ("accuracy", [1, 2, 3])
+
+
+def test_a_trial_keeps_the_features_of_a_frozen_encoder_as_finetune_does(folder, tmp_path, monkeypatch):
+    rows = read_texts(folder / "train.csv")
+    read = []
+    original = Encoder.forward
+    monkeypatch.setattr(Encoder, "forward", lambda self, batch: read.append(batch) or original(self, batch))
+    frozen = {**FAST, "train.freeze": "encoder", "adapt.cache_features": True, "train.learning_rate": 1e-2}
+    problem = Problem(folder / "enc", Classification, rows, rows)
+    metric, value = try_settings(problem, frozen, go_on=lambda number, value: True)
+    assert sum(len(batch.layout.lengths) for batch in read) == 2 * len(rows)  # both parts, once
+    finetune(folder / "enc", task="classification", train=rows, validation=rows, settings=frozen,
+             output_dir=tmp_path / "clf")  # fmt: skip
+    record = json.loads((tmp_path / "clf" / "run.json").read_text("utf-8"))
+    assert (record["best"]["metric"], record["best"]["value"]) == (metric, value)
 
 
 def test_a_table_in_the_settings_is_read_again_as_it_was(tmp_path):
