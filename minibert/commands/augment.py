@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from minibert.commands.inputs import check_output
 from minibert.commands.parser import add_command, add_device
 from minibert.data.columns import choose_columns
 from minibert.data.rows import rows_of
@@ -122,10 +123,7 @@ def checked_output(args: argparse.Namespace) -> Path:
     path = Path(args.output)
     if path.suffix not in KINDS:
         raise InputError(f"--output {path}: a name that ends in {', '.join(KINDS)} is wanted")
-    if not path.resolve().parent.is_dir():
-        raise InputError(f"--output {path}: there is no folder {path.parent}")
-    if path.exists() and not args.overwrite:
-        raise InputError(f"--output {path} is there already; choose another name, or --overwrite")
+    check_output(path, overwrite=args.overwrite)
     return path
 
 

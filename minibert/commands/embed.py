@@ -10,6 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from minibert.commands.inputs import check_output
 from minibert.commands.parser import add_command, add_model
 from minibert.data.columns import choose_columns
 from minibert.data.files import kind_of, open_text
@@ -75,10 +76,7 @@ def checked_output(args: argparse.Namespace) -> Path | None:
     path = Path(args.output)
     if path.suffix != ".npy":
         raise InputError(f"--output {path}: a name that ends in .npy is wanted")
-    if not path.parent.is_dir():
-        raise InputError(f"--output {path}: there is no folder {path.parent}")
-    if path.exists() and not args.overwrite:
-        raise InputError(f"--output {path} is there already; choose another name, or --overwrite")
+    check_output(path, overwrite=args.overwrite)
     return path
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from minibert.checkpoint import replace_json
 from minibert.commands.flags import add_fields, add_settings_flags, chosen_settings
-from minibert.commands.inputs import labelled_examples
+from minibert.commands.inputs import check_output, labelled_examples
 from minibert.commands.memory import keep_memory
 from minibert.commands.parser import add_columns, add_command
 from minibert.errors import InputError
@@ -76,14 +76,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             replace_json(Path(args.output), report(args, plan, trials))
     print(table_of(trials))
     return {"model": args.model, "summary": summary_of(trials)}
-
-
-def check_output(path: Path, *, overwrite: bool) -> None:
-    """Raise InputError before any work where the trials cannot go there."""
-    if not path.resolve().parent.is_dir():
-        raise InputError(f"--output {path}: there is no folder {path.parent}")
-    if path.exists() and not overwrite:
-        raise InputError(f"--output {path} is there already; choose another name, or --overwrite")
 
 
 def report(args: argparse.Namespace, plan: Plan, trials: list[Trial]) -> dict[str, Any]:

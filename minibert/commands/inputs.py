@@ -17,6 +17,14 @@ from minibert.tasks.task import Task
 from minibert.training.precision import choose_device, choose_dtype
 
 
+def check_output(path: Path, *, overwrite: bool) -> None:
+    """Raise InputError, before any work, where --output has no folder or is there already."""
+    if not path.resolve().parent.is_dir():
+        raise InputError(f"--output {path}: there is no folder {path.parent}")
+    if path.exists() and not overwrite:
+        raise InputError(f"--output {path} is there already; choose another name, or --overwrite")
+
+
 def named_columns(kind: type[Task], args: argparse.Namespace) -> dict[str, str]:
     """Return the columns that a person named; raises InputError for one that the task does not read."""
     named = {name: value for name, value in vars(args).items() if name.endswith("_column") and value}
