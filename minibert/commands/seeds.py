@@ -36,7 +36,7 @@ def finetune_seeds(model: str | Path, seeds: int, given: dict[str, Any]) -> dict
             chosen = Settings.of(settings)
             opened = open_for_task(Path(model), task_class(task), given["train"], settings=chosen)
             opened.encode(validation)
-        data = data_of(Path(model), given)
+        data = data_of(Path(model), given) if given["resume"] else {}  # hashes to compare with
         for seed in range(first, first + seeds):
             folder = output / f"seed-{seed}"
             own: dict[str, Any] = {"output_dir": folder, "settings": {**settings, "train.seed": seed}}

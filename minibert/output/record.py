@@ -146,12 +146,22 @@ def changed_settings(output: Path, settings: dict[str, Any], *, deciding: bool =
     deciding  leave out those that no weight depends on
     """
     told = json.loads(json.dumps(settings))  # JSON knows no tuples
-    old, new = _flat(read_table(output / RECORD).get("settings")), _flat(told)
-    return [
-        f"{key} was {old.get(key)!r} and is {new.get(key)!r}"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and not (deciding and key in IDLE)
-    ]
+    left_out = IDLE if deciding else ()
+    old, new = (
+        {key: value for key, value in _flat(given).items() if key not in left_out}
+        for given in (read_table(output / RECORD).get("settings"), told)
+    )
+    return differences(old, new)
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Return a line for each key whose value is another one, or that one of the two lacks.
+
+    >>> differences({"train.seed": 1}, {"train.seed": 2, "train.max_steps": 9})
+    ['train.max_steps was None and is 9', 'train.seed was 1 and is 2']
+    """
+    keys = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    return [f"{key} was {old.get(key)!r} and is {new.get(key)!r}" for key in keys]
 
 
 def _hash(described: Any) -> Any:

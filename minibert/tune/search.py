@@ -21,7 +21,7 @@ from minibert.durable import replace_text
 from minibert.errors import InputError, MissingExtra
 from minibert.finetune import read_examples, task_class
 from minibert.output import claimed, locked
-from minibert.output.record import IDLE
+from minibert.output.record import IDLE, differences
 from minibert.training.best import goodness
 from minibert.training.finetuning import Settings
 from minibert.training.loop import NotFinite
@@ -115,17 +115,6 @@ def fixed(settings: dict[str, Any]) -> str:
     return json.dumps({key: value for key, value in flat.items() if key not in IDLE}, sort_keys=True)
 
 
-def differing(before: str, now: str) -> str:
-    """Say which settings differ.
-
-    >>> differing('{"train.seed": 1}', '{"train.seed": 2, "train.max_steps": 9}')
-    'train.max_steps was None and is 9, train.seed was 1 and is 2'
-    """
-    old, new = json.loads(before), json.loads(now)
-    keys = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
-    return ", ".join(f"{key} was {old.get(key)!r} and is {new.get(key)!r}" for key in keys)
-
-
 def opened_study(optuna: Any, path: Path, same: dict[str, str]) -> Any:
     """Open the study of a file, or begin it; what a killed process left under way is tried again.
 
@@ -142,7 +131,9 @@ def opened_study(optuna: Any, path: Path, same: dict[str, str]) -> Any:
     for name, value in same.items():
         before = study.user_attrs.get(name, value)
         if before != value:
-            what = f"other settings: {differing(before, value)}" if name == SETTINGS else f"another {name}"
+            what = f"another {name}"
+            if name == SETTINGS:
+                what = f"other settings: {', '.join(differences(json.loads(before), json.loads(value)))}"
             raise InputError(f"{path}: the search began with {what}; resume with the same, or anew")
         study.set_user_attr(name, value)
     for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
