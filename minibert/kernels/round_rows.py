@@ -21,13 +21,8 @@ def missing(rows: int, sizes: int = SIZES) -> int:
     return -rows % max(1, 2 ** (rows.bit_length() - 1) // sizes)
 
 
-def compiles_each_shape(x: Tensor) -> bool:
-    """Whether products with this tensor are compiled for its shape."""
-    return x.device.type == "cpu" and x.dtype == torch.bfloat16 and not torch.compiler.is_compiling()
-
-
 def filled(x: Tensor) -> Tensor:
     """Return a matrix with zeros behind it up to a round number of rows, where that helps."""
-    if x.dim() != 2 or not compiles_each_shape(x) or not (more := missing(len(x))):
-        return x
-    return torch.nn.functional.pad(x, (0, 0, 0, more))
+    compiled = x.device.type == "cpu" and x.dtype == torch.bfloat16 and not torch.compiler.is_compiling()
+    more = missing(len(x)) if compiled and x.dim() == 2 else 0
+    return x if not more else torch.nn.functional.pad(x, (0, 0, 0, more))

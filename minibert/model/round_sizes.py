@@ -6,21 +6,16 @@ nobody sees.
 Letters: T tokens, D hidden size.
 """
 
-import torch
 from torch import Tensor
 
-from minibert.kernels.round_rows import SIZES, compiles_each_shape, missing
+from minibert.kernels.round_rows import SIZES, filled, missing
 from minibert.packed import Layout
 
 
 def round_up(hidden_TD: Tensor, layout: Layout) -> tuple[Tensor, Layout]:
     """Return hidden states and layout with zeros behind them, or as they are where that would not help."""
-    if layout.inside_NS is not None or not compiles_each_shape(hidden_TD):
-        return hidden_TD, layout
-    filled = layout.once(filled_up, SIZES)
-    if filled is layout:
-        return hidden_TD, layout
-    return torch.nn.functional.pad(hidden_TD, (0, 0, 0, filled.tokens - layout.tokens)), filled
+    rows_TD = hidden_TD if layout.inside_NS is not None else filled(hidden_TD)
+    return (hidden_TD, layout) if rows_TD is hidden_TD else (rows_TD, layout.once(filled_up, SIZES))
 
 
 def filled_up(layout: Layout, sizes: int = SIZES) -> Layout:
