@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from minibert.kernels.attention.buckets import buckets_of
-from minibert.kernels.attention.cpu import Rules
+from minibert.kernels.attention.rules import Rules
 from minibert.kernels.cross_entropy import CHUNK_BYTES
 from minibert.model.config import EncoderConfig
 from minibert.model.round_sizes import filled_up

@@ -117,7 +117,8 @@ def test_a_fused_attention_keeps_no_weights():
 
 def test_rectangles_are_those_of_the_layout():
     assert buckets([16, 15, 3]) == [(3, 16)]
-    assert buckets([100, 20, 19]) == [(2, 32), (1, 100)]
+    assert buckets([100, 20, 19]) == [(2, 32), (1, 112)]
+    assert buckets([100, 100]) == [(2, 100)]
 
 
 def test_a_small_head_has_no_logits_to_speak_of():

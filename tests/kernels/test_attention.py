@@ -73,6 +73,31 @@ def test_values_and_gradients_are_those_of_the_loops(backend, dtype, window, cau
             assert distance(mine, truth) < tolerance, name
 
 
+@pytest.mark.parametrize(("window", "causal"), SEEN)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_without_gradients_the_values_are_those_of_the_loops(backend, dtype, window, causal):
+    q, k, v, grad = draw(LENGTHS)
+    wanted = expected(q, k, v, grad, lengths=LENGTHS, window=window, causal=causal)[0]
+    found = attend(
+        *(x.to(dtype) for x in (q, k, v)), Layout.of(LENGTHS), window=window, causal=causal, backend=backend
+    )
+    assert distance(found, wanted) < {torch.float64: 1e-13, torch.float32: 2e-6, torch.bfloat16: 0.02}[dtype]
+
+
+@pytest.mark.parametrize("lengths", [LENGTHS, [1], [5, 5, 5], [1, 1], [2, 17, 3, 17, 31]])
+@pytest.mark.parametrize("turned", [False, True])
+def test_without_gradients_nothing_that_came_in_is_changed(turned, lengths):
+    layout = Layout.of(lengths)
+    qkv = torch.randn(layout.tokens, 3, 1, 6, dtype=torch.float64)
+    angles = rotary_angles(layout.positions, 6, 100.0) if turned else None
+    with_gradient = results_of_one(lambda x: attend_packed(x, layout, angles, backend="cpu"), qkv, qkv[:, 0])
+    before = qkv.clone()
+    found = attend_packed(qkv, layout, angles, backend="cpu")
+    assert torch.equal(qkv, before)
+    torch.testing.assert_close(found, with_gradient[0], rtol=1e-12, atol=1e-13)
+
+
 @pytest.mark.parametrize("lengths", [[1], [0, 1, 0], [5], [11, 11], [0, 7], [2, 3, 17, 29, 31]])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_odd_batches_are_those_of_the_loops(backend, lengths):
@@ -122,7 +147,7 @@ def results_of_one(function, x: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Let rectangles of 11 places be wide ones, of which a block holds a few heads or a few queries."""
-    module = importlib.import_module("minibert.kernels.attention.cpu")
+    module = importlib.import_module("minibert.kernels.attention.rules")
     for name, value in {"WHOLE": 10, "SCORES": 1000, "BAND": 4}.items():
         monkeypatch.setattr(module, name, value)
     return module
@@ -149,7 +174,7 @@ def test_the_gradient_of_blocks_under_dropout_is_the_slope_of_the_same_draw(smal
 
     def same_draw(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         torch.manual_seed(5)
-        return small_blocks.cpu_attention(q, k, v, layout, window=window, dropout=0.5)
+        return attend(q, k, v, layout, window=window, dropout=0.5, backend="cpu")
 
     leaves = [x.requires_grad_() for x in draw([13, 12, 5])[:3]]
     assert torch.autograd.gradcheck(same_draw, leaves, fast_mode=True)

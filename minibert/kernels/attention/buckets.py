@@ -1,12 +1,13 @@
 """Rectangles out of a packed batch, for matrix products: sequences of nearly one length are put together.
 
-A bucket is as wide as its sequences where all have one length, and else as its group's upper end: few
-different widths, since a CPU's products are compiled for every shape that they meet (`kernels/round_rows`).
+A bucket is as wide as its group's upper end, and a batch of one length as that: few different widths, since
+a CPU's products are compiled for every shape that they meet (`kernels/round_rows`).
 
 Letters: T tokens in the batch, N sequences, S the width of a bucket.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -41,17 +42,35 @@ class Bucket:
         """
         if self.full and self.first is not None:
             return packed_T[self.first : self.last].unflatten(0, tuple(self.index_NS.shape))
-        cells_NS = packed_T[self.index_NS]
+        cells = packed_T.reshape(len(packed_T), -1).index_select(0, self.index_NS.flatten())
         if fill is not None and not self.full:
-            cells_NS[~self.inside_NS] = fill
-        return cells_NS
+            cells.index_fill_(0, self._past, fill)
+        return cells.view(*self.index_NS.shape, *packed_T.shape[1:])
 
     def put(self, packed_T: Tensor, cells_NS: Tensor) -> None:
         """Write the cells (N, S, ...) that are tokens to their places in `packed_T` (T, ...)."""
         if self.full and self.first is not None:
             packed_T[self.first : self.last].unflatten(0, tuple(self.index_NS.shape)).copy_(cells_NS)
-        else:
-            packed_T[self.index_NS[self.inside_NS]] = cells_NS[self.inside_NS]
+            return
+        rows = cells_NS.reshape(self.index_NS.numel(), -1)
+        if not self.full:
+            rows = rows.index_select(0, self._inside)
+        packed_T.view(len(packed_T), -1).index_copy_(0, self._tokens, rows)
+
+    @cached_property
+    def _inside(self) -> Tensor:
+        """The cells that are tokens, counted through the rectangle."""
+        return self.inside_NS.flatten().nonzero()[:, 0]
+
+    @cached_property
+    def _past(self) -> Tensor:
+        """The other cells."""
+        return (~self.inside_NS).flatten().nonzero()[:, 0]
+
+    @cached_property
+    def _tokens(self) -> Tensor:
+        """Row in the packed batch of each cell that is a token."""
+        return self.index_NS[self.inside_NS]
 
 
 def buckets_of(layout: Layout, groups: int = GROUPS) -> tuple[Bucket, ...]:
@@ -60,7 +79,7 @@ def buckets_of(layout: Layout, groups: int = GROUPS) -> tuple[Bucket, ...]:
     A batch of equal lengths is one full bucket.
 
     >>> [tuple(bucket.index_NS.shape) for bucket in buckets_of(Layout.of([30, 20, 7, 7]))]
-    [(2, 7), (2, 32)]
+    [(2, 16), (2, 32)]
     """
     lengths = np.asarray(layout.lengths, dtype=np.int64)
     step = max(NARROWEST, layout.max_seqlen // groups)
@@ -74,7 +93,8 @@ def buckets_of(layout: Layout, groups: int = GROUPS) -> tuple[Bucket, ...]:
 def _bucket(layout: Layout, rows: np.ndarray, widest: int) -> Bucket:
     borders = np.concatenate([[0], np.cumsum(np.asarray(layout.lengths, dtype=np.int64))])
     lengths = borders[rows + 1] - borders[rows]
-    even = lengths.min() == lengths.max()
+    alone = layout.tokens == lengths.sum()
+    even = lengths.min() == lengths.max() and (alone or lengths[0] == widest)
     width = int(lengths[0]) if even else widest
     together = bool((np.diff(rows) == 1).all())
     index = borders[rows, None] + np.minimum(np.arange(width), lengths[:, None] - 1)

@@ -1,42 +1,37 @@
 """Attention as batched matrix products, over sequences of nearly one length at a time.
 
-The packed batch is cut into `buckets`; each bucket is a rectangle (N, S), in which attention
-is two batched matrix products around a softmax, and its gradient four::
+The packed batch is cut into `buckets`; each bucket is a rectangle (N, S), in which attention is two batched
+matrix products around a softmax, and its gradient four. M says which weights dropout keeps, c = 1 / (1 - p)::
 
-    W = softmax(Q K' / sqrt K)    P = dropout(W)    O = P V
-    dV = P' dO    dP = dO V'      dS = P * dP - W * rowsum(dO * O)
+    W = softmax(Q K' / sqrt K)    P = M * W          O = c P V
+    dV = P' (c dO)                dP = (c dO) V'     dS = P * dP - W * rowsum(dO * O)
     dQ = dS K / sqrt K            dK = dS' Q / sqrt K
 
-The row sums of dO * O stand for those of P * dP (Dao et al., 2022, "FlashAttention", appendix B.2). Writing
-the gradient out means that every token's answer goes straight to its place in one (T, 3, H, K): nothing is
-added up, nothing concatenated.
+The row sums of dO * O stand for those of P * dP (Dao et al., 2022, "FlashAttention", appendix B.2). Every
+token's gradient goes straight to its place in one (T, 3, H, K): nothing is added up, nothing concatenated.
 
 Up to 1,024 places the weights (N, H, S, S) are stored for the backward pass. Wider rectangles go a few heads
 at a time, and those of which a window shows but a band, a few queries at a time, with the keys that these can
 see; then the weights are worked out anew in the backward pass, unless dropout has to be the same again.
+Where no gradient is asked for, no weight is ever stored: torch's fused kernel takes each rectangle whole.
 
 Letters: T tokens, N sequences, S their width, H heads, K head size.
 """
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from einops import rearrange
 from torch import Tensor
 
 from minibert.kernels.attention.buckets import GROUPS, Bucket, buckets_of
-from minibert.kernels.attention.reference import visible
 from minibert.kernels.attention.request import Machine, Request
-from minibert.kernels.dropout import dropout as drop
+from minibert.kernels.attention.rules import WHOLE, Block, Rules, unseen
+from minibert.kernels.dropout import draw, gain, keep
 from minibert.kernels.rotary import Angles, turn_in_place
 from minibert.packed import Layout
-
-WHOLE = 1024  # places of a rectangle whose weights are stored
-SCORES = 2**24  # of a block in a wider one
-BAND = 64  # queries at least, in a block under a window
 
 
 def cpu_refuses(request: Request, machine: Machine) -> str | None:
@@ -81,80 +76,23 @@ def cpu_packed_attention(
     return output_THK
 
 
-class Block(NamedTuple):
-    """Some of a rectangle's (N H) heads, some of their queries, and the keys that these see."""
-
-    heads: slice
-    queries: slice
-    keys: slice
-
-    @property
-    def asking(self) -> tuple[slice, slice]:
-        """Where the queries lie in a tensor (N H, S, ...)."""
-        return self.heads, self.queries
-
-    @property
-    def seen(self) -> tuple[slice, slice]:
-        """Where the keys lie."""
-        return self.heads, self.keys
-
-
-@dataclass(frozen=True)
-class Rules:
-    """Who sees whom, and how many weights are dropped."""
-
-    window: int | None
-    causal: bool
-    dropout: float
-
-    def blocks(self, count: int, width: int) -> list[Block]:
-        """Cut `count` squares of `width` places into blocks.
-
-        >>> for block in Rules(window=30, causal=False, dropout=0.0).blocks(12, 150):
-        ...     print(*((part.start, part.stop) for part in block))
-        (0, 12) (0, 64) (0, 94)
-        (0, 12) (64, 128) (34, 150)
-        (0, 12) (128, 150) (98, 150)
-        """
-        if self.window is not None and self.band(width):
-            before, after = self.window, 0 if self.causal else self.window
-            step = max(BAND, before)
-            return [
-                Block(
-                    slice(0, count),
-                    slice(first, min(first + step, width)),
-                    slice(max(0, first - before), min(first + step + after, width)),
-                )
-                for first in range(0, width, step)
-            ]
-        step = count if width <= WHOLE else max(1, SCORES // width**2)
-        return [
-            Block(slice(first, min(first + step, count)), slice(0, width), slice(0, width))
-            for first in range(0, count, step)
-        ]
-
-    def band(self, width: int) -> bool:
-        """Whether the window shows so little that it pays to go along it."""
-        return self.window is not None and 4 * self.window < width
-
-    def stores(self, width: int) -> bool:
-        """Whether the backward pass finds the weights stored."""
-        return self.dropout > 0 or (width <= WHOLE and not self.band(width))
-
-
 class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, qkv_T3HK: Tensor, layout: Layout, angles: Angles | None, rules: Rules) -> Tensor:
         tokens, _, heads, size = qkv_T3HK.shape
         output_THK = qkv_T3HK.new_empty(tokens, heads, size)
         saved: list[Tensor] = []
+        trains = ctx.needs_input_grad[0]
         for bucket in layout.once(buckets_of, GROUPS):
-            rows_3NHSK = _rows_of_heads(bucket.gather(qkv_T3HK))
-            _turn(rows_3NHSK, bucket, angles)
-            heard, weights = _attend(rows_3NHSK, bucket, rules)
-            bucket.put(output_THK, rearrange(heard, "(n h) s k -> n s h k", h=heads))
-            if ctx.needs_input_grad[0]:
-                saved += [rows_3NHSK, *weights]
+            cells_NS3HK = bucket.gather(qkv_T3HK)
+            if trains or rules.dropout or rules.band(cells_NS3HK.shape[1]):
+                rows_3NHSK = _turn(_rows_of_heads(cells_NS3HK), bucket, angles)
+                heard, weights = _attend(rows_3NHSK, bucket, rules)
+                heard_NSHK = rearrange(heard, "(n h) s k -> n s h k", h=heads)
+                saved += [rows_3NHSK, *weights] if trains else []
+            else:
+                heard_NSHK = _answer(cells_NS3HK, bucket, angles, rules)
+            bucket.put(output_THK, heard_NSHK)
         ctx.save_for_backward(output_THK, *saved)
         ctx.layout, ctx.angles, ctx.rules = layout, angles, rules
         return output_THK
@@ -173,9 +111,22 @@ class _Attention(torch.autograd.Function):
                 rearrange(bucket.gather(x, fill=0), "n s h k -> (n h) s k") for x in (grad_THK, delta_TH1)
             )
             grads_3NHSK = _gradients(rows_3NHSK, saved, grad, delta, bucket, rules=ctx.rules)
-            _turn(grads_3NHSK, bucket, ctx.angles, back=True)
+            grads_3NHSK = _turn(grads_3NHSK, bucket, ctx.angles, back=True)
             bucket.put(grad_qkv_T3HK, rearrange(grads_3NHSK, "three n h s k -> n s three h k"))
         return grad_qkv_T3HK, None, None, None
+
+
+def _answer(cells_NS3HK: Tensor, bucket: Bucket, angles: Angles | None, rules: Rules) -> Tensor:
+    """Return the output (N, S, H, K) of a rectangle that nobody asks the gradient of."""
+    if angles is None:
+        rows_3NHSK = rearrange(cells_NS3HK, "n s three h k -> three n h s k")
+    else:
+        rows_3NHSK = _turn(_rows_of_heads(cells_NS3HK), bucket, angles)
+    _, count, heads, width, _ = rows_3NHSK.shape
+    mask = unseen(bucket, Block.whole(count * heads, width), rules, rows_3NHSK.dtype)
+    mask = None if mask is None else mask[:, None]
+    q, k, v = rows_3NHSK
+    return torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2)
 
 
 def _attend(rows_3NHSK: Tensor, bucket: Bucket, rules: Rules) -> tuple[Tensor, list[Tensor]]:
@@ -183,21 +134,23 @@ def _attend(rows_3NHSK: Tensor, bucket: Bucket, rules: Rules) -> tuple[Tensor, l
     q, k, v = rows_3NHSK.flatten(1, 2)
     heard, stored = torch.empty_like(q), []
     for block in rules.blocks(*q.shape[:2]):
-        weights = _weights(q, k, block, _mask(bucket, block, len(q), rules))
-        dropped = drop(weights, rules.dropout)
-        torch.bmm(dropped, v[block.seen], out=heard[block.asking])
+        weights = _weights(q, k, block, bucket, rules)
+        kept = keep(weights, draw(weights, rules.dropout)) if rules.dropout else weights
+        _product(heard[block.asking], kept, v[block.seen], gain(rules.dropout), adds=False)
         if rules.stores(q.shape[1]):
-            stored += [weights, dropped]
+            stored += [weights, kept]
     return heard, stored
 
 
-def _weights(q: Tensor, k: Tensor, block: Block, mask: Tensor | None) -> Tensor:
+def _weights(q: Tensor, k: Tensor, block: Block, bucket: Bucket, rules: Rules) -> Tensor:
     """Return softmax(Q K' / sqrt K) of a block, (heads, queries, keys)."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    scores = torch.baddbmm(q.new_zeros(1), q[block.asking], k[block.seen].mT, beta=0, alpha=scale)
-    if mask is not None:
-        scores.masked_fill_(~mask, -math.inf)
-    return scores.softmax(-1)
+    mask, scale = unseen(bucket, block, rules, q.dtype), 1 / math.sqrt(q.shape[-1])
+    if mask is None:
+        scores = torch.baddbmm(q.new_zeros(1), q[block.asking], k[block.seen].mT, beta=0, alpha=scale)
+        return scores.softmax(-1)
+    if len(mask) > 1:
+        mask = mask.repeat_interleave(len(q) // len(mask), 0)[block.heads]
+    return torch.baddbmm(mask, q[block.asking], k[block.seen].mT, alpha=scale).softmax(-1)
 
 
 def _gradients(
@@ -210,16 +163,17 @@ def _gradients(
     else:
         grads_3NHSK = torch.empty_like(rows_3NHSK)
     grad_q, grad_k, grad_v = grads_3NHSK.flatten(1, 2)
+    grad = grad * gain(rules.dropout)
     scale = 1 / math.sqrt(q.shape[-1])
     for block in rules.blocks(*q.shape[:2]):
         if rules.stores(q.shape[1]):
-            weights, dropped = next(saved), next(saved)
+            weights, kept = next(saved), next(saved)
         else:
-            weights = dropped = _weights(q, k, block, _mask(bucket, block, len(q), rules))
+            weights = kept = _weights(q, k, block, bucket, rules)
         asking, seen = block.asking, block.seen
         slope = grad[asking] @ v[seen].mT
-        slope.mul_(dropped).addcmul_(weights, delta[asking], value=-1)
-        _product(grad_v[seen], dropped.mT, grad[asking], 1.0, adds=adds)
+        slope.mul_(kept).addcmul_(weights, delta[asking], value=-1)
+        _product(grad_v[seen], kept.mT, grad[asking], 1.0, adds=adds)
         _product(grad_q[asking], slope, k[seen], scale, adds=adds)
         _product(grad_k[seen], slope.mT, q[asking], scale, adds=adds)
     return grads_3NHSK.to(q.dtype)
@@ -240,23 +194,9 @@ def _rows_of_heads(cells_NS3HK: Tensor) -> Tensor:
     return rows_3NHSK.copy_(rearrange(cells_NS3HK, "n s three h k -> three n h s k"))
 
 
-def _turn(rows_3NHSK: Tensor, bucket: Bucket, angles: Angles | None, *, back: bool = False) -> None:
-    """Turn queries and keys by the angles of their tokens; turn their gradients back."""
-    if angles is None:
-        return
-    cos, sin = (bucket.gather(part.to(rows_3NHSK.dtype)).transpose(1, 2) for part in angles)
-    turn_in_place(rows_3NHSK[:2], cos, -sin if back else sin)
-
-
-def _mask(bucket: Bucket, block: Block, heads: int, rules: Rules) -> Tensor | None:
-    """Return what may be seen, broadcastable to (heads, queries, keys), or None where everything may."""
-    count, width = bucket.index_NS.shape
-    inside = bucket.inside_NS.repeat_interleave(heads // count, 0)[block.seen][:, None]
-    narrow = rules.window is not None and rules.window < width - 1
-    if not narrow and not rules.causal:
-        return None if bucket.full else inside
-    places = range(width)[block.queries], range(width)[block.keys]
-    seen = visible(*places, window=rules.window, causal=rules.causal, device=inside.device)
-    # A padded query under a window may see no true key at all; its own place keeps the softmax finite.
-    own = visible(*places, window=0, causal=False, device=inside.device)
-    return (inside & seen) | own
+def _turn(rows_3NHSK: Tensor, bucket: Bucket, angles: Angles | None, *, back: bool = False) -> Tensor:
+    """Turn queries and keys by the angles of their tokens, in place; turn their gradients back."""
+    if angles is not None:
+        cos, sin = (bucket.gather(part.to(rows_3NHSK.dtype)).transpose(1, 2) for part in angles)
+        turn_in_place(rows_3NHSK[:2], cos, -sin if back else sin)
+    return rows_3NHSK
