@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from minibert.checkpoint import read_table
-from minibert.config import from_dict, to_dict
+from minibert.config import to_dict
 from minibert.data.batches import CorpusBatches
 from minibert.data.cooccurrence import cooccurrence_vectors
 from minibert.data.corpus import Corpus, source_of
@@ -138,8 +138,7 @@ def first_model(
 def build_model(size: str | None, tokenizer: Tokenizer, settings: Settings) -> Model:
     """Make the encoder of a named size, with the settings' changes, and its pretraining task."""
     torch.manual_seed(settings.train.seed)
-    shape = {**EncoderConfig.preset(size or USUAL_SIZE, tokenizer.vocab_size).to_dict(), **settings.model}
-    config = from_dict(EncoderConfig, shape, where="model")
+    config = EncoderConfig.preset(size or USUAL_SIZE, tokenizer.vocab_size, changes=settings.model)
     return Model(Encoder(config), task_of(tokenizer, config, settings))
 
 

@@ -9,6 +9,7 @@ import tiny_runs
 import torch
 
 from minibert.data.batches import CorpusBatches
+from minibert.errors import InputError
 from minibert.pretrain import pretrain, start_table
 from minibert.tasks.model import Model
 from minibert.training.log import read_log
@@ -62,3 +63,13 @@ def test_a_resumed_run_keeps_its_table(corpus, tmp_path, monkeypatch):
     resumed = pretrain([corpus], halves, size="tiny", settings=settings, resume=True)
     for mine, theirs in zip(resumed.parameters(), expected.parameters(), strict=True):
         assert torch.equal(mine, theirs)
+
+
+def test_a_run_goes_on_with_the_size_that_it_began_with(corpus, tmp_path):
+    settings = {**SETTINGS, "train.max_steps": 4, "train.save_steps": 2}
+    pretrain([corpus], tmp_path, size="tiny", settings=settings)
+    before = (tmp_path / "model.safetensors").read_bytes()
+    with pytest.raises(InputError, match=r"another shape: .*num_hidden_layers was 2 and is 4"):
+        pretrain([corpus], tmp_path, size="mini", settings={**settings, "train.max_steps": 9}, resume=True)
+    pretrain([corpus], tmp_path, size="tiny", settings=settings, resume=True)
+    assert (tmp_path / "model.safetensors").read_bytes() == before

@@ -146,8 +146,11 @@ class EncoderConfig:
         return self.global_rope_theta if self.window(layer) is None else self.local_rope_theta
 
     @staticmethod
-    def preset(size: str, vocab_size: int) -> "EncoderConfig":
-        """Return a named size: tiny, mini, small, medium, base, or one of them behind `modern-`."""
+    def preset(size: str, vocab_size: int, *, changes: dict[str, Any] | None = None) -> "EncoderConfig":
+        """Return a named size: tiny, mini, small, medium, base, or one of them behind `modern-`.
+
+        changes  fields that are to be otherwise, such as {"num_hidden_layers": 6}
+        """
         recipe, _, name = size.rpartition("-")
         if name not in SIZES or size not in (name, f"modern-{name}"):
             known = ", ".join([*SIZES, *(f"modern-{known}" for known in SIZES)])
@@ -160,7 +163,8 @@ class EncoderConfig:
             num_attention_heads=hidden // 64,
             intermediate_size=4 * hidden,
         )
-        return _modernize(config) if recipe else config
+        shape = (_modernize(config) if recipe else config).to_dict()
+        return EncoderConfig.from_dict({**shape, **(changes or {})}, where=f"the size {size}")
 
     @staticmethod
     def from_dict(values: dict[str, Any], where: str = "config.json") -> "EncoderConfig":

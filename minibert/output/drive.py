@@ -19,7 +19,7 @@ from minibert.distributed.sharding import is_sharded, whole
 from minibert.errors import InputError, ProcessLost
 from minibert.output.checkpoints import newest_whole, publish_checkpoint
 from minibert.output.folder import publish_model
-from minibert.output.record import RECORD, refuse_changes
+from minibert.output.record import RECORD, refuse_changes, refuse_other_shape
 from minibert.output.signals import Signals, Stopped
 from minibert.tasks.model import load_weights
 from minibert.training.best import Best
@@ -65,6 +65,7 @@ class Drive:
         if found is None:
             print(f"  nothing was saved in {self.output}: the run starts afresh", file=sys.stderr)
             return False
+        refuse_other_shape(found, self.run.model.encoder.config.to_dict())
         load_weights(self.run.model, found)
         kept = load_state(self.run, found)
         self.elapsed, self.pending, self.checked = kept["elapsed"], kept["pending"], kept["checked"]

@@ -140,6 +140,21 @@ def refuse_other_data(output: Path, now: dict[str, Any]) -> None:
                 )
 
 
+def refuse_other_shape(folder: Path, shape: dict[str, Any]) -> None:
+    """Raise InputError where the encoder in a folder has another shape than the one that is to go on from it.
+
+    shape  its configuration; rates of dropout may change, they are no part of any weight's shape
+    """
+    kept = read_table(folder / "config.json")
+    old, new = ({key: value for key, value in each.items() if "dropout" not in key} for each in (kept, shape))
+    changes = differences(old, new)
+    if changes:
+        raise InputError(
+            f"{folder} holds an encoder of another shape: {'; '.join(changes)}; resume with the same --size "
+            "and settings, or start anew in another folder"
+        )
+
+
 def changed_settings(output: Path, settings: dict[str, Any], *, deciding: bool = False) -> list[str]:
     """Return a line for each setting that is not that of a folder's record.
 

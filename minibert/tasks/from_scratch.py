@@ -36,8 +36,7 @@ def fresh_encoder(
     Raises InputError where the texts are too few for so many pieces.
     """
     tokenizer = train_sentencepiece(texts, vocab_size)
-    shape = EncoderConfig.preset(size, tokenizer.vocab_size).to_dict()
-    return Encoder(EncoderConfig.from_dict({**shape, **changes}, f"the size {size}")), tokenizer
+    return Encoder(EncoderConfig.preset(size, tokenizer.vocab_size, changes=changes)), tokenizer
 
 
 def check_known(tokenizer: Tokenizer, side: str, texts: Sequence[str]) -> None:
