@@ -18,6 +18,7 @@ import torch
 from minibert.checkpoint import replace_json
 from minibert.config import to_dict
 from minibert.data.batches import ExampleBatches
+from minibert.distributed.ranks import Ranks
 from minibert.errors import InputError
 from minibert.finetune import Settings, batches_of, read_examples, train_into
 from minibert.further.comparison import Comparison, compare, disagreements, mcnemar
@@ -29,7 +30,7 @@ from minibert.output.record import describe_model
 from minibert.tasks.model import Model
 from minibert.tasks.task import Window
 from minibert.training.config import TrainingConfig
-from minibert.training.loop import Run
+from minibert.training.loop import Run, place
 
 VERDICT = "update.json"
 
@@ -118,7 +119,7 @@ def batches_for(
 
 
 def train_or_open(
-    place: Path,
+    folder: Path,
     begin: Callable[[], Run],
     held: Sequence[Any],
     *,
@@ -127,10 +128,12 @@ def train_or_open(
     resume: bool,
 ) -> Model:
     """Train into a folder of an output folder; resumed, open what was trained to its end there."""
-    if is_done(place, to_dict(settings), {**data, "validation": describe_data(held)}, resume=resume):
-        return load(place)
+    if is_done(folder, to_dict(settings), {**data, "validation": describe_data(held)}, resume=resume):
+        made = load(folder)
+        place(made, settings.train, Ranks.here())  # judged as one is that was trained just now
+        return made
     free = {"resume": resume, "overwrite": False}
-    return train_into(place, begin, held, settings=settings, data=data, free=free)
+    return train_into(folder, begin, held, settings=settings, data=data, free=free)
 
 
 def apart(rows: list[Any], judges: Sequence[Any]) -> list[Any]:
