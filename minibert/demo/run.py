@@ -190,12 +190,12 @@ def predicted(model: Model) -> list[dict[str, Any]]:
 
 
 def summary(tasks: dict[str, Any]) -> str:
-    """Say in a sentence what pretraining gave."""
+    """Say in a sentence what pretraining gave, by every measure."""
     parts = []
-    for task, metric in (("classification", "accuracy"), ("tagging", "macro_f1")):
-        found = tasks[task]["gains"][metric]
-        parts.append(f"{task} {metric.replace('_', '-')} {100 * found['gain']:+.1f} points")
-    return f"What pretraining adds to the same encoder: {' and '.join(parts)}."
+    for task, found in tasks.items():
+        gains = (f"{name.replace('_', '-')} {100 * found['gains'][name]['gain']:+.1f}" for name in METRICS)
+        parts.append(f"{task} {' and '.join(gains)}")
+    return f"What pretraining adds to the same encoder, in points: {'; '.join(parts)}."
 
 
 def show(report: dict[str, Any], page: Path) -> None:
