@@ -9,8 +9,8 @@
 
 The epoch that is best on a tenth of the training rows is kept; peft's is its last, and its head (and BERT's
 pooler) is trained too. Beside the score: how many weights are trained, and by how much the process grew at
-most, in MB. A process keeps what it has freed: run each contestant in one of its own (`--contestant lora`).
-Rows are capped so that a cell is a matter of minutes on one thread; no rate was searched for.
+most, in MB; each run has a process of its own. Rows are capped so that a cell is a matter of minutes on one
+thread; no rate was searched for.
 """
 
 import random
@@ -23,7 +23,7 @@ from typing import Any
 from cells import Cell, Places
 from quality_cells import ROWS, Row, numbers, read
 from quality_trainer import train_and_score
-from resident import Peak, resident
+from resident import Peak, in_own_process, resident
 
 import minibert as mb
 from minibert.checkpoint import read_json
@@ -113,7 +113,7 @@ def ours(row: Row, name: str, places: Places) -> Cell:
             trained = read_json(folder / "run.json")["trained"]
         return told(numbers(model.evaluate(held)), trained, peak.bytes - before)
 
-    return Cell(row.name, name, run, note=note(row, recipe), recipe=recipe)
+    return Cell(row.name, name, in_own_process(run), note=note(row, recipe), recipe=recipe)
 
 
 def peft(row: Row, places: Places) -> Cell:
@@ -131,7 +131,7 @@ def peft(row: Row, places: Places) -> Cell:
             )  # fmt: skip
         return told(scores, counts[0], peak.bytes - before)
 
-    return Cell(row.name, "peft lora", run, note=note(row, recipe), recipe=recipe)
+    return Cell(row.name, "peft lora", in_own_process(run), note=note(row, recipe), recipe=recipe)
 
 
 def with_lora(task: str, counts: list[int]) -> Callable[[Any], Any]:

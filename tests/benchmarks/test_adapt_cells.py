@@ -1,5 +1,6 @@
 """The cells of adaptation: who takes part, what they are told, and that peft trains what ours does."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,11 @@ def test_the_last_layer_thaws_before_the_run_is_half_over(cells_adapt):
     for epochs in (3.0, 5.0):
         way = cells_adapt.ways(epochs)["gradual unfreezing"]
         assert 7 * way["train.gradual_unfreezing"] == pytest.approx(epochs / 2)
+
+
+def test_a_run_has_a_process_of_its_own_and_its_end_is_noticed(benchmark):
+    resident = benchmark("resident")
+    process, seed = resident.in_own_process(lambda seed: (os.getpid(), seed))(3)
+    assert process != os.getpid() and seed == 3
+    with pytest.raises(SystemExit, match="ended without a result"):
+        resident.in_own_process(lambda seed: seed // 0)(3)
