@@ -17,6 +17,7 @@ from minibert.config import to_dict
 from minibert.data.batches import ExampleBatches
 from minibert.data.remote import local
 from minibert.distributed.joining import joined
+from minibert.distributed.ranks import Ranks
 from minibert.errors import InputError
 from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
 from minibert.interop.heads import load
@@ -36,7 +37,7 @@ from minibert.training.finetuning import HIGHEST_RATE, Settings
 from minibert.training.fresh_layers import redraw_top
 from minibert.training.held_out import HeldOut
 from minibert.training.journal import describe, header
-from minibert.training.loop import Run
+from minibert.training.loop import Run, place
 from minibert.training.plan import Budget
 
 
@@ -108,13 +109,20 @@ def train_into(
         told, resume = {**to_dict(settings), **(own or {})}, free["resume"]
         data = {**data, "validation": describe_data(held)}
         if nothing_left(output, told, lambda: data, resume=resume):
-            return load(output)
+            return reopened(output, settings.train)
         with claimed(output, **free, writes=ranks.first):
             run = begin()
             ranks.need(len(run.batches.at(0, 0.0)))
             drive = ready(run, held, output, settings=settings, told=told, data=data, resume=resume)
         drive.follow(report_to=settings.data.report_to, progress=settings.data.progress)
     return run.model.eval()
+
+
+def reopened(folder: Path, config: TrainingConfig) -> Model:
+    """Open a model that was trained to its end as training left it: on its device, in its precision."""
+    model = load(folder)
+    place(model, config, Ranks.here())
+    return model
 
 
 def first_rate(model: str | Path) -> float:

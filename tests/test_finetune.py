@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import pytest
 import tiny_runs
 import torch
 
+from minibert.commands.seeds import finetune_seeds
 from minibert.data.readers import read_texts
 from minibert.errors import InputError
 from minibert.finetune import Settings, finetune, open_for_task
@@ -145,3 +147,25 @@ def test_a_run_that_the_clock_ends_early_validates_its_last_weights(folder, tmp_
     done = json.loads((tmp_path / "clf" / "run.json").read_text("utf-8"))["steps_done"]
     assert done < 50
     assert [line["step"] for line in read_log(tmp_path / "clf", "validation")] == [done]
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_finished_run_opened_again_answers_in_the_precision_of_its_training(folder, tmp_path, seeds):
+    rows, dtypes = read_texts(folder / "train.csv"), []
+
+    def answered(resume):
+        given = {
+            "task": "classification", "train": rows, "validation": rows, "output_dir": tmp_path / "out",
+            "settings": {**FAST, "train.precision": "bf16"}, "resume": resume, "overwrite_output_dir": False,
+        }  # fmt: skip
+        if seeds > 1:
+            return finetune_seeds(folder / "enc", seeds, given)["scores"]
+        model = finetune(folder / "enc", **given)
+        dtypes.append(model.encoder.dtype)
+        return [answer.probabilities for answer in model.predict(rows)]
+
+    first = answered(False)
+    for checkpoint in tmp_path.glob("out/**/checkpoint-*"):
+        shutil.rmtree(checkpoint)
+    assert answered(True) == first
+    assert all(dtype == torch.bfloat16 for dtype in dtypes)

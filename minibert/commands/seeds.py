@@ -9,7 +9,15 @@ from typing import Any
 from minibert.checkpoint import replace_json
 from minibert.config import to_dict
 from minibert.errors import InputError
-from minibert.finetune import Settings, finetune, first_rate, open_for_task, read_examples, task_class
+from minibert.finetune import (
+    Settings,
+    finetune,
+    first_rate,
+    open_for_task,
+    read_examples,
+    reopened,
+    task_class,
+)
 from minibert.interop.heads import load
 from minibert.output import RECORD, claimed, describe_data, is_done, locked, publish_model
 from minibert.output.record import describe_model
@@ -40,9 +48,9 @@ def finetune_seeds(model: str | Path, seeds: int, given: dict[str, Any]) -> dict
         for seed in range(first, first + seeds):
             folder = output / f"seed-{seed}"
             own: dict[str, Any] = {"output_dir": folder, "settings": {**settings, "train.seed": seed}}
-            told = to_dict(Settings.of(own["settings"], learning_rate=first_rate(model)))
-            done = is_done(folder, told, data, resume=given["resume"])
-            trained = load(folder) if done else finetune(model, **{**given, **own})
+            alone = Settings.of(own["settings"], learning_rate=first_rate(model))
+            done = is_done(folder, to_dict(alone), data, resume=given["resume"])
+            trained = reopened(folder, alone.train) if done else finetune(model, **{**given, **own})
             table[seed] = tell_seed(seed, trained.evaluate(validation))
         return publish_best(table, output, given)
 

@@ -14,9 +14,8 @@ import torch
 
 from minibert.checkpoint import read_json, replace_json
 from minibert.config import to_dict
-from minibert.distributed.ranks import Ranks
 from minibert.errors import InputError
-from minibert.finetune import Settings, batches_of, open_for_task, read_examples, train_into
+from minibert.finetune import Settings, batches_of, open_for_task, read_examples, reopened, train_into
 from minibert.further.growing import classifier_of, grown
 from minibert.further.methods import LearnOptions, Method, method_of
 from minibert.further.settings import rate_for, with_own
@@ -27,7 +26,6 @@ from minibert.output.record import describe_model
 from minibert.tasks.classification import Classification
 from minibert.tasks.model import TASKS, Model
 from minibert.training.loop import Run
-from minibert.training.loop import place as put
 
 REPORT = "learn.json"
 Rows = str | Path | Sequence[Any]
@@ -117,8 +115,7 @@ def learn_part(
     """
     told, data = {**to_dict(settings), **own}, {**base, "train": describe_data(rows)}
     if is_done(place, told, {**data, "validation": describe_data([])}, resume=resume):
-        made = load(place)
-        put(made, settings.train, Ranks.here())  # as training left it: what is kept depends on the precision
+        made = reopened(place, settings.train)  # what is kept depends on the precision
         method.keep(made, rows)
         return made
     known = len(classifier_of(model, place).labels)

@@ -18,9 +18,8 @@ import torch
 from minibert.checkpoint import replace_json
 from minibert.config import to_dict
 from minibert.data.batches import ExampleBatches
-from minibert.distributed.ranks import Ranks
 from minibert.errors import InputError
-from minibert.finetune import Settings, batches_of, read_examples, train_into
+from minibert.finetune import Settings, batches_of, read_examples, reopened, train_into
 from minibert.further.comparison import Comparison, compare, disagreements, mcnemar
 from minibert.further.growing import grown
 from minibert.further.settings import opened_for_training, rate_for, with_own
@@ -30,7 +29,7 @@ from minibert.output.record import describe_model
 from minibert.tasks.model import Model
 from minibert.tasks.task import Window
 from minibert.training.config import TrainingConfig
-from minibert.training.loop import Run, place
+from minibert.training.loop import Run
 
 VERDICT = "update.json"
 
@@ -129,9 +128,7 @@ def train_or_open(
 ) -> Model:
     """Train into a folder of an output folder; resumed, open what was trained to its end there."""
     if is_done(folder, to_dict(settings), {**data, "validation": describe_data(held)}, resume=resume):
-        made = load(folder)
-        place(made, settings.train, Ranks.here())  # judged as one is that was trained just now
-        return made
+        return reopened(folder, settings.train)
     free = {"resume": resume, "overwrite": False}
     return train_into(folder, begin, held, settings=settings, data=data, free=free)
 
