@@ -126,7 +126,7 @@ def activations(shape: EncoderConfig, step: Step) -> list[int]:
     cells = sum(count * width for count, width in buckets(step.lengths))
     T, D, F, b = step.tokens, shape.hidden_size, shape.intermediate_size, step.itemsize
     inner = (4 if shape.gated_mlp else 2) * F
-    masks = 2 * 2 * T * D if shape.hidden_dropout_prob else 0
+    masks = 2 * 2 * T * D if shape.hidden_dropout_prob else 0  # two, of two bytes a value
     # torch makes an RMS norm of several operations, in float32
     norms = 2 * T * D * (WIDE + (0 if b == WIDE else b)) if shape.norm == "rmsnorm" else 0
     cast = 0 if b == WIDE else b * (4 * D * D + (3 if shape.gated_mlp else 2) * D * F)

@@ -164,7 +164,7 @@ class EncoderConfig:
             intermediate_size=4 * hidden,
         )
         shape = (_modernize(config) if recipe else config).to_dict()
-        return EncoderConfig.from_dict({**shape, **(changes or {})}, where=f"the size {size}")
+        return EncoderConfig.from_dict({**shape, **(changes or {})}, where="model")
 
     @staticmethod
     def from_dict(values: dict[str, Any], where: str = "config.json") -> "EncoderConfig":

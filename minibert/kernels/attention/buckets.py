@@ -70,7 +70,7 @@ class Bucket:
     @cached_property
     def _tokens(self) -> Tensor:
         """Row in the packed batch of each cell that is a token."""
-        return self.index_NS[self.inside_NS]
+        return self.index_NS.flatten()[self._inside]
 
 
 def buckets_of(layout: Layout, groups: int = GROUPS) -> tuple[Bucket, ...]:
