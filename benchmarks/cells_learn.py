@@ -3,6 +3,7 @@
 "clinc150, three groups of classes": 45 of the 150 intents in three groups, each shown once and never again.
 
     plain, replay, ewc, distill   the methods of `minibert learn`; all groups are asked at the end
+    adapters                      another of them: LoRA and a head for each group, which a text has to find
     joint                         all classes at once, as often: what could be had if nothing were ever lost
 
 "sst2, smaller": a classifier of six layers, and ways to a cheaper one.
@@ -50,6 +51,7 @@ CLINC = {
     "task.max_length": 32,
     "data.progress": False,
 }
+APART = {"learn.method": "adapters", "train.freeze": 0, "train.learning_rate": 2e-3}
 SST2 = {
     "train.learning_rate": 2e-4,
     "train.num_train_epochs": 2.0,
@@ -76,6 +78,8 @@ def cells(places: Places) -> Iterator[Cell]:
     for method in ("plain", "replay", "ewc", "distill"):
         recipe = {**CLINC, "learn.method": method}
         yield Cell(CLINC_ROW, method, one_by_one(recipe, places), note=CLINC_NOTE, recipe=recipe)
+    recipe = {**CLINC, **APART}
+    yield Cell(CLINC_ROW, "adapters", one_by_one(recipe, places), note=CLINC_NOTE, recipe=recipe)
     yield Cell(CLINC_ROW, "joint", all_at_once(places), note=CLINC_NOTE, recipe=CLINC)
     for name, made in (("teacher", None), ("student, distilled", taught), ("student, plain", untaught)):
         recipe = {**SST2, **(LESSON if made is taught else {})}

@@ -28,7 +28,7 @@ def rows(group: dict[str, list[str]]) -> list[TextExample]:
 
 
 parts = [rows(group) for group in (HOME, TRAVEL, MONEY)]
-for method in ("plain", "replay", "ewc", "distill"):
+for method in ("plain", "replay", "ewc", "distill", "adapters"):
     model, found = learn_on(
         encoder,
         train=parts,

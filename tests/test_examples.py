@@ -68,7 +68,7 @@ def test_learn_on(encoder, tmp_path, monkeypatch, capsys):
     run_example("learn_on", monkeypatch, encoder, tmp_path / "learnt")
     out = capsys.readouterr().out
     assert [line.split(":")[0] for line in out.splitlines() if "forgotten" in line] == [
-        "plain", "replay", "ewc", "distill",
+        "plain", "replay", "ewc", "distill", "adapters",
     ]  # fmt: skip
     assert (tmp_path / "learnt/replay/learn.json").is_file()
 

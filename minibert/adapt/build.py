@@ -10,11 +10,12 @@ from minibert.adapt.hooks import is_adapters
 from minibert.adapt.lora import add_lora
 from minibert.adapt.options import AdaptOptions
 from minibert.adapt.prompts import add_prompts
-from minibert.config import to_dict
+from minibert.config import from_dict, to_dict
 from minibert.errors import InputError
 from minibert.model.encoder import Encoder
-from minibert.tasks.adaptation import Adaptation, hash_of
+from minibert.tasks.adaptation import ADAPTER, Adaptation, hash_of
 from minibert.tasks.model import Model
+from minibert.tasks.task import Task
 
 
 def adapt(model: Model, options: AdaptOptions, *, base: str | Path) -> None:
@@ -75,3 +76,12 @@ def adaptation_of(model: Model, options: AdaptOptions, *, base: str, sha256: str
     own = {name for name in model.state_dict() if not name.startswith("encoder.") or is_adapters(name)}
     tuned = {f"encoder.{name}" for name in tuned_names(model.encoder, options)}
     return Adaptation(base, sha256, to_dict(options), frozenset(own | tuned))
+
+
+def laid_over(encoder: Encoder, task: Task, adaptation: Adaptation) -> Model:
+    """Put another model's adapter, its weights not yet filled in, into an encoder and join it with a task."""
+    model = Model(encoder, task)
+    options = from_dict(AdaptOptions, adaptation.options, where=ADAPTER)
+    add_adapter(encoder, options)
+    model.adaptation = adaptation_of(model, options, base=adaptation.base, sha256=adaptation.sha256)
+    return model

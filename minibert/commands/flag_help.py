@@ -124,7 +124,7 @@ HELP = {
     "adapt.lora_target_modules": "lora: patterns of layers, with commas between, such as query,value or "
     "blocks.[6-9].feed_forward; or all-linear",
     "learn.method": "against forgetting: nothing, earlier rows beside the new ones, weights held where they "
-    "mattered, or what the old self says of the new rows",
+    "mattered, what the old self says of the new rows, or an adapter for each part",
     "learn.buffer_size": "replay: rows that are kept of all that came",
     "learn.ewc_lambda": "ewc: how stiffly weights are held",
     "learn.fisher_samples": "ewc: rows of a part that tell which weights matter",

@@ -3,14 +3,14 @@
 import argparse
 from typing import Any
 
+from minibert.adapt.options import AdaptOptions
 from minibert.commands.flags import add_fields, chosen_settings
 from minibert.commands.further_training import add_further_training
 from minibert.commands.inputs import labelled_examples
 from minibert.commands.memory import keep_memory
 from minibert.commands.parser import add_columns, add_command, add_output, add_resume
-from minibert.further.learn_on import learn_on, names_of
+from minibert.further.learn_on import learn_on, names_of, settings_of
 from minibert.further.methods import LearnOptions
-from minibert.further.settings import with_own
 from minibert.further.transfer import Transfer
 from minibert.tasks.classification import Classification, ClassificationOptions
 
@@ -36,12 +36,19 @@ def add(commands: Any) -> None:
     add_columns(parser)
     add_fields(parser, "learning on", LearnOptions(), group="learn")
     add_fields(parser, "classification (where --model is an encoder)", ClassificationOptions(), group="task")
+    add_fields(
+        parser,
+        "adapters (--method adapters)",
+        AdaptOptions("lora"),
+        group="adapt",
+        without=("cache_features",),
+    )
     add_further_training(parser)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Learn the parts, print the matrix of accuracies and return what it says."""
-    settings = chosen_settings(args, lambda values: with_own(values, "learn", LearnOptions, more=("task",)))
+    settings = chosen_settings(args, settings_of)
     train, asked = (
         [labelled_examples(Classification, path, args) for path in paths]
         for paths in (args.train_file, args.validation_file)

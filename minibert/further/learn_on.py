@@ -51,13 +51,12 @@ def learn_on(
 
     Returns the model and what became of every part. Raises InputError before anything is trained.
     """
-    rate = rate_for(model)
-    options, tuned = with_own(settings or {}, "learn", LearnOptions, learning_rate=rate, more=("task",))
+    options, tuned = settings_of(settings or {}, learning_rate=rate_for(model))
     rows, asked = parts_of(train, validation)
     torch.manual_seed(tuned.train.seed)
     learnt = knows_classes(Path(model))
     opened = opened_classifier(Path(model), rows[0], learnt=learnt, settings=tuned)
-    method = method_of(options, tuned.train, learnt=learnt)
+    method = method_of(options, tuned, opened, learnt=learnt)
     free = {"resume": resume, "overwrite": overwrite_output_dir}
     with locked(output_dir, **free) as output:
         with claimed(output, **free):
@@ -67,10 +66,25 @@ def learn_on(
         for number, part in enumerate(rows, 1):
             into = output / f"part-{number}"
             opened = learn_part(opened, part, into, method, settings=tuned, own=own, base=base, resume=resume)
-            matrix.append(accuracies(opened, asked))
-        found = Transfer(tuple(matrix), names_of(train))
-        leave(opened, found, output, {"model": str(model), "settings": to_dict(options)})
-    return opened.eval(), found
+            matrix.append(accuracies(method.whole(opened), asked))
+        found, made = Transfer(tuple(matrix), names_of(train)), method.whole(opened)
+        leave(made, found, output, {"model": str(model), "settings": to_dict(options)})
+    return made.eval(), found
+
+
+def settings_of(values: dict[str, Any], *, learning_rate: float = 2e-4) -> tuple[LearnOptions, Settings]:
+    """Sort settings into the method's and those of training; a method of adapters that names none has LoRA.
+
+    Raises InputError for an adapter with another method.
+    """
+    more = ("task", "adapt")
+    options, tuned = with_own(values, "learn", LearnOptions, learning_rate=learning_rate, more=more)
+    kind, wanted = tuned.adapt.adapter, options.method == "adapters"
+    if wanted and kind == "none":
+        return settings_of({**values, "adapt.adapter": "lora"}, learning_rate=learning_rate)
+    if not wanted and kind != "none":
+        raise InputError(f"adapter {kind} goes with method adapters, and the method is {options.method}")
+    return options, tuned
 
 
 def check_readable(model: Model, parts: Sequence[Sequence[Any]]) -> None:
@@ -120,7 +134,7 @@ def learn_part(
         return made
     known = len(classifier_of(model, place).labels)
     torch.manual_seed(settings.train.seed)
-    made = grown(model, rows)
+    made = method.begin(model, rows)
 
     def begin() -> Run:
         batches = method.batches(batches_of(made.task, rows, settings.train), made)

@@ -6,6 +6,8 @@ replay   a sample of all earlier rows comes beside the new ones, in every step a
 ewc      weights that mattered are held where they were (`elastic`)
 distill  what the model said of the new rows before it learnt them is to stay what it says, on the old
          classes (Li and Hoiem, 2016, "Learning without Forgetting")
+adapters each part has an adapter and a head of its own, the encoder stays; what is like a part's rows is
+         answered by them (`parted`)
 """
 
 import copy
@@ -14,13 +16,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from minibert.adapt.build import adapt, laid_over
+from minibert.adapt.merging import shared
+from minibert.adapt.parted import PartedModel, classifier
 from minibert.data.batches import ExampleBatches
 from minibert.errors import InputError
-from minibert.finetune import batches_of
+from minibert.finetune import Settings, batches_of
+from minibert.further.discriminant import Discriminant, mean_vectors
 from minibert.further.elastic import Springs, fisher, held_back
+from minibert.further.growing import grown
 from minibert.further.reservoir import Reservoir
 from minibert.packed import Packed
-from minibert.tasks.model import Model
+from minibert.tasks.classification import Classification
+from minibert.tasks.model import Model, own_state
 from minibert.tasks.task import Targets
 from minibert.training.config import TrainingConfig
 from minibert.training.distillation import taught
@@ -39,7 +47,7 @@ class LearnOptions:
     temperature     of that
     """
 
-    method: Literal["plain", "replay", "ewc", "distill"] = "replay"
+    method: Literal["plain", "replay", "ewc", "distill", "adapters"] = "replay"
     buffer_size: int = 500
     ewc_lambda: float = 1000.0
     fisher_samples: int = 200
@@ -59,6 +67,14 @@ class LearnOptions:
 
 class Method(ABC):
     """What is done while a part is learnt, and what is kept when it has been."""
+
+    def begin(self, model: Model, rows: Sequence[Any]) -> Model:
+        """Return what learns a part: the model that learnt the one before, with rows for new classes."""
+        return grown(model, rows)
+
+    def whole(self, model: Model) -> Model:
+        """Return what knows all parts, from the model that learnt the last one."""
+        return model
 
     def batches(self, new: Batches, model: Model) -> Batches:
         """Return the batches of a part, from those of its rows alone."""
@@ -152,11 +168,58 @@ class Distill(Method):
         self.learnt = True
 
 
-def method_of(options: LearnOptions, config: TrainingConfig, *, learnt: bool) -> Method:
+class Apart(Method):
+    """Gives each part an adapter and a head of its own, over the encoder of the model that was opened."""
+
+    def __init__(self, settings: Settings, opened: Model) -> None:
+        assert opened.adaptation is not None
+        self.settings, self.base, self.folder = settings, shared(opened.encoder), opened.adaptation.base
+        self.parts: list[Model] = []
+        self.seen = Discriminant()
+
+    def begin(self, model: Model, rows: Sequence[Any]) -> Model:
+        config, tokenizer = self.base.config, model.task.tokenizer
+        made = Model(shared(self.base), Classification.build(tokenizer, config, rows, self.settings.task))
+        adapt(made, self.settings.adapt, base=self.folder)
+        return made
+
+    def keep(self, model: Model, rows: Sequence[Any]) -> None:
+        assert model.adaptation is not None
+        part = laid_over(shared(self.base), model.task, model.adaptation)
+        part.load_state_dict(own_state(model), strict=False)
+        self.parts.append(part.to(next(model.parameters()).device))
+        known = [row for row in rows if str(row.label) in classifier(model).numbers]
+        vectors_ND = mean_vectors(self.plain(model), known)
+        self.seen.add(vectors_ND, [f"{len(self.parts)}/{row.label}" for row in known])
+
+    def plain(self, model: Model) -> Model:
+        """Return the model on the encoder without adapters, on its device and in its precision."""
+        self.base.dtype = model.encoder.dtype
+        return Model(self.base, model.task).to(next(model.parameters()).device)
+
+    def whole(self, model: Model) -> Model:
+        own = {"labels": self.seen.labels, "pooling": "mean", "projection": "none", "projection_norm": False}
+        settings = {**model.task.settings(), **own, "reject_label": ""}
+        router = Classification.reopen(model.task.tokenizer, self.base.config, settings)
+        for weight, value in zip(router.classifier.parameters(), self.seen.solve(), strict=True):
+            weight.data.copy_(value)
+        made = PartedModel(Model(self.base, router), self.parts)
+        return made.to(next(model.parameters()).device)
+
+
+def method_of(options: LearnOptions, settings: Settings, opened: Model, *, learnt: bool) -> Method:
     """Return the method that the options name.
 
-    learnt  whether the model has learnt classes before the first part
+    opened  the model before the first part
+    learnt  whether it has learnt classes
     """
+    config = settings.train
+    if options.method == "adapters":
+        if learnt:
+            raise InputError(
+                "the model is a classifier, whose classes have no adapter; give the encoder below it"
+            )
+        return Apart(settings, opened)
     if options.method == "replay":
         return Replay(options, config)
     if options.method == "ewc":

@@ -4,6 +4,7 @@
     config.json         the encoder, as it was when the adapter was trained
     task.json           the task and its labels
     model.safetensors   the adapter and the head
+    parts.json          the tasks of several parts, where there are as many adapters (see `PartedModel`)
 
 The base is looked for where it was; whoever moved it says where. One that is open already is shared: several
 adapters then need the encoder's memory once.
@@ -14,18 +15,20 @@ from typing import Any
 
 import torch
 
-from minibert.adapt.build import adaptation_of, add_adapter
+from minibert.adapt.build import laid_over
 from minibert.adapt.hooks import is_adapters
 from minibert.adapt.merging import shared
 from minibert.adapt.options import AdaptOptions
+from minibert.adapt.parted import PARTS, PartedModel
 from minibert.checkpoint import WEIGHTS, read_table
-from minibert.config import from_dict
+from minibert.config import from_dict, to_dict
 from minibert.durable import verify
 from minibert.errors import InputError
 from minibert.interop.checkpoints import check_vocabulary, read_encoder
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
-from minibert.tasks.adaptation import ADAPTER, hash_of
+from minibert.tasks.adaptation import ADAPTER, Adaptation, hash_of
+from minibert.tasks.classification import Classification
 from minibert.tasks.model import Model, check_size, load_weights, reopen_task
 from minibert.text.loading import load_tokenizer
 from minibert.text.tokenizer import Tokenizer
@@ -57,12 +60,29 @@ def open_adapted(folder: Path, base: str | Path | Model | None, device: torch.de
             f"{folder}: made for an encoder whose weights have the SHA-256 {told['sha256']}; those of "
             f"{place} have {found}. Give the base that it was made for (it was {told['folder']})"
         )
-    task = reopen_task(folder, config, tokenizer=tokenizer, known=known)
-    model = Model(over(encoder, config, folder), task)
-    add_adapter(model.encoder, options)
-    model.adaptation = adaptation_of(model, options, base=str(place), sha256=found)
+    adaptation = Adaptation(str(place), found, to_dict(options), frozenset())
+    if (folder / PARTS).is_file():
+        model: Model = parted(folder, encoder, tokenizer, config, adaptation)
+    else:
+        task = reopen_task(folder, config, tokenizer=tokenizer, known=known)
+        model = laid_over(over(encoder, config, folder), task, adaptation)
     load_weights(model, folder)
     return model.to(device).eval()
+
+
+def parted(
+    folder: Path, encoder: Encoder, tokenizer: Tokenizer, config: EncoderConfig, adaptation: Adaptation
+) -> PartedModel:
+    """Make the model of several parts that a folder tells of, its weights still to be filled in."""
+    path = folder / PARTS
+    values = read_table(path)
+    try:
+        router = Classification.reopen(tokenizer, config, values["router"])
+        tasks = [Classification.reopen(tokenizer, config, settings) for settings in values["parts"]]
+        models = [laid_over(over(encoder, config, folder), task, adaptation) for task in tasks]
+        return PartedModel(Model(over(encoder, config, folder), router), models)
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+        raise InputError(f"{path}: damaged or not of this version: {error!r:.100}") from error
 
 
 def read_adapter(folder: Path) -> tuple[dict[str, str], AdaptOptions]:

@@ -66,5 +66,5 @@ def test_every_cell_runs_and_says_what_its_row_measures(cells_learn, places, mon
             cell.contestant in ("student, distilled", "student, plain", "teacher, int8")
         )
         seen.add((cell.row, cell.contestant))
-    assert len(seen) == 9
+    assert len(seen) == 10
     assert len(load(places.scratch / "student").encoder.blocks) == 3

@@ -17,9 +17,11 @@ from minibert.further.reservoir import Reservoir
 from minibert.tasks.pooling import pool, project
 from minibert.tasks.task import Loss
 from minibert.training.config import TrainingConfig
+from minibert.training.finetuning import Settings
 from minibert.training.loop import Run
 
 CONFIG = TrainingConfig(precision="fp32", max_steps=2)
+SETTINGS = Settings.of({"train.precision": "fp32", "train.max_steps": 2})
 
 
 def windows_of(model, count):
@@ -136,7 +138,7 @@ def test_held_weights_settle_where_force_and_spring_are_even_and_half_is_not_for
 
 def test_replay_puts_as_many_remembered_rows_beside_the_new_ones():
     model = classifier()
-    method = method_of(LearnOptions(method="replay", buffer_size=6), CONFIG, learnt=False)
+    method = method_of(LearnOptions(method="replay", buffer_size=6), SETTINGS, model, learnt=False)
     new = batches_of(model)
     assert method.batches(new, model) is new
     method.keep(model, texts(30))
@@ -151,7 +153,7 @@ def test_replay_puts_as_many_remembered_rows_beside_the_new_ones():
 
 def test_the_old_self_is_heard_on_old_classes_alone_and_only_once_it_has_learnt():
     model = classifier()
-    method = method_of(LearnOptions(method="distill"), CONFIG, learnt=False)
+    method = method_of(LearnOptions(method="distill"), SETTINGS, model, learnt=False)
     assert method.objective(model, model, 0) is model
     method.keep(model, [])
     wide = grown(model, [type(texts(1)[0])("x", label="new")]).eval()
