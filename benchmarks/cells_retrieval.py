@@ -57,7 +57,8 @@ SUMMARY: dict[str, Any] = {
     "train.train_batch_size": 8,
     "task.max_length": 256,
 }
-CASES, TURNS, PAIRS = 300, 1500, 700
+CASES, PAIRS = 300, 700
+TURNS = {"xdailydialog": 4500, "crosswoz": 1500}
 ARTICLES, READ, WRONG = 150, 100, 6
 Run = Callable[[int], dict[str, float]]
 
@@ -167,7 +168,7 @@ def dialogue_cells(places: Places, row: str, folder: Path) -> list[Cell]:
     @cache
     def bi(seed: int) -> dict[str, list[str]]:
         output = places.scratch / f"{row}-bi"
-        tuned(folder, "retrieval", rows(TURNS), output, seed=seed, recipe=recipe)
+        tuned(folder, "retrieval", rows(TURNS[row]), output, seed=seed, recipe=recipe)
         return by_vectors(test(), embedder(output))
 
     @cache
@@ -180,11 +181,11 @@ def dialogue_cells(places: Places, row: str, folder: Path) -> list[Cell]:
         return tell(fused(bi(seed), cross(seed)))
 
     def st(seed: int) -> dict[str, float]:
-        return tell(by_vectors(test(), theirs(folder, rows(TURNS), seed=seed, recipe=recipe)))
+        return tell(by_vectors(test(), theirs(folder, rows(TURNS[row]), seed=seed, recipe=recipe)))
 
     name = "the Chinese encoder" if chinese else "MiniLM"
     read_only = f"{CASES} of the test turns"
-    note = f"{read_only}, training on {TURNS} turns"
+    note = f"{read_only}, training on {TURNS[row]} turns"
     more = f"{read_only}, training on {PAIRS} turns, each beside 2 wrong ones"
     recipes = {"bi-encoder": recipe, "cross-encoder": CROSS}
     found = [

@@ -29,8 +29,8 @@ def train_theirs(
         folder, num_labels=1 if numbers else len(labels), problem_type=problem
     )
 
-    frozen = [model.bert.embeddings, *model.bert.encoder.layer[: recipe["train.freeze"]]]
-    for part in frozen:
+    layers = recipe["train.freeze"]  # 0 freezes nothing, the embeddings neither
+    for part in [model.bert.embeddings, *model.bert.encoder.layer[:layers]] if layers else []:
         part.requires_grad_(False)
 
     def encoded(rows: Sequence[Any]) -> list[dict[str, Any]]:

@@ -29,8 +29,9 @@ def cells(quality, benchmark):
 def test_the_trainer_and_ours_are_told_the_same(cells):
     recipes = {(cell.row, cell.contestant): cell.recipe for cell in cells}
     rows = {cell.row for cell in cells}
-    # On whole reviews only the recommended recipe runs; two rows have one that has read reviews before.
-    assert len(recipes) == len(cells) == 6 * len(rows) - 2 + 2
+    # On whole reviews only the recommended recipe runs; two rows have one that has read reviews before,
+    # and one of them another that was told which of them are kind.
+    assert len(recipes) == len(cells) == 6 * len(rows) - 2 + 2 + 1
     for row in rows:
         assert recipes[row, "trainer"] == recipes[row, "minibert"] != recipes[row, "recommended"]
     for row in rows - {"imdb"}:
@@ -42,6 +43,7 @@ def test_what_has_read_reviews_is_trained_by_the_recommended_recipe(cells):
     recipes = {(cell.row, cell.contestant): cell.recipe for cell in cells}
     for row in ("sst2", "imdb"):
         assert recipes[row, "recommended, whole, reviews"] == recipes[row, "recommended, whole"]
+    assert recipes["sst2", "recommended, whole, labelled reviews"] == recipes["sst2", "recommended, whole"]
 
 
 def test_every_recipe_is_one_that_finetune_takes(cells):
