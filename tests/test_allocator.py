@@ -1,5 +1,6 @@
 """Keeping freed memory: only where it can be, and then it is really kept."""
 
+import os
 import platform
 import resource
 import subprocess
@@ -54,3 +55,43 @@ def test_large_blocks_come_back_without_new_pages():
     pages = 8 * BLOCK // resource.getpagesize()
     assert faults["plain"] > pages / 2, "the plain allocator keeps memory as well: nothing is tested here"
     assert faults["keep"] < pages / 10
+
+
+SHAPES = """
+import runpy, sys, torch
+how, path = sys.argv[1:]
+if how == "keep":
+    runpy.run_path(path)["keep_freed_memory"]()
+def resident():
+    with open("/proc/self/statm") as numbers:
+        return int(numbers.read().split()[1])
+torch.set_num_threads(1)
+weight = torch.ones(384, 384).bfloat16()
+before = resident()
+for rows in range(1, 700):
+    torch.ones(rows, 384).bfloat16() @ weight
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(not GLIBC, reason="only Linux tells what is resident")
+def test_what_is_compiled_for_a_shape_is_not_kept_for_ever():
+    name, _ = allocator.COMPILED_SHAPES
+    pages, untold = {}, {key: value for key, value in os.environ.items() if key != name}
+    for how in ("keep", "plain"):
+        command = [sys.executable, "-c", SHAPES, how, allocator.__file__]
+        pages[how] = int(subprocess.run(command, capture_output=True, check=True, env=untold).stdout)
+    if pages["plain"] * resource.getpagesize() < 300e6:
+        pytest.skip("this CPU's products of bfloat16 compile nothing by shape")
+    assert pages["keep"] < 0.75 * pages["plain"]
+
+
+def test_whoever_told_onednn_something_else_has_the_last_word(monkeypatch):
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    name, value = allocator.COMPILED_SHAPES
+    monkeypatch.setenv(name, "7")
+    allocator.keep_freed_memory()
+    assert os.environ[name] == "7"
+    monkeypatch.delenv(name)
+    allocator.keep_freed_memory()
+    assert os.environ[name] == value
