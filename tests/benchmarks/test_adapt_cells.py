@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from minibert.adapt.build import add_adapter
+from minibert.adapt.hooks import is_adapters
 from minibert.finetune import Settings
+from minibert.model.config import EncoderConfig
+from minibert.model.encoder import Encoder
 
 
 @pytest.fixture
@@ -37,7 +41,11 @@ def test_both_loras_have_the_same_numbers(cells_adapt):
     counts: list[int] = []
     model = transformers.BertForSequenceClassification(config)
     cells_adapt.with_lora("classification", counts)(model)
-    updates = 2 * 2 * cells_adapt.RANK * (12 + 12)  # layers, query and value, A and B
+    # two layers: query, key, value and what follows them, and the two of the feed-forward network
+    updates = 2 * cells_adapt.RANK * (4 * (12 + 12) + 2 * (12 + 20))
+    ours = Encoder(EncoderConfig(30, 12, num_hidden_layers=2, num_attention_heads=2, intermediate_size=20))
+    add_adapter(ours, Settings.of(cells_adapt.LORA).adapt)
+    assert sum(w.numel() for name, w in ours.named_parameters() if is_adapters(name)) == updates
     assert counts == [updates + 2 * 12 + 2 + 12 * 12 + 12]  # and the head with BERT's pooler
 
 
