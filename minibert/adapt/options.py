@@ -5,7 +5,8 @@ from typing import Literal
 
 from minibert.errors import InputError
 
-RATE_FACTOR = 5.0  # few weights that begin at nothing have a longer way to go
+HEAD_RATE_FACTOR = 5.0  # of a head on features that are there already
+RATE_FACTOR = 10.0  # few weights that begin at nothing have a longer way to go
 PROMPT_RATE_FACTOR = 50.0  # and rows that are only looked at a much longer one
 
 
@@ -40,7 +41,9 @@ class AdaptOptions:
         """How much larger the learning rate is, where none is named, than that of a whole encoder."""
         if self.adapter in ("prompt", "prefix"):
             return PROMPT_RATE_FACTOR
-        return RATE_FACTOR if self.adapter != "none" or self.cache_features else 1.0
+        if self.adapter != "none":
+            return RATE_FACTOR
+        return HEAD_RATE_FACTOR if self.cache_features else 1.0
 
     def __post_init__(self) -> None:
         for name in ("lora_rank", "bottleneck_size", "prompt_tokens"):
