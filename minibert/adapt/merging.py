@@ -9,7 +9,7 @@ from torch import nn
 
 from minibert.adapt.hooks import CHILD, is_adapters
 from minibert.adapt.lora import LowRankParts, updates_of
-from minibert.adapt.parted import PartedModel
+from minibert.adapt.parted import refuse_parts
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
@@ -43,11 +43,7 @@ def merged(model: Model) -> Model:
     """
     if model.adaptation is None:
         return model
-    if isinstance(model, PartedModel):
-        raise InputError(
-            "each text has an adapter of its own part here, and no one matrix holds several; take the folder "
-            "of one part, such as part-1"
-        )
+    refuse_parts(model)
     if not is_mergeable(model):
         raise InputError(
             f"adapter {model.adaptation.options['adapter']} is no change of matrices and cannot be merged; "

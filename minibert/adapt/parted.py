@@ -22,6 +22,10 @@ from minibert.tasks.model import Model, own_state
 from minibert.tasks.task import Window
 
 PARTS = "parts.json"
+ONLY_ANSWERS = (
+    "a model of several parts answers (predict, evaluate) and does nothing else; take the folder of one "
+    "part, such as part-1 where they were learnt"
+)
 
 
 class NoHead(nn.Module):
@@ -29,10 +33,7 @@ class NoHead(nn.Module):
 
     def forward(self, vectors_ND: Tensor) -> Tensor:
         """Raise InputError: there is nothing that could be trained, explained or exported."""
-        raise InputError(
-            "a model of several parts answers (predict, evaluate) and does nothing else; take the folder of "
-            "one part, such as part-1"
-        )
+        raise InputError(ONLY_ANSWERS)
 
 
 class PartedModel(Model):
@@ -51,6 +52,7 @@ class PartedModel(Model):
             task.add_module(name, nn.Identity())
         task.add_module("classifier", NoHead())
         super().__init__(router.encoder, task)
+        check_router(router, parts)
         self.router = router
         self.parts = nn.ModuleList(parts)
         adapted = parts[0].adaptation
@@ -76,6 +78,7 @@ class PartedModel(Model):
         owners = [int(answer.label.partition("/")[0]) for answer in chosen]
         found: list[Any] = [None] * len(examples)
         for number, part in enumerate(self.models, 1):
+            part.encoder.dtype = self.encoder.dtype
             mine = [place for place, owner in enumerate(owners) if owner == number]
             asked = ([examples[place] for place in mine], batch_tokens)
             answers = part.predict(*asked, windows=[windows[place] for place in mine], progress=progress)
@@ -88,6 +91,20 @@ class PartedModel(Model):
         super().write(folder, weights)
         told = [part.task.settings() for part in self.models]
         write_json(folder / PARTS, {"parts": told, "router": self.router.task.settings()})
+
+
+def check_router(router: Model, parts: Sequence[Model]) -> None:
+    """Raise ValueError where the router names a part or a class that is not there."""
+    known = {f"{number}/{label}" for number, part in enumerate(parts, 1) for label in classifier(part).labels}
+    strange = {*classifier(router).labels} - known
+    if strange:
+        raise ValueError(f"the router knows {min(strange)!r}, which is no class of a part")
+
+
+def refuse_parts(model: Model) -> None:
+    """Raise InputError for a model of several parts, from whoever needs one encoder and one head."""
+    if isinstance(model, PartedModel):
+        raise InputError(ONLY_ANSWERS)
 
 
 def own_names(router: Model, parts: Sequence[Model]) -> frozenset[str]:

@@ -6,6 +6,8 @@ Vectors of a class are taken to be normally distributed about its mean, with one
     S~       = (1 - s) S + s trace(S) / D  I                                    s = 0.1
     score_c  = m_c' S~^-1 x - m_c' S~^-1 m_c / 2                                classes equally likely
 
+What all scores share is taken away, so that they are small enough for bfloat16.
+
 S follows from the sum of x x', and from each class's count and sum; what came first does not matter (Hayes
 and Kanan, 2020, "Lifelong Machine Learning with Deep Streaming Linear Discriminant Analysis"). The second
 line is for where there are fewer vectors than they have numbers (Friedman, 1989).
@@ -19,10 +21,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minibert.tasks.model import Model
+from minibert.tasks.model import Model, grouped
 from minibert.tasks.pooling import pool
 
-READ_AT_ONCE = 64  # texts
+READ_AT_ONCE = 8192  # tokens
 SHRINKAGE = 0.1
 NOTHING = 1e-9  # where every class has one vector, the nearest is the likeliest
 
@@ -65,17 +67,20 @@ class Discriminant:
         even = SHRINKAGE * float(within_DD.trace()) / size
         smooth_DD = (1 - SHRINKAGE) * within_DD + max(even, NOTHING) * torch.eye(size, dtype=torch.float64)
         weight_CD = torch.linalg.solve(smooth_DD, means_CD.T).T
-        return weight_CD, -(weight_CD * means_CD).sum(1) / 2
+        bias_C = -(weight_CD * means_CD).sum(1) / 2
+        return weight_CD - weight_CD.mean(0), bias_C - bias_C.mean()
 
 
 @torch.no_grad()
-def mean_vectors(model: Model, examples: Sequence[Any]) -> Tensor:
-    """Return the mean (N, D) of what a model's encoder says of each example, of a long one's first window."""
+def mean_vectors(model: Model, examples: Sequence[Any]) -> tuple[Tensor, list[int]]:
+    """Return the mean of what a model's encoder says of each window, (M, D), and whose window it is."""
     model.eval()
     device = next(model.parameters()).device
-    windows = [parts[0] for parts in model.encode(examples)]
+    windows = model.encode(examples)
+    flat = [(number, place) for number, parts in enumerate(windows) for place in range(len(parts))]
+    flat.sort(key=lambda at: len(windows[at[0]][at[1]]))
     found = []
-    for start in range(0, len(windows), READ_AT_ONCE):
-        batch = model.task.pack(windows[start : start + READ_AT_ONCE]).to(device)
+    for group in grouped(flat, windows, READ_AT_ONCE):
+        batch = model.task.pack([windows[number][place] for number, place in group]).to(device)
         found.append(pool("mean", model.encoder(batch), batch.layout).double().cpu())
-    return torch.cat(found)
+    return torch.cat(found), [number for number, _ in flat]

@@ -8,6 +8,7 @@ Old classes keep their numbers, so old logits and new ones can be compared colum
 from collections.abc import Sequence
 from typing import Any
 
+from minibert.adapt.parted import refuse_parts
 from minibert.errors import InputError
 from minibert.tasks.classification import Classification, natural
 from minibert.tasks.model import Model
@@ -21,6 +22,7 @@ def grown(model: Model, examples: Sequence[Any], *, silent: bool = False) -> Mod
     silent  the new classes are never answered, so the model answers as before it grew
     A model that knows all labels, or is no classifier, comes back as it is.
     """
+    refuse_parts(model)
     task = model.task
     if not isinstance(task, Classification):
         return model

@@ -61,6 +61,7 @@ def learn_on(
     with locked(output_dir, **free) as output:
         with claimed(output, **free):
             check_readable(opened, rows)
+            method.check(rows)
         matrix = [accuracies(opened, asked)]
         base, own = {"model": describe_model(Path(model))}, {"learn": to_dict(options)}
         for number, part in enumerate(rows, 1):
@@ -80,7 +81,11 @@ def settings_of(values: dict[str, Any], *, learning_rate: float = 2e-4) -> tuple
     more = ("task", "adapt")
     options, tuned = with_own(values, "learn", LearnOptions, learning_rate=learning_rate, more=more)
     kind, wanted = tuned.adapt.adapter, options.method == "adapters"
+    if tuned.adapt.cache_features:
+        raise InputError("cache_features is for finetune; leave it out")
     if wanted and kind == "none":
+        if "adapt.adapter" in values or "adapter" in values.get("adapt", {}):
+            raise InputError("method adapters trains adapters, and adapter is none; leave one of them out")
         return settings_of({**values, "adapt.adapter": "lora"}, learning_rate=learning_rate)
     if not wanted and kind != "none":
         raise InputError(f"adapter {kind} goes with method adapters, and the method is {options.method}")

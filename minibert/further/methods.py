@@ -68,6 +68,10 @@ class LearnOptions:
 class Method(ABC):
     """What is done while a part is learnt, and what is kept when it has been."""
 
+    def check(self, parts: Sequence[Sequence[Any]]) -> None:
+        """Raise InputError for parts that cannot be learnt so, before any is."""
+        return
+
     def begin(self, model: Model, rows: Sequence[Any]) -> Model:
         """Return what learns a part: the model that learnt the one before, with rows for new classes."""
         return grown(model, rows)
@@ -177,6 +181,16 @@ class Apart(Method):
         self.parts: list[Model] = []
         self.seen = Discriminant()
 
+    def check(self, parts: Sequence[Sequence[Any]]) -> None:
+        for number, rows in enumerate(parts, 1):
+            labels = {str(row.label) for row in rows if row.label is not None}
+            labels -= {str(self.settings.task.get("reject_label", ""))}
+            if len(labels) < 2:
+                raise InputError(
+                    f"part {number} has the classes {sorted(labels)}, and an adapter of its own needs at "
+                    "least two; join it with another part, or choose another method"
+                )
+
     def begin(self, model: Model, rows: Sequence[Any]) -> Model:
         config, tokenizer = self.base.config, model.task.tokenizer
         made = Model(shared(self.base), Classification.build(tokenizer, config, rows, self.settings.task))
@@ -185,16 +199,16 @@ class Apart(Method):
 
     def keep(self, model: Model, rows: Sequence[Any]) -> None:
         assert model.adaptation is not None
+        self.base.dtype = model.encoder.dtype
         part = laid_over(shared(self.base), model.task, model.adaptation)
         part.load_state_dict(own_state(model), strict=False)
         self.parts.append(part.to(next(model.parameters()).device))
         known = [row for row in rows if str(row.label) in classifier(model).numbers]
-        vectors_ND = mean_vectors(self.plain(model), known)
-        self.seen.add(vectors_ND, [f"{len(self.parts)}/{row.label}" for row in known])
+        vectors_MD, owners = mean_vectors(self.plain(model), known)
+        self.seen.add(vectors_MD, [f"{len(self.parts)}/{known[owner].label}" for owner in owners])
 
     def plain(self, model: Model) -> Model:
-        """Return the model on the encoder without adapters, on its device and in its precision."""
-        self.base.dtype = model.encoder.dtype
+        """Return the model on the encoder without adapters, on its device."""
         return Model(self.base, model.task).to(next(model.parameters()).device)
 
     def whole(self, model: Model) -> Model:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from minibert.adapt.lora import QKV, WHOLE, LowRank, LowRankParts, add_updates, layers_of, updates_of
 from minibert.adapt.options import AdaptOptions
+from minibert.adapt.parted import refuse_parts
 from minibert.checkpoint import load_tensors, published, read_table, save_tensors, write_json
 from minibert.errors import InputError
 from minibert.interop.checkpoints import PEFT
@@ -165,6 +166,7 @@ def save_peft(model: Model, folder: str | Path) -> None:
     Traceback (most recent call last):
     minibert.errors.InputError: peft's folder is for LoRA, and this model has no adapter
     """
+    refuse_parts(model)
     if model.adaptation is None or model.adaptation.options["adapter"] != "lora":
         kind = f"adapter {model.adaptation.options['adapter']}" if model.adaptation else "no adapter"
         raise InputError(f"peft's folder is for LoRA, and this model has {kind}")

@@ -103,7 +103,7 @@ class Model(nn.Module):
         flat.sort(key=lambda at: len(windows[at[0]][at[1]]))
         predictions: list[list[Any]] = [[None] * len(parts) for parts in windows]
         with tqdm(total=len(flat), desc="predict", unit="text", disable=not progress) as bar:
-            for group in _groups(flat, windows, batch_tokens):
+            for group in grouped(flat, windows, batch_tokens):
                 parts = [windows[number][place] for number, place in group]
                 batch = self.task.pack(parts).to(device)
                 for (number, place), answer in zip(
@@ -232,9 +232,10 @@ def load_weights(module: nn.Module, folder: Path, *, prefix: str = "") -> None:
     module.load_state_dict(kept, strict=False)  # the names are right; those of a base may stay away
 
 
-def _groups(
+def grouped(
     flat: Sequence[tuple[int, int]], windows: Sequence[Sequence[Window]], capacity: int
 ) -> Iterator[list[tuple[int, int]]]:
+    """Yield windows, each told by its example and its place there, at most so many tokens at a time."""
     group: list[tuple[int, int]] = []
     tokens = 0
     for number, place in flat:

@@ -14,9 +14,11 @@ from minibert.adapt.parted import PARTS, PartedModel
 from minibert.cli import main
 from minibert.data.examples import TextExample
 from minibert.errors import InputError
+from minibert.further.growing import grown
 from minibert.further.learn_on import learn_on
 from minibert.interop.graphs import export
 from minibert.interop.heads import load
+from minibert.interop.peft_folders import save_peft
 
 SETTINGS = {
     "learn.method": "adapters",
@@ -147,6 +149,8 @@ def test_learning_by_adapters_takes_their_flags(folders, tmp_path):
     [
         lambda model, folder: merged(model),
         lambda model, folder: export(model, folder / "onnx"),
+        lambda model, folder: save_peft(model, folder / "peft"),
+        lambda model, folder: grown(model, [TextExample("x", label="new")]),
         lambda model, folder: model.evaluate_loss(
             [model.task.collate(model.task.encode(PARTS_OF[0][0]), 0, 0, 0.0)]
         ),
@@ -169,6 +173,8 @@ def test_it_is_not_trained_further(folders, tmp_path):
     [
         ({"learn.method": "replay", "adapt.adapter": "lora"}, "adapter lora goes with method adapters"),
         ({"adapt.lora_rankk": 4}, "did you mean 'lora_rank'"),
+        ({"adapt.adapter": "none"}, "adapter is none; leave one of them out"),
+        ({"adapt.cache_features": True, "train.freeze": "encoder"}, "cache_features is for finetune"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(change, message, folders, tmp_path):
@@ -178,15 +184,42 @@ def test_settings_that_do_not_fit_are_refused(change, message, folders, tmp_path
     assert not (tmp_path / "out").exists()
 
 
+def test_a_part_of_one_class_is_told_before_anything_is_learnt(folders, tmp_path):
+    one = [row for row in PARTS_OF[1] if row.label == "water"]
+    with pytest.raises(InputError, match=r"part 2 has the classes \['water'\]"):
+        learn_on(folders[0], train=[PARTS_OF[0], one], validation=[PARTS_OF[0], one],
+                 output_dir=tmp_path / "out", settings=SETTINGS)  # fmt: skip
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_part_computes_in_the_precision_of_the_whole(folders, tmp_path):
+    base, output, *_ = folders
+    learnt, _ = learn_on(base, train=PARTS_OF[:2], validation=PARTS_OF[:2], output_dir=tmp_path / "out",
+                         settings={**SETTINGS, "train.precision": "bf16", "train.max_steps": 2})  # fmt: skip
+    opened = load(output)
+    opened.encoder.dtype = torch.bfloat16
+    opened.predict(["the cat sees"])
+    for model in (learnt, opened):
+        assert {part.encoder.dtype for part in [model.router, *model.models]} == {torch.bfloat16}
+
+
 def test_a_classifier_has_no_adapter_to_begin_with(folders, tmp_path):
     with pytest.raises(InputError, match="the model is a classifier, whose classes have no adapter"):
         learn_on(folders[1] / "part-1", train=PARTS_OF[:1], validation=PARTS_OF[:1],
                  output_dir=tmp_path / "out", settings=SETTINGS)  # fmt: skip
 
 
-@pytest.mark.parametrize("damage", [{}, {"router": {}, "parts": []}, {"router": [], "parts": {}}])
+STRANGE = {"labels": ["animal", "1/thing", "2/plant", "2/water"]}
+
+
+@pytest.mark.parametrize(
+    "damage", [{}, {"router": {}, "parts": []}, {"router": [], "parts": {}}, {"router": STRANGE}]
+)
 def test_damaged_parts_are_told(damage, folders, tmp_path):
     base, output, *_ = folders
+    if damage.get("router") is STRANGE:
+        damage = json.loads((output / PARTS).read_text("utf-8"))
+        damage["router"] |= STRANGE
     shutil.copytree(output, tmp_path / "out")
     (tmp_path / "out" / "manifest.json").unlink()
     (tmp_path / "out" / PARTS).write_text(json.dumps(damage), "utf-8")
