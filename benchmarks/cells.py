@@ -124,11 +124,15 @@ def table_of(lines: Sequence[Line]) -> Table:
     return table
 
 
+NO_SHARES = ("mean_squared_error", "mean_absolute_error", "speed")  # which may be below 1 all the same
+
+
 def spelled(group: Sequence[Line], name: str) -> str:
     """Write a score's mean and spread."""
     values = [line["scores"][name] for line in group if name in line["scores"]]
     mean, spread = mean_and_spread(values)
-    scale = 100 if all(-1 <= value <= 1 for value in values) else 1
-    form = ",.0f" if scale * mean >= 1000 else ".1f"
+    plain = name in NO_SHARES
+    scale = 100 if not plain and all(-1 <= value <= 1 for value in values) else 1
+    form = ".2f" if plain else ",.0f" if scale * mean >= 1000 else ".1f"
     beside = f" ± {scale * spread:{form}}" if len(values) > 1 else ""
     return f"{scale * mean:{form}}{beside}"
