@@ -36,10 +36,7 @@ RECIPE: dict[str, Any] = {
     "task.pooling": "mean",
     "data.progress": False,
 }
-SMALL: dict[str, Any] = {
-    "train.freeze": 0,
-    "train.learning_rate": 5e-4,
-}  # the Chinese encoder: four layers
+SMALL: dict[str, Any] = {"train.freeze": 0, "train.learning_rate": 5e-4}  # the Chinese encoder: four layers
 MANY_CLASSES = 100  # from here on naive Bayes alone
 TRAINER = ("clinc150, oos a class", "mrpc", "sick2014 entailment", "sts_semeval")
 PAIRS = ("sts_semeval", "sick2014 relatedness", "sick2014 entailment", "mrpc", "rte123", "zh_stsb", "lcqmc",

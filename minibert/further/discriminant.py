@@ -77,10 +77,9 @@ def mean_vectors(model: Model, examples: Sequence[Any]) -> tuple[Tensor, list[in
     model.eval()
     device = next(model.parameters()).device
     windows = model.encode(examples)
-    flat = [(number, place) for number, parts in enumerate(windows) for place in range(len(parts))]
-    flat.sort(key=lambda at: len(windows[at[0]][at[1]]))
-    found = []
-    for group in grouped(flat, windows, READ_AT_ONCE):
+    found, owners = [], []
+    for group in grouped(windows, READ_AT_ONCE):
         batch = model.task.pack([windows[number][place] for number, place in group]).to(device)
         found.append(pool("mean", model.encoder(batch), batch.layout).double().cpu())
-    return torch.cat(found), [number for number, _ in flat]
+        owners += [number for number, _ in group]
+    return torch.cat(found), owners

@@ -67,8 +67,8 @@ def learn_on(
         for number, part in enumerate(rows, 1):
             into = output / f"part-{number}"
             opened = learn_part(opened, part, into, method, settings=tuned, own=own, base=base, resume=resume)
-            matrix.append(accuracies(method.whole(opened), asked))
-        found, made = Transfer(tuple(matrix), names_of(train)), method.whole(opened)
+            matrix.append(accuracies(made := method.whole(opened), asked))
+        found = Transfer(tuple(matrix), names_of(train))
         leave(made, found, output, {"model": str(model), "settings": to_dict(options)})
     return made.eval(), found
 

@@ -202,14 +202,11 @@ class Apart(Method):
         self.base.dtype = model.encoder.dtype
         part = laid_over(shared(self.base), model.task, model.adaptation)
         part.load_state_dict(own_state(model), strict=False)
-        self.parts.append(part.to(next(model.parameters()).device))
+        device = next(model.parameters()).device
+        self.parts.append(part.to(device))
         known = [row for row in rows if str(row.label) in classifier(model).numbers]
-        vectors_MD, owners = mean_vectors(self.plain(model), known)
+        vectors_MD, owners = mean_vectors(Model(self.base, model.task).to(device), known)
         self.seen.add(vectors_MD, [f"{len(self.parts)}/{known[owner].label}" for owner in owners])
-
-    def plain(self, model: Model) -> Model:
-        """Return the model on the encoder without adapters, on its device."""
-        return Model(self.base, model.task).to(next(model.parameters()).device)
 
     def whole(self, model: Model) -> Model:
         own = {"labels": self.seen.labels, "pooling": "mean", "projection": "none", "projection_norm": False}

@@ -99,11 +99,9 @@ class Model(nn.Module):
         self.eval()
         device = next(self.parameters()).device
         windows = self.encode(examples) if windows is None else windows
-        flat = [(number, place) for number, parts in enumerate(windows) for place in range(len(parts))]
-        flat.sort(key=lambda at: len(windows[at[0]][at[1]]))
         predictions: list[list[Any]] = [[None] * len(parts) for parts in windows]
-        with tqdm(total=len(flat), desc="predict", unit="text", disable=not progress) as bar:
-            for group in grouped(flat, windows, batch_tokens):
+        with tqdm(total=sum(map(len, windows)), desc="predict", unit="text", disable=not progress) as bar:
+            for group in grouped(windows, batch_tokens):
                 parts = [windows[number][place] for number, place in group]
                 batch = self.task.pack(parts).to(device)
                 for (number, place), answer in zip(
@@ -232,10 +230,10 @@ def load_weights(module: nn.Module, folder: Path, *, prefix: str = "") -> None:
     module.load_state_dict(kept, strict=False)  # the names are right; those of a base may stay away
 
 
-def grouped(
-    flat: Sequence[tuple[int, int]], windows: Sequence[Sequence[Window]], capacity: int
-) -> Iterator[list[tuple[int, int]]]:
-    """Yield windows, each told by its example and its place there, at most so many tokens at a time."""
+def grouped(windows: Sequence[Sequence[Window]], capacity: int) -> Iterator[list[tuple[int, int]]]:
+    """Yield windows by length, at most so many tokens at a time; each told by its example and its place."""
+    flat = [(number, place) for number, parts in enumerate(windows) for place in range(len(parts))]
+    flat.sort(key=lambda at: len(windows[at[0]][at[1]]))
     group: list[tuple[int, int]] = []
     tokens = 0
     for number, place in flat:

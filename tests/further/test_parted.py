@@ -16,6 +16,7 @@ from minibert.data.examples import TextExample
 from minibert.errors import InputError
 from minibert.further.growing import grown
 from minibert.further.learn_on import learn_on
+from minibert.further.update import update
 from minibert.interop.graphs import export
 from minibert.interop.heads import load
 from minibert.interop.peft_folders import save_peft
@@ -151,9 +152,7 @@ def test_learning_by_adapters_takes_their_flags(folders, tmp_path):
         lambda model, folder: export(model, folder / "onnx"),
         lambda model, folder: save_peft(model, folder / "peft"),
         lambda model, folder: grown(model, [TextExample("x", label="new")]),
-        lambda model, folder: model.evaluate_loss(
-            [model.task.collate(model.task.encode(PARTS_OF[0][0]), 0, 0, 0.0)]
-        ),
+        lambda model, folder: model.evaluate_loss([collated(model, PARTS_OF[0][0])]),
     ],
 )
 def test_what_needs_one_head_says_which_folder_has_one(use, folders, tmp_path):
@@ -162,8 +161,6 @@ def test_what_needs_one_head_says_which_folder_has_one(use, folders, tmp_path):
 
 
 def test_it_is_not_trained_further(folders, tmp_path):
-    from minibert.further.update import update
-
     with pytest.raises(InputError, match="such as part-1"):
         update(folders[1], train=PARTS_OF[0], kept=PARTS_OF[1], output_dir=tmp_path / "out")
 
