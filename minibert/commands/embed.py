@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from minibert.commands.inputs import check_output
-from minibert.commands.parser import add_command, add_model
+from minibert.commands.parser import add_base, add_command, add_model
 from minibert.data.columns import choose_columns
 from minibert.data.files import kind_of, open_text
 from minibert.data.rows import rows_of
@@ -35,6 +35,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("text", nargs="*", metavar="TEXT", help="texts; - reads lines from stdin")
     add_model(parser, "folder of an encoder, or a name of Hugging Face's hub")
+    add_base(parser)
     parser.add_argument(
         "--file", metavar="FILE", help=".txt (a text on each line), .csv, .tsv, .jsonl, each also .gz or .xz"
     )
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
     output = checked_output(args)
     if not args.text and not args.file:
         raise InputError("nothing to embed; give texts, - for lines of stdin, or --file")
-    encoder = load_encoder(args.model, choose_device(args.device))
+    encoder = load_encoder(args.model, choose_device(args.device), base=args.base)
     texts = tqdm(texts_of(args), "embed", unit="text", disable=not sys.stderr.isatty(), file=sys.stderr)
     if output is None:
         show(encoder, texts, args)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from minibert.commands.memory import keep_memory
-from minibert.commands.parser import add_command, add_model, add_output
+from minibert.commands.parser import add_base, add_command, add_model, add_output
 from minibert.embedding.documents import read_searched
 from minibert.embedding.index import build_index
 from minibert.embedding.loading import load_encoder
@@ -24,6 +24,7 @@ def add(commands: Any) -> None:
         example="minibert index --model runs/enc --file docs.jsonl --output-dir idx",
     )
     add_model(parser, "folder of the encoder, ours or Hugging Face's")
+    add_base(parser)
     parser.add_argument(
         "--file", required=True, metavar="FILE", help=".jsonl, .csv, .tsv, or .txt with a text on each line"
     )
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     output = Path(args.output_dir)
     check_free(output, overwrite=args.overwrite_output_dir)
     keep_memory()
-    encoder = load_encoder(args.model, choose_device(args.device))
+    encoder = load_encoder(args.model, choose_device(args.device), base=args.base)
     documents = read_searched(args.file, text_column=args.text_column, id_column=args.id_column)
     index = build_index(
         encoder,

@@ -91,7 +91,7 @@ def predict_unseen(args: argparse.Namespace) -> None:
         model = load_language_model(args.model, device)
         model.encoder.dtype = choose_dtype(args.precision, device)
     else:
-        model = load_encoder(args.model, device)
+        model = load_encoder(args.model, device, base=args.base)
     for start in range(0, len(examples), CHUNK):
         chunk = examples[start : start + CHUNK]
         answers = zero_shot(

@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from minibert.commands.parser import add_command, add_model
+from minibert.commands.parser import add_base, add_command, add_model
 from minibert.embedding.index import Hit, Index
 from minibert.embedding.loading import load_encoder
 from minibert.errors import InputError
@@ -29,6 +29,7 @@ def add(commands: Any) -> None:
     parser.add_argument("index", metavar="INDEX", help="folder that `minibert index` made")
     parser.add_argument("query", nargs="+", metavar="QUERY", help="queries; - reads lines from stdin")
     add_model(parser, "folder of the encoder that the index was built with")
+    add_base(parser)
     parser.add_argument(
         "--top-k", type=int, default=10, metavar="N", help="documents for each query (default: 10)"
     )
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
     """Print one JSON object for each query, its documents the best first."""
     queries = texts_of(args.query)
     device = choose_device(args.device)
-    encoder, index = load_encoder(args.model, device), Index(args.index)
+    encoder, index = load_encoder(args.model, device, base=args.base), Index(args.index)
     index.check(encoder)
     judge = load(args.rerank_model, device) if args.rerank_model else None
     depth = max(args.top_k, args.rerank_depth) if judge else args.top_k

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import torch
 
-from minibert.adapt.merging import folded, shared
+from minibert.adapt.merging import folded, merged, shared
 from minibert.embedding.text_encoder import TextEncoder
+from minibert.errors import InputError
+from minibert.interop.adapted import is_adapter, open_adapted
 from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
 from minibert.interop.hub import local_folder
 from minibert.interop.peft_folders import base_of, family_of, is_peft, read_peft
@@ -13,27 +15,29 @@ from minibert.interop.sentence_transformers import encoder_folder, read_habits
 from minibert.text.loading import load_tokenizer
 
 
-def load_encoder(folder: str | Path, device: torch.device | str = "cpu") -> TextEncoder:
+def load_encoder(
+    folder: str | Path, device: torch.device | str = "cpu", *, base: str | Path | None = None
+) -> TextEncoder:
     """Open the encoder of a folder and its tokenizer.
 
     folder  a model that minibert saved, whatever its task, or a checkpoint in Hugging Face's layout:
             config.json, model.safetensors (or several and their index), tokenizer files. Where
             sentence-transformers left its files beside them, they say how texts become vectors. Or a name
             of the hub, "organisation/model", that is no folder: the package huggingface_hub fetches it.
-            Or `peft`'s folder of a LoRA adapter, which is merged into the base that it names.
+            Or the folder of a LoRA adapter, ours or `peft`'s, which is merged into the base that it names.
+    base    for the folder of an adapter of ours: the folder of its base, where that has moved
     Raises InputError for a folder that cannot be opened, MissingExtra where its tokenizer needs a package.
 
     >>> load_encoder("runs/clf").embed(["a wonderful film"]).shape
     (1, 128)
     """
     folder = local_folder(folder)
+    if is_adapter(folder):
+        return _of_adapter(folder, device, base)
+    if base is not None:
+        raise InputError(f"{folder} is no adapter of ours and needs no base; leave base away")
     if is_peft(folder):
-        base = local_folder(base_of(folder))
-        text_encoder = load_encoder(base, device)
-        adapted = shared(text_encoder.encoder)
-        read_peft(folder, adapted, family_of(encoder_folder(base), adapted))
-        text_encoder.encoder = folded(adapted, adapted)
-        return text_encoder
+        return _of_peft(folder, device)
     inner = encoder_folder(folder)
     config = read_config(inner)
     tokenizer = load_tokenizer(inner)
@@ -43,3 +47,24 @@ def load_encoder(folder: str | Path, device: torch.device | str = "cpu") -> Text
         read_encoder(inner), tokenizer, max_length=habits.max_length, pooling=habits.pooling
     )
     return encoder.to(device)
+
+
+def _of_adapter(folder: Path, device: torch.device | str, base: str | Path | None) -> TextEncoder:
+    """Open our own adapter, merged into its base, which says how texts become vectors if no retrieval did."""
+    adapted = open_adapted(folder, base, device)
+    model = merged(adapted)
+    assert adapted.adaptation is not None
+    teller = folder if model.task.name == "retrieval" else Path(adapted.adaptation.base)
+    habits = read_habits(teller, model.encoder.config.longest_text)
+    return TextEncoder(
+        model.encoder, model.task.tokenizer, max_length=habits.max_length, pooling=habits.pooling
+    )
+
+
+def _of_peft(folder: Path, device: torch.device | str) -> TextEncoder:
+    base = local_folder(base_of(folder))
+    text_encoder = load_encoder(base, device)
+    adapted = shared(text_encoder.encoder)
+    read_peft(folder, adapted, family_of(encoder_folder(base), adapted))
+    text_encoder.encoder = folded(adapted, adapted)
+    return text_encoder

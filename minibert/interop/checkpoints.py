@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from minibert.adapt.parted import ONLY_ANSWERS, PARTS
 from minibert.checkpoint import WEIGHTS, read_json
 from minibert.durable import verify
 from minibert.errors import InputError
@@ -67,6 +68,8 @@ def read_config(folder: Path) -> EncoderConfig:
             f"{folder} holds an adapter of peft, not an encoder; merge it into its base first: "
             f"mb.load_encoder({str(folder)!r}).save_pretrained(DIR)"
         )
+    if (folder / PARTS).is_file():
+        raise InputError(f"{folder} holds adapters for several parts, not an encoder; {ONLY_ANSWERS}")
     if (folder / ADAPTER).is_file():
         raise InputError(
             f"{folder} holds an adapter, not an encoder; merge the two first: "

@@ -6,6 +6,7 @@ import shutil
 import pytest
 import tiny_runs
 import torch
+from adapted_rows import ROWS as ROWS_OF
 
 import minibert as mb
 from minibert.checkpoint import load_tensors
@@ -110,9 +111,7 @@ def test_a_resumed_run_ends_with_the_same_weights_bit_for_bit(given, tmp_path, k
     assert not any("embeddings" in name for name in state)  # of the best weights too, the base's stay away
 
 
-def test_an_adapter_is_no_encoder_and_says_how_it_becomes_one(given, adapter, tmp_path, capsys):
-    with pytest.raises(InputError, match="--format minibert"):
-        mb.load_encoder(adapter)
+def test_nothing_is_trained_on_top_of_an_adapter_that_is_not_merged(given, adapter, tmp_path, capsys):
     with pytest.raises(InputError, match="--format minibert"):
         mb.finetune(adapter, task="classification", train=given / ROWS, output_dir=tmp_path / "x")
     plain = tmp_path / "plain"
@@ -252,3 +251,53 @@ def test_pretraining_that_is_to_go_on_with_an_adapter_says_what_it_is(adapter, t
     words = ["pretrain", str(corpus), "--model", str(adapter), "--output-dir", str(tmp_path / "on")]
     assert main(words) == 2
     assert "holds an adapter, not an encoder; merge the two first" in capsys.readouterr().err
+
+
+def test_an_adapter_of_matrices_embeds_as_its_merged_model_does(given, adapter, tmp_path):
+    export = [
+        "export",
+        "--model",
+        str(adapter),
+        "--format",
+        "minibert",
+        "--output-dir",
+        str(tmp_path / "one"),
+    ]
+    assert main(export) == 0
+    wanted = mb.load_encoder(tmp_path / "one").embed(TEXTS)
+    plain = mb.load_encoder(given / "enc").embed(TEXTS)
+    rows = mb.load_encoder(adapter).embed(TEXTS)
+    assert abs(rows - wanted).max() < 1e-5 < abs(rows - plain).max()
+
+
+def test_a_trained_retrieval_adapter_is_indexed_and_searched_on_a_base_that_moved(given, tmp_path, capsys):
+    mb.finetune(
+        given / "enc", task="retrieval", train=ROWS_OF["retrieval"], output_dir=tmp_path / "lora",
+        settings={**LORA, "task.pooling": "first"},
+    )  # fmt: skip
+    assert mb.load_encoder(tmp_path / "lora").pooling == "first"
+    told = json.loads((tmp_path / "lora/adapter.json").read_text("utf-8"))
+    told["base"]["folder"] = str(tmp_path / "gone")
+    (tmp_path / "lora/adapter.json").write_text(json.dumps(told), "utf-8")
+    (tmp_path / "lora/manifest.json").unlink()
+    (tmp_path / "docs.txt").write_text("the cat sees the dog\nthe stone of the road\n", "utf-8")
+    words = ["--model", str(tmp_path / "lora")]
+    build = ["index", *words, "--file", str(tmp_path / "docs.txt"), "--output-dir", str(tmp_path / "idx")]
+    assert main(build) == 2
+    assert "--base DIR" in capsys.readouterr().err
+    words += ["--base", str(given / "enc"), "--precision", "fp32"]
+    assert main([*build, *words, "--dtype", "float32"]) == 0
+    capsys.readouterr()
+    assert main(["search", str(tmp_path / "idx"), "the cat sees the dog", *words]) == 0
+    assert json.loads(capsys.readouterr().out)["hits"][0]["text"] == "the cat sees the dog"
+    assert main(["embed", "the cat", *words]) == 0
+    size = mb.load_encoder(given / "enc").encoder.config.hidden_size
+    assert len(json.loads(capsys.readouterr().out)["embedding"]) == size
+
+
+def test_what_cannot_be_merged_embeds_nothing_and_a_whole_model_needs_no_base(given, tmp_path):
+    run(given, tmp_path / "bottleneck", **{"adapt.adapter": "bottleneck"})
+    with pytest.raises(InputError, match="bottleneck is no change of matrices"):
+        mb.load_encoder(tmp_path / "bottleneck")
+    with pytest.raises(InputError, match="needs no base"):
+        mb.load_encoder(given / "enc", base=given / "enc")

@@ -222,3 +222,13 @@ def test_damaged_parts_are_told(damage, folders, tmp_path):
     (tmp_path / "out" / PARTS).write_text(json.dumps(damage), "utf-8")
     with pytest.raises(InputError, match=r"parts\.json: damaged"):
         load(tmp_path / "out", base=base)
+
+
+def test_a_folder_of_parts_is_no_encoder_and_says_what_to_take(folders, tmp_path, capsys):
+    _, output, _, _ = folders
+    words = ["--model", str(output)]
+    tiny_runs.write_table(tmp_path / "rows.csv")
+    train = ["--train-file", str(tmp_path / "rows.csv"), "--output-dir", str(tmp_path / "on")]
+    for command in (["embed", "the cat"], ["finetune", "--task", "classification", *train]):
+        assert main([*command, *words]) == 2
+        assert "take the folder of one part" in capsys.readouterr().err
