@@ -33,7 +33,7 @@ from minibert.text.loading import load_tokenizer
 from minibert.training.best import Best
 from minibert.training.config import TrainingConfig
 from minibert.training.degenerate import diagnose
-from minibert.training.finetuning import HIGHEST_RATE, Settings
+from minibert.training.finetuning import HIGHEST_RATE, Settings, usual_rate
 from minibert.training.fresh_layers import redraw_top
 from minibert.training.held_out import HeldOut
 from minibert.training.journal import describe, header
@@ -130,17 +130,6 @@ def first_rate(model: str | Path) -> float:
     return HIGHEST_RATE if is_size(str(model)) else usual_rate(read_config(Path(model)).hidden_size)
 
 
-def usual_rate(width: int) -> float:
-    """Return a learning rate for an encoder of this hidden size: the wider it is, the smaller its steps.
-
-    Through what BERT's authors use at 768 and what does well at 384 goes a square.
-
-    >>> [f"{usual_rate(width):.1e}" for width in (256, 384, 768, 1024)]
-    ['3.0e-04', '2.0e-04', '5.0e-05', '2.8e-05']
-    """
-    return min(HIGHEST_RATE, 2e-4 * (384 / width) ** 2)
-
-
 def task_class(name: str) -> type[Task]:
     """Return the class of a task by its name."""
     if name not in TASKS:
@@ -197,8 +186,14 @@ def check_adapting(folder: Path, settings: Settings) -> None:
 
 
 def batches_of(task: Task, examples: Sequence[Any], config: TrainingConfig) -> ExampleBatches[Window, Any]:
-    """Encode the examples once and make their batches; say how many did not fit whole."""
-    windows = [task.encode(example) for example in examples]
+    """Encode the examples once and make their batches."""
+    return batches_from([task.encode(example) for example in examples], task, config)
+
+
+def batches_from(
+    windows: Sequence[Sequence[Window]], task: Task, config: TrainingConfig
+) -> ExampleBatches[Window, Any]:
+    """Make batches of the windows of examples; say how many did not fit whole."""
     tell_long(long_ones(windows, task), task.max_length)
     return ExampleBatches(
         [window for parts in windows for window in parts if len(window.rows)],

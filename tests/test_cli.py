@@ -22,7 +22,7 @@ from minibert.commands.arguments import build_parser
 from minibert.commands.flag_help import HELP
 from minibert.commands.flags import chosen_settings, with_dashes
 from minibert.commands.inputs import open_model
-from minibert.further.distill import DistillOptions
+from minibert.further.lessons import DistillOptions
 from minibert.further.methods import LearnOptions
 from minibert.further.update import UpdateOptions
 from minibert.tasks.masking import Masking

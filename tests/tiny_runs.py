@@ -59,11 +59,11 @@ def write_questions(path: Path, *, answered: bool = True) -> Path:
     return path
 
 
-def make_encoder(folder: Path) -> Path:
+def make_encoder(folder: Path, vocabulary: int = VOCABULARY) -> Path:
     """Save an encoder of one layer that has learnt nothing, with a tokenizer of its own."""
-    tokenizer = train_sentencepiece([sentence(number) for number in range(200)], VOCABULARY)
+    tokenizer = train_sentencepiece([sentence(number) for number in range(200)], vocabulary)
     config = EncoderConfig(
-        VOCABULARY,
+        vocabulary,
         hidden_size=32,
         num_hidden_layers=1,
         num_attention_heads=2,

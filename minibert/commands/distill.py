@@ -1,4 +1,4 @@
-"""Let a model teach a smaller one."""
+"""Let a model teach a smaller one, or several teach one."""
 
 import argparse
 from typing import Any
@@ -9,8 +9,12 @@ from minibert.commands.inputs import labelled_examples, named_columns
 from minibert.commands.memory import keep_memory
 from minibert.commands.parser import add_columns, add_command, add_output, add_resume
 from minibert.errors import InputError
-from minibert.further.distill import DistillOptions, distill
+from minibert.further.distill import distill
+from minibert.further.lessons import DistillOptions
 from minibert.further.settings import opened_for_training, with_own
+from minibert.interop.heads import load
+from minibert.tasks.classification import ClassificationOptions
+from minibert.tasks.model import Model
 
 
 def add(commands: Any) -> None:
@@ -19,14 +23,17 @@ def add(commands: Any) -> None:
         commands,
         "distill",
         run,
-        usage="--teacher DIR --layers N (--train-file FILE | --file FILE) --output-dir DIR [options]",
-        about="teach a model of fewer layers what a fine-tuned one knows",
+        usage="--teacher DIR [DIR ...] (--train-file FILE | --file FILE) --output-dir DIR [options]",
+        about="teach a model of fewer layers, or another encoder, what fine-tuned ones know",
         example="minibert distill --teacher runs/clf --layers 3 --train-file train.csv --file more.txt "
         "--validation-file dev.csv --output-dir runs/clf-small",
     )
-    parser.add_argument("--teacher", required=True, metavar="DIR", help="folder of a fine-tuned model")
+    teachers = "folder of a fine-tuned model; several (classification, cloze) are heard together"
+    parser.add_argument("--teacher", required=True, nargs="+", metavar="DIR", help=teachers)
+    encoder = "folder of an encoder that the student begins as (default: every other layer of the teacher)"
+    parser.add_argument("--model", metavar="DIR", help=encoder)
     parser.add_argument("--train-file", metavar="FILE", help="labelled rows to learn from")
-    texts = "texts without labels; with them the teacher alone is heard"
+    texts = "texts without labels, for which the teachers alone are heard"
     parser.add_argument("--file", metavar="FILE", help=texts)
     held = "labelled rows, held out: the best student on them is kept, and compared with the teacher"
     parser.add_argument("--validation-file", metavar="FILE", help=held)
@@ -34,16 +41,17 @@ def add(commands: Any) -> None:
     add_resume(parser)
     add_columns(parser)
     add_fields(parser, "lesson", DistillOptions(), group="distill")
+    add_fields(parser, "classification (with --model)", ClassificationOptions(), group="task")
     add_further_training(parser)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Teach a student; with validation rows, say how much of the teacher it has."""
-    settings = chosen_settings(args, lambda values: with_own(values, "distill", DistillOptions))
+    """Teach a student; with validation rows, say how much of the teachers it has."""
+    more = ("task",) if args.model else ()
+    settings = chosen_settings(args, lambda values: with_own(values, "distill", DistillOptions, more=more))
     if not args.train_file and not args.file:
         raise InputError("nothing to learn from; give --train-file, --file (texts without labels), or both")
-    teacher = opened_for_training(args.teacher)
-    kind = type(teacher.task)
+    kind = type(opened_for_training(args.teacher[0]).task)
     rows = labelled_examples(kind, args.train_file, args) if args.train_file else []
     if args.file:
         rows += kind.read_unanswered(args.file, named_columns(kind, args))
@@ -52,19 +60,30 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     student = distill(
         args.teacher,
         train=rows,
-        validation=held,
         output_dir=args.output_dir,
+        model=args.model,
+        validation=held,
         settings=settings,
         resume=args.resume,
         overwrite_output_dir=args.overwrite_output_dir,
     )
     print(f"the student is in {args.output_dir}")
-    result: dict[str, Any] = {"output_dir": args.output_dir, "task": kind.name}
-    for name, model in (("teacher", teacher), ("student", student)):
-        scores = model.evaluate(held) if held else {}
-        result[name] = {
-            "layers": len(model.encoder.blocks),
-            "weights": sum(weight.numel() for weight in model.parameters()),
-            **{metric: value for metric, value in scores.items() if isinstance(value, float)},
-        }
-    return result
+    several = len(args.teacher) > 1
+    names = [f"teacher-{number}" if several else "teacher" for number in range(1, len(args.teacher) + 1)]
+    known = {name: told(load(folder), held) for name, folder in zip(names, args.teacher, strict=True)}
+    return {
+        "output_dir": args.output_dir,
+        "task": student.task.name,
+        **known,
+        "student": told(student, held),
+    }
+
+
+def told(model: Model, held: list[Any] | None) -> dict[str, Any]:
+    """Return how large a model is, and how good on rows that were held out."""
+    scores = model.evaluate(held) if held else {}
+    return {
+        "layers": len(model.encoder.blocks),
+        "weights": sum(weight.numel() for weight in model.parameters()),
+        **{metric: value for metric, value in scores.items() if isinstance(value, float)},
+    }

@@ -1,138 +1,99 @@
-"""A large model teaches one of fewer layers: nearly as good, and faster by the layers that it lacks.
+"""A model teaches another one: of fewer layers and faster, another encoder, or several teachers one student.
 
     teacher's layers, every other one -> student -> learns labels, soft targets, hidden states -> folder
+    any encoder -> student with a new head -> learns labels, and what all teachers answered    -> folder
 
-Texts without labels will do: the teacher says what it thinks of them. For int8 on a CPU see
+Texts without labels will do: the teachers say what they think of them. For int8 on a CPU see
 `export --quantize int8`; the two go together.
 """
 
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from minibert.adapt.merging import merged
-from minibert.config import to_dict
-from minibert.data.batches import ExampleBatches
+from minibert.config import group, to_dict
 from minibert.errors import InputError
-from minibert.finetune import batches_of, read_examples, train_into, usual_rate
+from minibert.finetune import first_rate, read_examples, train_into
+from minibert.further.lessons import DistillOptions, lesson_of_answers, lesson_of_layers
 from minibert.further.settings import opened_for_training, with_own
-from minibert.further.student import kept_layers, student_of
 from minibert.output import describe_data
 from minibert.output.record import describe_model
 from minibert.tasks.model import Model
-from minibert.tasks.task import Task, Window
-from minibert.training.config import TrainingConfig
-from minibert.training.distillation import distance_of, hidden_too, taught
-from minibert.training.loop import Run
-
-
-@dataclass(frozen=True)
-class DistillOptions:
-    """How a student is made and taught.
-
-    layers         of the student
-    temperature    of the soft targets
-    label_weight   weight of the labels' own loss beside the teacher's word, in 0..1
-    hidden_weight  weight of the distance between hidden states; 0 leaves them alone
-    """
-
-    layers: int = 3
-    temperature: float = 2.0
-    label_weight: float = 0.5
-    hidden_weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise InputError(f"temperature {self.temperature} must be above 0; 2 is usual")
-        if not 0 <= self.label_weight <= 1:
-            raise InputError(f"label_weight {self.label_weight} must be between 0 and 1")
-        if self.hidden_weight < 0:
-            raise InputError(f"hidden_weight {self.hidden_weight} must not be negative")
+from minibert.training.finetuning import Settings, usual_rate
 
 
 def distill(
-    teacher: str | Path,
+    teacher: str | Path | Sequence[str | Path],
     *,
     train: str | Path | Sequence[Any],
     output_dir: str | Path,
+    model: str | Path | None = None,
     validation: str | Path | Sequence[Any] | None = None,
     settings: dict[str, Any] | None = None,
     resume: bool = False,
     overwrite_output_dir: bool = False,
 ) -> Model:
-    """Teach a student what the model in a folder knows, and leave it in `output_dir`.
+    """Teach a student what the model in a folder knows, or those in several, and leave it in `output_dir`.
 
-    train       a file or examples; where any has no label, the teacher alone is heard
+    teacher     a folder, or several: one student then learns what they answer together
+    train       a file or examples; rows without a label will do
+    model       folder of an encoder that the student begins as, with a new head; None: the teacher's layers
     validation  labelled examples: the best student on them is kept
-    settings    dotted keys such as {"distill.layers": 2, "train.num_train_epochs": 5}
+    settings    dotted keys such as {"distill.layers": 2, "train.num_train_epochs": 5}; with `model` also
+                those of its head, {"task.pooling": "mean"}
 
     Raises InputError for unusable input and tasks whose loss tells no logits, before anything is trained.
     """
-    model = merged(opened_for_training(teacher))
-    kind, rate = type(model.task), usual_rate(model.encoder.config.hidden_size)
-    options, tuned = with_own(settings or {}, "distill", DistillOptions, learning_rate=rate)
-    rows = read_examples(kind, train)
-    held = [] if validation is None else read_examples(kind, validation)
-    distance_of(model.task)
-    student = student_of(model, options.layers)
-    if options.label_weight and not all_answered(kind, rows):
-        print("  there are rows without a label: the teacher alone is heard", file=sys.stderr)
-        options = replace(options, label_weight=0.0)
-    batches = batches_for(student.task, rows, options, tuned.train)
+    folders = folders_of(teacher)
+    first, several = merged(opened_for_training(folders[0])), len(folders) > 1
+    options, tuned = settings_of(settings or {}, first, several=several, model=model)
+    rows = read_examples(type(first.task), train)
+    held = [] if validation is None else read_examples(type(first.task), validation)
+    if several or model is not None:
+        begin = lesson_of_answers(first, folders, model, rows, options=options, settings=tuned)
+    else:
+        begin, options = lesson_of_layers(first, rows, options, tuned.train)
     return train_into(
         output_dir,
-        lambda: lesson(student, model, batches, options, tuned.train),
+        begin,
         held,
         settings=tuned,
-        data={"teacher": describe_model(Path(teacher)), "train": describe_data(rows)},
+        data={**describe_models(folders, model), "train": describe_data(rows)},
         free={"resume": resume, "overwrite": overwrite_output_dir},
         own={"distill": to_dict(options)},
     )
 
 
-def all_answered(kind: type[Task], rows: Sequence[Any]) -> bool:
-    """Tell whether every row says what is right; a bare text does not."""
-    return all(not isinstance(row, str) and kind.answered(row) for row in rows)
+def folders_of(teacher: str | Path | Sequence[str | Path]) -> list[str | Path]:
+    """Return the teachers' folders; raises InputError where there is none."""
+    folders = [teacher] if isinstance(teacher, str | Path) else list(teacher)
+    if not folders:
+        raise InputError("there is no teacher; give the folder of a model, or of several")
+    return folders
 
 
-def batches_for(
-    task: Task, rows: Sequence[Any], options: DistillOptions, config: TrainingConfig
-) -> ExampleBatches[Window, Any]:
-    """Return the batches of the rows, for a task that hears their labels or is to hear none."""
-    batches = batches_of(task, rows, config)
-    if options.label_weight:
-        task.weigh(rows)
-        return batches
-    return replace(batches, windows=[blank(window) for window in batches.windows])
+def settings_of(
+    values: dict[str, Any], teacher: Model, *, several: bool, model: str | Path | None
+) -> tuple[DistillOptions, Settings]:
+    """Sort settings into those of the lesson and those of training.
+
+    Raises InputError for what only a student that is a part of its one teacher can be told.
+    """
+    rate = usual_rate(teacher.encoder.config.hidden_size) if model is None else first_rate(model)
+    more = () if model is None else ("task",)
+    given = group(values, ("distill", "data", "train", *more))["distill"]
+    if model is not None and "layers" in given:
+        raise InputError(f"layers {given['layers']}: the student has those of {model}; leave layers out")
+    if (several or model is not None) and given.get("hidden_weight"):
+        raise InputError(
+            f"hidden_weight {given['hidden_weight']}: only a student that is a part of its one teacher has "
+            "hidden states that can be compared; leave it out"
+        )
+    return with_own(values, "distill", DistillOptions, learning_rate=rate, more=more)
 
 
-def blank(window: Window) -> Window:
-    """Return a window whose labels can be counted, and mean nothing."""
-    return replace(window, labels=np.zeros_like(window.labels))
-
-
-def lesson(
-    student: Model,
-    teacher: Model,
-    batches: ExampleBatches[Window, Any],
-    options: DistillOptions,
-    config: TrainingConfig,
-) -> Run:
-    """Return a run in which the student learns from the teacher."""
-    run = Run(student, batches, config)
-    teacher.to(run.device).requires_grad_(False)
-    teacher.encoder.dtype = student.encoder.dtype
-    teacher.encoder.use_attention(config.attention)
-    share = options.label_weight
-    objective = taught(
-        run.objective, teacher, temperature=options.temperature, weight=1 - share, label_weight=share
-    )
-    if options.hidden_weight:
-        layers = kept_layers(teacher.encoder.config, options.layers)
-        objective = hidden_too(objective, student, teacher, layers=layers, weight=options.hidden_weight)
-    run.objective = objective
-    return run
+def describe_models(folders: Sequence[str | Path], model: str | Path | None) -> dict[str, Any]:
+    """Return what the record says of the teachers, and of the encoder that the student begins as."""
+    told = {f"teacher-{number}": describe_model(Path(folder)) for number, folder in enumerate(folders, 1)}
+    return told if model is None else {**told, "model": describe_model(Path(model))}

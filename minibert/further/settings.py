@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 from minibert.adapt.options import AdaptOptions
 from minibert.config import from_dict, group
 from minibert.errors import InputError
-from minibert.finetune import Settings, first_rate, usual_rate
+from minibert.finetune import Settings, first_rate
 from minibert.interop.adapted import is_adapter
 from minibert.interop.heads import load
 from minibert.tasks.model import Model
+from minibert.training.finetuning import usual_rate
 
 C = TypeVar("C")
 

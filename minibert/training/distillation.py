@@ -18,6 +18,7 @@ Left out: attention maps, other widths than the teacher's.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -94,6 +95,31 @@ def taught(
         apart_M = distance(own.logits[..., :known], said.logits[..., :known], temperature)
         total = weight * apart_M.sum()
         if label_weight:  # else the labels may be anything, and so may their loss
+            total = total + label_weight * own.sums["loss"]
+        return Loss({**own.sums, "loss": total}, own.counts, own.weights, logits=own.logits)
+
+    return loss
+
+
+def answered(
+    objective: Objective, said_RC: Tensor, gold_R: Tensor, *, temperature: float, label_weight: float
+) -> Objective:
+    """Return the distance from answers that were given before, and the loss of the labels that are known.
+
+    said_RC  (R, C) logits or logarithms of probabilities that were given for each row of the training set
+    gold_R   (R,) the class of each row, -1 where nobody knows; such a row hears the answers alone
+    The targets hold numbers of rows where a label would stand.
+    """
+
+    def loss(batch: Packed, targets: Targets) -> Loss:
+        rows_M = targets.labels
+        gold_M = gold_R.to(rows_M.device)[rows_M]
+        own = objective(batch, replace(targets, labels=gold_M))
+        assert own.logits is not None
+        apart_M = soft_targets(own.logits, said_RC.to(rows_M.device)[rows_M], temperature)
+        share_M = 1 - label_weight * (gold_M >= 0)
+        total = (share_M * apart_M).sum()
+        if label_weight:
             total = total + label_weight * own.sums["loss"]
         return Loss({**own.sums, "loss": total}, own.counts, own.weights, logits=own.logits)
 

@@ -139,7 +139,7 @@ def test_a_student_weighs_classes_as_its_teacher_did_where_labels_are_heard(
     share, folder, tmp_path, monkeypatch
 ):
     runs = []
-    monkeypatch.setattr("minibert.further.distill.Run", lambda *given: runs.append(Run(*given)) or runs[0])
+    monkeypatch.setattr("minibert.further.lessons.Run", lambda *given: runs.append(Run(*given)) or runs[0])
     teacher = load(folder / "classification")
     teacher.task.options = replace(teacher.task.options, class_weights="balanced")
     teacher.save(tmp_path / "teacher")

@@ -1,0 +1,97 @@
+"""What teachers answer, asked once before a student begins; they may be several, and of any kind.
+
+    rows -> each teacher, with its own tokenizer and template -> log p, the mean over teachers   (R, C)
+    rows -> windows of the student, each with the number of its row where a label would stand
+
+A teacher and its student need the same labels and nothing else. Several seeds say more together than any one
+(Hinton, Vinyals and Dean, 2015, section 3), several templates with a gap do (Schick and Schuetze, 2021,
+"Exploiting Cloze Questions", section 3.4), and texts that nobody labelled are as good as labelled ones.
+
+Letters: R rows, C labels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minibert.errors import InputError
+from minibert.further.settings import opened_for_training
+from minibert.tasks.classification import Classification
+from minibert.tasks.cloze import Cloze
+from minibert.tasks.task import Window
+from minibert.training.config import TrainingConfig
+from minibert.training.precision import choose_device, choose_dtype
+
+SMALLEST = 1e-12  # probability that a label is taken to have at least: log 0 would outvote every teacher
+Chooser = Classification | Cloze
+
+
+def chooser(folder: str | Path) -> Chooser:
+    """Open a model and return its task; raises InputError where that does not choose one label of a text."""
+    task = opened_for_training(folder).task
+    if not isinstance(task, Classification | Cloze):
+        raise InputError(
+            f"{folder} answers with {task.name}; several teachers, or a student that is no part of one, are "
+            "for one label a text (classification, cloze)"
+        )
+    return task
+
+
+def labels_of(teachers: Sequence[str | Path]) -> tuple[str, ...]:
+    """Return the labels that all teachers know; raises InputError where one knows others."""
+    labels, *rest = [chooser(folder).labels for folder in teachers]
+    for folder, others in zip(teachers[1:], rest, strict=True):
+        if apart := sorted({*labels} ^ {*others}):
+            raise InputError(
+                f"{teachers[0]} and {folder} do not choose from the same labels: only one of them knows "
+                f"{', '.join(apart)}"
+            )
+    return labels
+
+
+def answers_of(
+    teachers: Sequence[str | Path],
+    rows: Sequence[Any],
+    labels: Sequence[str],
+    *,
+    config: TrainingConfig,
+    progress: bool = False,
+) -> Tensor:
+    """Return log p of each label for each row, (R, C), the mean over the teachers; one is open at a time."""
+    said_RC = torch.zeros(len(rows), len(labels))
+    for folder in teachers:
+        teacher = opened_for_training(folder).to(device := choose_device(config.device))
+        teacher.encoder.dtype = choose_dtype(config.precision, device)
+        found = teacher.predict(without_labels(rows), progress=progress)
+        shares_RC = torch.tensor([[answer.probabilities[label] for label in labels] for answer in found])
+        said_RC += shares_RC.clamp_min(SMALLEST).log() / len(teachers)
+    return said_RC
+
+
+def numbered(task: Chooser, rows: Sequence[Any]) -> list[list[Window]]:
+    """Return the windows of each row, with the row's number in place of a label."""
+    return [
+        [replace(window, labels=np.full_like(window.labels, number)) for window in task.encode(row)]
+        for number, row in enumerate(without_labels(rows))
+    ]
+
+
+def gold_of(task: Chooser, rows: Sequence[Any]) -> Tensor:
+    """Return the number of each row's label, (R,), -1 for none; raises InputError for one that is new."""
+    named = [None if isinstance(row, str) else row.label for row in rows]
+    unknown = sorted({str(label) for label in named if label is not None} - {*task.labels})
+    if unknown:
+        raise InputError(
+            f"no teacher knows the label {', '.join(unknown)}; known labels: {', '.join(task.labels)}"
+        )
+    return torch.tensor([-1 if label is None else task.numbers[str(label)] for label in named])
+
+
+def without_labels(rows: Sequence[Any]) -> list[Any]:
+    """Return the rows as whoever is asked may see them."""
+    return [row if isinstance(row, str) else replace(row, label=None) for row in rows]

@@ -1,0 +1,149 @@
+"""How a student is made and taught: by one teacher whose layers it has, or by what several answered."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minibert.data.batches import ExampleBatches
+from minibert.data.examples import TextExample
+from minibert.errors import InputError
+from minibert.finetune import batches_from, batches_of, open_for_task
+from minibert.further.answers import Chooser, answers_of, gold_of, labels_of, numbered
+from minibert.further.student import kept_layers, student_of
+from minibert.tasks.classification import Classification
+from minibert.tasks.model import Model
+from minibert.tasks.task import Task, Window
+from minibert.training.config import TrainingConfig
+from minibert.training.distillation import answered, distance_of, hidden_too, taught
+from minibert.training.finetuning import Settings
+from minibert.training.loop import Run
+
+
+@dataclass(frozen=True)
+class DistillOptions:
+    """How a student is made and taught.
+
+    layers         of the student, where it is a part of its teacher
+    temperature    of the soft targets
+    label_weight   weight of the labels' own loss beside the teacher's word, in 0..1
+    hidden_weight  weight of the distance between hidden states; 0 leaves them alone. Only a student that is
+                   a part of its one teacher has states that can be compared
+    """
+
+    layers: int = 3
+    temperature: float = 2.0
+    label_weight: float = 0.5
+    hidden_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise InputError(f"temperature {self.temperature} must be above 0; 2 is usual")
+        if not 0 <= self.label_weight <= 1:
+            raise InputError(f"label_weight {self.label_weight} must be between 0 and 1")
+        if self.hidden_weight < 0:
+            raise InputError(f"hidden_weight {self.hidden_weight} must not be negative")
+
+
+def student_from(folder: str | Path, labels: Sequence[str], settings: Settings) -> Model:
+    """Return the encoder in a folder with a new head for these labels."""
+    known = [TextExample(label, label=label) for label in labels]
+    return open_for_task(Path(folder), Classification, known, settings=settings)
+
+
+def lesson_of_answers(
+    first: Model,
+    teachers: Sequence[str | Path],
+    model: str | Path | None,
+    rows: Sequence[Any],
+    *,
+    options: DistillOptions,
+    settings: Settings,
+) -> Callable[[], Run]:
+    """Return what asks the teachers and begins a run in which a student learns their answers.
+
+    first  the first of the teachers, opened; the student is a part of it if there is no folder `model`
+    """
+    labels = labels_of(teachers)
+    student = student_of(first, options.layers) if model is None else student_from(model, labels, settings)
+    task = student.task
+    assert isinstance(task, Chooser)
+    gold_R = gold_of(task, rows)
+    if options.label_weight:
+        task.weigh([row for row, number in zip(rows, gold_R.tolist(), strict=True) if number >= 0])
+    batches = batches_from(numbered(task, rows), task, settings.train)
+
+    def begin() -> Run:
+        bar = settings.data.progress
+        said_RC = answers_of(teachers, rows, task.labels, config=settings.train, progress=bar)
+        run = Run(student, batches, settings.train)
+        run.objective = answered(
+            run.objective,
+            said_RC,
+            gold_R,
+            temperature=options.temperature,
+            label_weight=options.label_weight,
+        )
+        return run
+
+    return begin
+
+
+def lesson_of_layers(
+    teacher: Model, rows: Sequence[Any], options: DistillOptions, config: TrainingConfig
+) -> tuple[Callable[[], Run], DistillOptions]:
+    """Return what begins a run in which a part of the teacher learns from it, and the options in force."""
+    distance_of(teacher.task)
+    student = student_of(teacher, options.layers)
+    if options.label_weight and not all_answered(type(teacher.task), rows):
+        print("  there are rows without a label: the teacher alone is heard", file=sys.stderr)
+        options = replace(options, label_weight=0.0)
+    batches = batches_for(student.task, rows, options, config)
+    return lambda: lesson(student, teacher, batches, options, config), options
+
+
+def all_answered(kind: type[Task], rows: Sequence[Any]) -> bool:
+    """Tell whether every row says what is right; a bare text does not."""
+    return all(not isinstance(row, str) and kind.answered(row) for row in rows)
+
+
+def batches_for(
+    task: Task, rows: Sequence[Any], options: DistillOptions, config: TrainingConfig
+) -> ExampleBatches[Window, Any]:
+    """Return the batches of the rows, for a task that hears their labels or is to hear none."""
+    batches = batches_of(task, rows, config)
+    if options.label_weight:
+        task.weigh(rows)
+        return batches
+    return replace(batches, windows=[blank(window) for window in batches.windows])
+
+
+def blank(window: Window) -> Window:
+    """Return a window whose labels can be counted, and mean nothing."""
+    return replace(window, labels=np.zeros_like(window.labels))
+
+
+def lesson(
+    student: Model,
+    teacher: Model,
+    batches: ExampleBatches[Window, Any],
+    options: DistillOptions,
+    config: TrainingConfig,
+) -> Run:
+    """Return a run in which the student learns from the teacher."""
+    run = Run(student, batches, config)
+    teacher.to(run.device).requires_grad_(False)
+    teacher.encoder.dtype = student.encoder.dtype
+    teacher.encoder.use_attention(config.attention)
+    share = options.label_weight
+    objective = taught(
+        run.objective, teacher, temperature=options.temperature, weight=1 - share, label_weight=share
+    )
+    if options.hidden_weight:
+        layers = kept_layers(teacher.encoder.config, options.layers)
+        objective = hidden_too(objective, student, teacher, layers=layers, weight=options.hidden_weight)
+    run.objective = objective
+    return run
