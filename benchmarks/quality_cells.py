@@ -6,6 +6,7 @@
     ..., whole    the same on all rows of a set, where the few rows of the race are some hundred
     ..., reviews  the recommended recipe, after half an hour of reading IMDB's training texts
     ..., labelled reviews  after an epoch of classifying them: another task first (Phang et al., 2018)
+    ..., self-trained      one student of three of these, which label sentences of the reviews for it
 
 Whoever has no data of its own held out has the weights of its last step scored: nothing is chosen by looking.
 All compute in bfloat16. A cap on rows or tokens is part of the row, the same for all, and told in the record.
@@ -26,8 +27,10 @@ from quality_trainer import train_and_score
 from minibert.data.examples import TaggedExample
 from minibert.data.tagged import read_tagged
 from minibert.finetune import finetune
+from minibert.further.distill import distill
 from minibert.tasks.classification import Classification
 from minibert.tasks.tagging import Tagging
+from minibert.text.sentences import sentence_spans
 from minibert.training.recipes import recipe_for
 
 SHARED = {
@@ -89,6 +92,7 @@ class Row:
 MANY_STEPS = {"train.learning_rate": 1e-4, "train.ema_decay": 0.99}
 REVIEWS = GoingOn(RUNS / "quality" / "reviews", budget="30m", longest=128)
 LABELLED_REVIEWS = RUNS / "quality" / "labelled-reviews"
+TEACHERS, SENTENCES = 3, 20_000
 LONG_TEXTS = {
     **MANY_STEPS,
     "train.num_train_epochs": 1.0,
@@ -150,7 +154,8 @@ def cells(places: Places) -> list[Cell]:
         if row.name != "imdb" or cell.contestant == "recommended"
     ]
     after = [after_reviews(row, places) for row in every if row.name in ("sst2", "imdb")]
-    return few + whole + after + [after_labelled_reviews(row, places) for row in every if row.name == "sst2"]
+    films = next(row for row in every if row.name == "sst2")
+    return [*few, *whole, *after, after_labelled_reviews(films, places), self_trained(films, places)]
 
 
 def after_reviews(row: Row, places: Places) -> Cell:
@@ -169,17 +174,58 @@ def after_reviews(row: Row, places: Places) -> Cell:
 def after_labelled_reviews(row: Row, places: Places) -> Cell:
     """Return the recommended recipe, beginning with weights that learnt which film reviews are kind."""
     recipe = {**recipe_of(row), **row.recommended}
-    earlier = {**recipe_of(row), **CLASSIFYING, **LONG_TEXTS, "data.progress": False}
 
     def run(seed: int) -> dict[str, float]:
-        texts = Classification.read(places.data / "imdb/train.jsonl.xz")
-        LABELLED_REVIEWS.parent.mkdir(parents=True, exist_ok=True)
-        free = {"output_dir": LABELLED_REVIEWS, "settings": earlier, "resume": True}
-        finetune(places.english, task=row.task, train=texts, **free)
-        return ours(row, recipe, replace(places, english=LABELLED_REVIEWS))(seed)
+        return ours(row, recipe, replace(places, english=labelled_reviews(row, places)))(seed)
 
     note = f"{row.note(recipe)}; after 1 epoch of IMDB's 20,000 labelled reviews"
     return Cell(row.name, "recommended, whole, labelled reviews", run, note=note, recipe=recipe)
+
+
+def labelled_reviews(row: Row, places: Places) -> Path:
+    """Return the folder of a classifier of IMDB's reviews; it is made if it is not there."""
+    settings = {**recipe_of(row), **CLASSIFYING, **LONG_TEXTS, "data.progress": False}
+    texts = Classification.read(places.data / "imdb/train.jsonl.xz")
+    free = {"output_dir": LABELLED_REVIEWS, "settings": settings, "resume": True}
+    LABELLED_REVIEWS.parent.mkdir(parents=True, exist_ok=True)
+    finetune(places.english, task=row.task, train=texts, **free)
+    return LABELLED_REVIEWS
+
+
+def self_trained(row: Row, places: Places) -> Cell:
+    """Return one student of several teachers, who label sentences of IMDB's reviews for it."""
+    best = {**recipe_of(row), **row.recommended, "data.progress": False}
+    recipe = {**best, "train.num_train_epochs": 3.0, "train.r_drop_alpha": 0.0, "distill.temperature": 1.0}
+
+    def run(seed: int) -> dict[str, float]:
+        start = labelled_reviews(row, places)
+        train, held = read(row, places.data)
+        teachers = [RUNS / "quality" / f"teacher-{number}" for number in range(TEACHERS)]
+        for number, folder in enumerate(teachers):
+            settings = {**best, "train.seed": number}
+            finetune(start, task=row.task, train=train, output_dir=folder, settings=settings, resume=True)
+        with tempfile.TemporaryDirectory(dir=places.scratch) as folder:
+            student = distill(
+                teachers,
+                train=[*train, *sentences_of(places.data)],
+                output_dir=Path(folder) / "model",
+                model=start,
+                settings={**recipe, "train.seed": seed},
+            )
+        return numbers(student.evaluate(held))
+
+    note = (
+        f"{row.note(recipe)}; {TEACHERS} teachers, each by the recommended recipe after IMDB's labelled "
+        f"reviews, answer for {SENTENCES:,} sentences of these"
+    )
+    return Cell(row.name, "recommended, whole, self-trained", run, note=note, recipe=recipe)
+
+
+def sentences_of(data: Path) -> list[str]:
+    """Return sentences of film reviews, as long as those of SST-2, drawn once."""
+    texts = [row.text for row in Classification.read(data / "imdb/train.jsonl.xz")]
+    found = [text[start:end] for text in texts for start, end in sentence_spans(text)]
+    return random.Random(0).sample([text for text in found if 4 <= len(text.split()) <= 40], SENTENCES)
 
 
 def recipe_of(row: Row) -> dict[str, Any]:

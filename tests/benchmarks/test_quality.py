@@ -9,6 +9,8 @@ import pytest
 from minibert.data.examples import TextExample
 from minibert.data.tagged import from_words
 from minibert.finetune import Settings
+from minibert.further.lessons import DistillOptions
+from minibert.further.settings import with_own
 from minibert.interop.checkpoints import read_config
 from minibert.tasks.classification import Classification
 from minibert.tasks.tagging import Tagging
@@ -30,8 +32,8 @@ def test_the_trainer_and_ours_are_told_the_same(cells):
     recipes = {(cell.row, cell.contestant): cell.recipe for cell in cells}
     rows = {cell.row for cell in cells}
     # On whole reviews only the recommended recipe runs; two rows have one that has read reviews before,
-    # and one of them another that was told which of them are kind.
-    assert len(recipes) == len(cells) == 6 * len(rows) - 2 + 2 + 1
+    # and one of them another that was told which of them are kind, and a student of three of these.
+    assert len(recipes) == len(cells) == 6 * len(rows) - 2 + 2 + 2
     for row in rows:
         assert recipes[row, "trainer"] == recipes[row, "minibert"] != recipes[row, "recommended"]
     for row in rows - {"imdb"}:
@@ -46,9 +48,13 @@ def test_what_has_read_reviews_is_trained_by_the_recommended_recipe(cells):
     assert recipes["sst2", "recommended, whole, labelled reviews"] == recipes["sst2", "recommended, whole"]
 
 
-def test_every_recipe_is_one_that_finetune_takes(cells):
+def test_every_recipe_is_one_that_finetune_or_distill_takes(cells):
     for cell in cells:
-        assert Settings.of(cell.recipe).train.precision == "bf16"
+        if cell.contestant.endswith("self-trained"):
+            _, settings = with_own(cell.recipe, "distill", DistillOptions, more=("task",))
+        else:
+            settings = Settings.of(cell.recipe)
+        assert settings.train.precision == "bf16"
         options = (Tagging if cell.row == "conll2003" else Classification).Options
         assert {key.removeprefix("task.") for key in cell.recipe if key.startswith("task.")} <= set(
             vars(options())
