@@ -419,3 +419,18 @@ def test_a_model_is_asked_in_the_precision_that_was_named(folder, precision, dty
         ["predict", "x", "--model", str(folder / "clf"), "--device", "cpu", "--precision", precision]
     )
     assert open_model(args).encoder.dtype == dtype
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "learn --model m --validation-file v --output-dir o --train-file",
+        "learn --model m --train-file t --output-dir o --validation-file",
+        "update --model m --kept-file k --output-dir o --train-file",
+        "distill --output-dir o --teacher",
+    ],
+)
+def test_what_is_named_one_by_one_is_all_kept(words):
+    *before, flag = words.split()
+    args = build_parser().parse_args([*before, flag, "a", "b", flag, "c"])
+    assert getattr(args, flag.removeprefix("--").replace("-", "_")) == ["a", "b", "c"]

@@ -29,11 +29,11 @@ def add(commands: Any) -> None:
         "--validation-file dev.csv --output-dir runs/clf-small",
     )
     teachers = "folder of a fine-tuned model; several (classification, cloze) are heard together"
-    parser.add_argument("--teacher", required=True, nargs="+", metavar="DIR", help=teachers)
+    parser.add_argument("--teacher", required=True, nargs="+", action="extend", metavar="DIR", help=teachers)
     encoder = "folder of an encoder that the student begins as (default: every other layer of the teacher)"
     parser.add_argument("--model", metavar="DIR", help=encoder)
     parser.add_argument("--train-file", metavar="FILE", help="labelled rows to learn from")
-    texts = "texts without labels, for which the teachers alone are heard"
+    texts = "texts without labels; with them, a teacher whose layers the student has is heard alone"
     parser.add_argument("--file", metavar="FILE", help=texts)
     held = "labelled rows, held out: the best student on them is kept, and compared with the teacher"
     parser.add_argument("--validation-file", metavar="FILE", help=held)
@@ -47,8 +47,9 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Teach a student; with validation rows, say how much of the teachers it has."""
-    more = ("task",) if args.model else ()
-    settings = chosen_settings(args, lambda values: with_own(values, "distill", DistillOptions, more=more))
+    settings = chosen_settings(
+        args, lambda values: with_own(values, "distill", DistillOptions, more=("task",))
+    )
     if not args.train_file and not args.file:
         raise InputError("nothing to learn from; give --train-file, --file (texts without labels), or both")
     kind = type(opened_for_training(args.teacher[0]).task)

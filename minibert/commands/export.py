@@ -126,7 +126,7 @@ def opened(args: argparse.Namespace) -> Model | TextEncoder:
         if args.pooling:
             raise InputError("--pooling is for --outputs embeddings; the head has its own")
         return load(folder, base=args.base)
-    encoder = load_encoder(folder)
+    encoder = load_encoder(folder, base=args.base)
     encoder.pooling = args.pooling or encoder.pooling
     return encoder
 

@@ -28,9 +28,11 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--model", required=True, metavar="DIR", help="folder of a classifier or an encoder")
     parts = "labelled rows, a file for each part, in the order in which they are learnt"
-    parser.add_argument("--train-file", required=True, nargs="+", metavar="FILE", help=parts)
+    parser.add_argument("--train-file", required=True, nargs="+", action="extend", metavar="FILE", help=parts)
     asked = "labelled rows of the same parts, held out: all are asked after each"
-    parser.add_argument("--validation-file", required=True, nargs="+", metavar="FILE", help=asked)
+    parser.add_argument(
+        "--validation-file", required=True, nargs="+", action="extend", metavar="FILE", help=asked
+    )
     add_output(parser, "folder for the model, learn.json and the run of each part")
     add_resume(parser)
     add_columns(parser)

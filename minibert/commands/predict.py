@@ -88,7 +88,7 @@ def predict_unseen(args: argparse.Namespace) -> None:
     device = choose_device(args.device)
     model: Any
     if args.template and MASK_TEXT in args.template:
-        model = load_language_model(args.model, device)
+        model = load_language_model(args.model, device, base=args.base)
         model.encoder.dtype = choose_dtype(args.precision, device)
     else:
         model = load_encoder(args.model, device, base=args.base)

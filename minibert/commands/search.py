@@ -36,6 +36,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--rerank-model", metavar="DIR", help="a classification model of pairs that orders them anew"
     )
+    parser.add_argument("--rerank-base", metavar="DIR", help="its base, if it is an adapter whose base moved")
     parser.add_argument(
         "--rerank-depth", type=int, default=100, metavar="N", help="documents that it reads (default: 100)"
     )
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
     device = choose_device(args.device)
     encoder, index = load_encoder(args.model, device, base=args.base), Index(args.index)
     index.check(encoder)
-    judge = load(args.rerank_model, device) if args.rerank_model else None
+    judge = load(args.rerank_model, device, base=args.rerank_base) if args.rerank_model else None
     depth = max(args.top_k, args.rerank_depth) if judge else args.top_k
     normalize = index.settings.similarity == "cosine"
     vectors = encoder.embed(queries, normalize=normalize, dtype=args.precision, progress=False)

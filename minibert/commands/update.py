@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
         "--model", required=True, metavar="DIR", help="folder of the model that is served now"
     )
     rows = "labelled rows to learn from: new ones, and old ones against forgetting"
-    parser.add_argument("--train-file", required=True, nargs="+", metavar="FILE", help=rows)
+    parser.add_argument("--train-file", required=True, nargs="+", action="extend", metavar="FILE", help=rows)
     kept = "labelled rows that both models answer; never trained on, even if they stand in --train-file"
     parser.add_argument("--kept-file", required=True, metavar="FILE", help=kept)
     held = "other rows that are not trained on: the best epoch on them is the candidate"

@@ -11,7 +11,7 @@ from minibert.interop.adapted import is_adapter, open_adapted
 from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
 from minibert.interop.hub import local_folder
 from minibert.interop.peft_folders import base_of, family_of, is_peft, read_peft
-from minibert.interop.sentence_transformers import encoder_folder, read_habits
+from minibert.interop.sentence_transformers import Habits, encoder_folder, read_habits, tokenizer_limit
 from minibert.text.loading import load_tokenizer
 
 
@@ -25,7 +25,7 @@ def load_encoder(
             sentence-transformers left its files beside them, they say how texts become vectors. Or a name
             of the hub, "organisation/model", that is no folder: the package huggingface_hub fetches it.
             Or the folder of a LoRA adapter, ours or `peft`'s, which is merged into the base that it names.
-    base    for the folder of an adapter of ours: the folder of its base, where that has moved
+    base    for the folder of an adapter: the folder of its base, where that has moved
     Raises InputError for a folder that cannot be opened, MissingExtra where its tokenizer needs a package.
 
     >>> load_encoder("runs/clf").embed(["a wonderful film"]).shape
@@ -34,10 +34,10 @@ def load_encoder(
     folder = local_folder(folder)
     if is_adapter(folder):
         return _of_adapter(folder, device, base)
-    if base is not None:
-        raise InputError(f"{folder} is no adapter of ours and needs no base; leave base away")
     if is_peft(folder):
-        return _of_peft(folder, device)
+        return _of_peft(folder, device, base)
+    if base is not None:
+        raise InputError(f"{folder} is a whole model and needs no base; leave base away")
     inner = encoder_folder(folder)
     config = read_config(inner)
     tokenizer = load_tokenizer(inner)
@@ -50,19 +50,19 @@ def load_encoder(
 
 
 def _of_adapter(folder: Path, device: torch.device | str, base: str | Path | None) -> TextEncoder:
-    """Open our own adapter, merged into its base, which says how texts become vectors if no retrieval did."""
+    """Open an adapter of ours merged into its base; it embeds as a full fine-tuning of that base would."""
     adapted = open_adapted(folder, base, device)
-    model = merged(adapted)
+    model, longest = merged(adapted), adapted.encoder.config.longest_text
     assert adapted.adaptation is not None
-    teller = folder if model.task.name == "retrieval" else Path(adapted.adaptation.base)
-    habits = read_habits(teller, model.encoder.config.longest_text)
+    limit = tokenizer_limit(Path(adapted.adaptation.base), longest)
+    habits = read_habits(folder, longest) if model.task.name == "retrieval" else Habits("mean", limit)
     return TextEncoder(
         model.encoder, model.task.tokenizer, max_length=habits.max_length, pooling=habits.pooling
     )
 
 
-def _of_peft(folder: Path, device: torch.device | str) -> TextEncoder:
-    base = local_folder(base_of(folder))
+def _of_peft(folder: Path, device: torch.device | str, base: str | Path | None) -> TextEncoder:
+    base = local_folder(base or base_of(folder))
     text_encoder = load_encoder(base, device)
     adapted = shared(text_encoder.encoder)
     read_peft(folder, adapted, family_of(encoder_folder(base), adapted))

@@ -1,11 +1,12 @@
 """What teachers answer, asked once before a student begins; they may be several, and of any kind.
 
-    rows -> each teacher, with its own tokenizer and template -> log p, the mean over teachers   (R, C)
+    rows -> each teacher, with its own tokenizer and template -> log of the mean of their p    (R, C)
     rows -> windows of the student, each with the number of its row where a label would stand
 
 A teacher and its student need the same labels and nothing else. Several seeds say more together than any one
-(Hinton, Vinyals and Dean, 2015, section 3), several templates with a gap do (Schick and Schuetze, 2021,
-"Exploiting Cloze Questions", section 3.4), and texts that nobody labelled are as good as labelled ones.
+(Lakshminarayanan, Pritzel and Blundell, 2017, "Deep Ensembles"), several templates with a gap do (Schick and
+Schuetze, 2021, "Exploiting Cloze Questions"; they take the mean of logits, which one teacher that is certain
+can decide alone), and texts that nobody labelled are as good as labelled ones.
 
 Letters: R rows, C labels.
 """
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from minibert.errors import InputError
 from minibert.further.settings import opened_for_training
@@ -27,7 +29,8 @@ from minibert.tasks.task import Window
 from minibert.training.config import TrainingConfig
 from minibert.training.precision import choose_device, choose_dtype
 
-SMALLEST = 1e-12  # probability that a label is taken to have at least: log 0 would outvote every teacher
+SMALLEST = 1e-12  # probability that a label is taken to have at least, for its logarithm
+CHUNK = 8192  # rows whose answers are held as objects
 Chooser = Classification | Cloze
 
 
@@ -42,8 +45,8 @@ def chooser(folder: str | Path) -> Chooser:
     return task
 
 
-def labels_of(teachers: Sequence[str | Path]) -> tuple[str, ...]:
-    """Return the labels that all teachers know; raises InputError where one knows others."""
+def check_labels(teachers: Sequence[str | Path]) -> None:
+    """Raise InputError where a teacher does not choose from the labels of the first."""
     labels, *rest = [chooser(folder).labels for folder in teachers]
     for folder, others in zip(teachers[1:], rest, strict=True):
         if apart := sorted({*labels} ^ {*others}):
@@ -51,7 +54,6 @@ def labels_of(teachers: Sequence[str | Path]) -> tuple[str, ...]:
                 f"{teachers[0]} and {folder} do not choose from the same labels: only one of them knows "
                 f"{', '.join(apart)}"
             )
-    return labels
 
 
 def answers_of(
@@ -62,15 +64,31 @@ def answers_of(
     config: TrainingConfig,
     progress: bool = False,
 ) -> Tensor:
-    """Return log p of each label for each row, (R, C), the mean over the teachers; one is open at a time."""
-    said_RC = torch.zeros(len(rows), len(labels))
+    """Return the logarithm of the mean of what the teachers think of each label for each row, (R, C)."""
+    mean_RC = torch.zeros(len(rows), len(labels))
+    bar = tqdm(total=len(teachers) * len(rows), desc="teachers", unit="text", disable=not progress)
     for folder in teachers:
-        teacher = opened_for_training(folder).to(device := choose_device(config.device))
-        teacher.encoder.dtype = choose_dtype(config.precision, device)
-        found = teacher.predict(without_labels(rows), progress=progress)
-        shares_RC = torch.tensor([[answer.probabilities[label] for label in labels] for answer in found])
-        said_RC += shares_RC.clamp_min(SMALLEST).log() / len(teachers)
-    return said_RC
+        add_answers(mean_RC, folder, without_labels(rows), labels, config=config, bar=bar)
+    return (mean_RC / len(teachers)).clamp_min(SMALLEST).log()
+
+
+def add_answers(
+    sum_RC: Tensor,
+    folder: str | Path,
+    rows: Sequence[Any],
+    labels: Sequence[str],
+    *,
+    config: TrainingConfig,
+    bar: Any,
+) -> None:
+    """Add what one teacher thinks of each label; it is closed afterwards."""
+    teacher = opened_for_training(folder).to(device := choose_device(config.device))
+    teacher.encoder.dtype = choose_dtype(config.precision, device)
+    for start in range(0, len(rows), CHUNK):
+        found = teacher.predict(rows[start : start + CHUNK])
+        shares = [[answer.probabilities[label] for label in labels] for answer in found]
+        sum_RC[start : start + CHUNK] += torch.tensor(shares)
+        bar.update(len(found))
 
 
 def numbered(task: Chooser, rows: Sequence[Any]) -> list[list[Window]]:
@@ -90,6 +108,17 @@ def gold_of(task: Chooser, rows: Sequence[Any]) -> Tensor:
             f"no teacher knows the label {', '.join(unknown)}; known labels: {', '.join(task.labels)}"
         )
     return torch.tensor([-1 if label is None else task.numbers[str(label)] for label in named])
+
+
+def of_a_class(task: Chooser, rows: Sequence[Any]) -> list[Any]:
+    """Return the rows without those whose label says that they are of no class: these teach nothing."""
+    reject = rejected_by(task)
+    return [row for row in rows if not reject or isinstance(row, str) or str(row.label) != reject]
+
+
+def rejected_by(task: Chooser) -> str:
+    """Return the label that a task gives to what is of no class, or nothing."""
+    return task.options.reject_label if isinstance(task, Classification) else ""
 
 
 def without_labels(rows: Sequence[Any]) -> list[Any]:

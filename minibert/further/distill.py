@@ -16,7 +16,8 @@ from minibert.config import group, to_dict
 from minibert.errors import InputError
 from minibert.finetune import first_rate, read_examples, train_into
 from minibert.further.lessons import DistillOptions, lesson_of_answers, lesson_of_layers
-from minibert.further.settings import opened_for_training, with_own
+from minibert.further.settings import opened_for_training, with_own, without_idle
+from minibert.interop.checkpoints import read_config
 from minibert.output import describe_data
 from minibert.output.record import describe_model
 from minibert.tasks.model import Model
@@ -46,14 +47,14 @@ def distill(
     Raises InputError for unusable input and tasks whose loss tells no logits, before anything is trained.
     """
     folders = folders_of(teacher)
-    first, several = merged(opened_for_training(folders[0])), len(folders) > 1
+    first, several = opened_for_training(folders[0]), len(folders) > 1
     options, tuned = settings_of(settings or {}, first, several=several, model=model)
     rows = read_examples(type(first.task), train)
     held = [] if validation is None else read_examples(type(first.task), validation)
     if several or model is not None:
-        begin = lesson_of_answers(first, folders, model, rows, options=options, settings=tuned)
+        begin, options = lesson_of_answers(folders, model, rows, options=options, settings=tuned)
     else:
-        begin, options = lesson_of_layers(first, rows, options, tuned.train)
+        begin, options = lesson_of_layers(merged(first), rows, options, tuned.train)
     return train_into(
         output_dir,
         begin,
@@ -80,16 +81,20 @@ def settings_of(
 
     Raises InputError for what only a student that is a part of its one teacher can be told.
     """
-    rate = usual_rate(teacher.encoder.config.hidden_size) if model is None else first_rate(model)
     more = () if model is None else ("task",)
+    values = without_idle(values, ("distill", "data", "train", *more))
+    if model is None and (heads := [name for name in values if name.partition(".")[0] == "task"]):
+        raise InputError(f"{heads[0]}: a part of the teacher has its head; options of a head go with model")
     given = group(values, ("distill", "data", "train", *more))["distill"]
-    if model is not None and "layers" in given:
-        raise InputError(f"layers {given['layers']}: the student has those of {model}; leave layers out")
+    whole = None if model is None else read_config(Path(model)).num_hidden_layers
+    if given.get("layers", whole) != whole and model is not None:
+        raise InputError(f"layers {given['layers']}: the student has all {whole} of {model}; leave it out")
     if (several or model is not None) and given.get("hidden_weight"):
         raise InputError(
             f"hidden_weight {given['hidden_weight']}: only a student that is a part of its one teacher has "
             "hidden states that can be compared; leave it out"
         )
+    rate = usual_rate(teacher.encoder.config.hidden_size) if model is None else first_rate(model)
     return with_own(values, "distill", DistillOptions, learning_rate=rate, more=more)
 
 

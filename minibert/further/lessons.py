@@ -8,12 +8,23 @@ from typing import Any
 
 import numpy as np
 
+from minibert.adapt.merging import merged
 from minibert.data.batches import ExampleBatches
 from minibert.data.examples import TextExample
 from minibert.errors import InputError
 from minibert.finetune import batches_from, batches_of, open_for_task
-from minibert.further.answers import Chooser, answers_of, gold_of, labels_of, numbered
+from minibert.further.answers import (
+    Chooser,
+    answers_of,
+    check_labels,
+    chooser,
+    gold_of,
+    numbered,
+    of_a_class,
+    rejected_by,
+)
 from minibert.further.student import kept_layers, student_of
+from minibert.interop.heads import load
 from minibert.tasks.classification import Classification
 from minibert.tasks.model import Model
 from minibert.tasks.task import Task, Window
@@ -21,6 +32,7 @@ from minibert.training.config import TrainingConfig
 from minibert.training.distillation import answered, distance_of, hidden_too, taught
 from minibert.training.finetuning import Settings
 from minibert.training.loop import Run
+from minibert.training.objectives import objective_of
 
 
 @dataclass(frozen=True)
@@ -48,48 +60,56 @@ class DistillOptions:
             raise InputError(f"hidden_weight {self.hidden_weight} must not be negative")
 
 
-def student_from(folder: str | Path, labels: Sequence[str], settings: Settings) -> Model:
-    """Return the encoder in a folder with a new head for these labels."""
-    known = [TextExample(label, label=label) for label in labels]
-    return open_for_task(Path(folder), Classification, known, settings=settings)
+def student_from(folder: str | Path, teacher: str | Path, settings: Settings) -> Model:
+    """Return the encoder in a folder with a new head for the labels of a teacher; it rejects as that does."""
+    task = chooser(teacher)
+    known = [TextExample(label, label=label) for label in task.labels]
+    options = {**settings.task, "reject_label": settings.task.get("reject_label") or rejected_by(task)}
+    if options["reject_label"] in task.labels:
+        raise InputError(f"reject_label {options['reject_label']!r} is a class that the teachers know")
+    return open_for_task(Path(folder), Classification, known, settings=replace(settings, task=options))
 
 
 def lesson_of_answers(
-    first: Model,
     teachers: Sequence[str | Path],
     model: str | Path | None,
     rows: Sequence[Any],
     *,
     options: DistillOptions,
     settings: Settings,
-) -> Callable[[], Run]:
-    """Return what asks the teachers and begins a run in which a student learns their answers.
+) -> tuple[Callable[[], Run], DistillOptions]:
+    """Return what begins a run in which a student learns what the teachers answer, and the options in force.
 
-    first  the first of the teachers, opened; the student is a part of it if there is no folder `model`
+    model  folder of the encoder that the student begins as; None makes it a part of the first teacher
     """
-    labels = labels_of(teachers)
-    student = student_of(first, options.layers) if model is None else student_from(model, labels, settings)
+    check_labels(teachers)
+    if model is None:
+        student = student_of(merged(load(teachers[0])), options.layers)
+    else:
+        student = student_from(model, teachers[0], settings)
     task = student.task
     assert isinstance(task, Chooser)
+    rows = of_a_class(task, rows)
     gold_R = gold_of(task, rows)
     if options.label_weight:
         task.weigh([row for row, number in zip(rows, gold_R.tolist(), strict=True) if number >= 0])
     batches = batches_from(numbered(task, rows), task, settings.train)
 
     def begin() -> Run:
+        run = Run(student, batches, settings.train)
         bar = settings.data.progress
         said_RC = answers_of(teachers, rows, task.labels, config=settings.train, progress=bar)
-        run = Run(student, batches, settings.train)
-        run.objective = answered(
-            run.objective,
-            said_RC,
-            gold_R,
+        objective = answered(
+            run.forward,
+            said_RC.to(run.device),
+            gold_R.to(run.device),
             temperature=options.temperature,
             label_weight=options.label_weight,
         )
+        run.objective = objective_of(student, objective, settings.train)
         return run
 
-    return begin
+    return begin, replace(options, layers=len(student.encoder.blocks), hidden_weight=0.0)
 
 
 def lesson_of_layers(
@@ -140,10 +160,10 @@ def lesson(
     teacher.encoder.use_attention(config.attention)
     share = options.label_weight
     objective = taught(
-        run.objective, teacher, temperature=options.temperature, weight=1 - share, label_weight=share
+        run.forward, teacher, temperature=options.temperature, weight=1 - share, label_weight=share
     )
     if options.hidden_weight:
         layers = kept_layers(teacher.encoder.config, options.layers)
         objective = hidden_too(objective, student, teacher, layers=layers, weight=options.hidden_weight)
-    run.objective = objective
+    run.objective = objective_of(student, objective, config)
     return run

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from minibert.adapt.options import AdaptOptions
-from minibert.config import from_dict, group
+from minibert.config import from_dict, group, to_dict
 from minibert.errors import InputError
 from minibert.finetune import Settings, first_rate
 from minibert.interop.adapted import is_adapter
@@ -38,9 +38,26 @@ def with_own(
     >>> own.seed, settings.train.max_steps
     (7, 9)
     """
-    groups = group(values, (name, "data", "train", *more))
+    allowed = (name, "data", "train", *more)
+    groups = group(without_idle(values, allowed), allowed)
     own = from_dict(kind, groups.pop(name), where=name)
     return own, Settings.of(groups, learning_rate=learning_rate)
+
+
+def without_idle(values: dict[str, Any], allowed: Sequence[str]) -> dict[str, Any]:
+    """Leave out groups that are not allowed and say nothing: the record of a run holds them all.
+
+    >>> values = {"train": {"seed": 7}, "model": {}, "adapt.adapter": "none", "task.pooling": "mean"}
+    >>> without_idle(values, ["train"])
+    {'train': {'seed': 7}, 'task.pooling': 'mean'}
+    """
+    usual = to_dict(AdaptOptions())
+    idle = {"task": {}, "model": {}, "adapt": usual, **{f"adapt.{key}": usual[key] for key in usual}}
+    return {
+        name: value
+        for name, value in values.items()
+        if name.partition(".")[0] in allowed or name not in idle or value not in ({}, idle[name])
+    }
 
 
 def opened_for_training(folder: str | Path) -> Model:

@@ -12,6 +12,7 @@ import torch
 
 from minibert.checkpoint import read_json, read_table
 from minibert.errors import InputError
+from minibert.interop.adapted import is_adapter
 from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
 from minibert.interop.heads import KINDS, load
 from minibert.interop.hub import local_folder
@@ -39,16 +40,22 @@ def fills_masks(folder: Path) -> bool:
     return any(names[0].endswith(suffix) for suffix, kind in KINDS.items() if kind == MaskedLM.name)
 
 
-def load_language_model(folder: str | Path, device: torch.device | str = "cpu") -> Model:
-    """Open a model that fills masks; raises InputError, with what to do, where there is no such head."""
+def load_language_model(
+    folder: str | Path, device: torch.device | str = "cpu", *, base: str | Path | None = None
+) -> Model:
+    """Open a model that fills masks; raises InputError, with what to do, where there is no such head.
+
+    base  for the folder of an adapter: the folder of its base, where that has moved
+    """
     folder = local_folder(folder)
-    read_config(encoder_folder(folder))  # what is no folder of a model says so itself
+    if not is_adapter(folder):
+        read_config(encoder_folder(folder))  # what is no folder of a model says so itself
     if not fills_masks(folder):
         raise InputError(
             f"{folder} has no masked-language-model head; give it one by some minutes of pretraining on text "
             f"like yours: minibert pretrain corpus.txt --model {folder} --output-dir runs/lm"
         )
-    model = load(folder, device)
+    model = load(folder, device, base=base)
     inner = model.task.language_model if isinstance(model.task, Cloze) else model.task
     return Model(model.encoder, inner).eval()
 

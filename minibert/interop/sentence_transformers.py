@@ -44,16 +44,13 @@ def read_habits(folder: Path, longest: int) -> Habits:
     own = _read(folder / "task.json")
     if own.get("task") == "retrieval":  # trained to embed in one way only
         return Habits(str(own.get("pooling", "mean")), int(own.get("max_length", 0)) or longest)
-    limits, inner = [longest], encoder_folder(folder)
+    inner = encoder_folder(folder)
     told = _read(inner / "sentence_bert_config.json").get("max_seq_length")
-    usual = _read(inner / "tokenizer_config.json").get("model_max_length")
-    limit = told if told is not None else usual
-    if isinstance(limit, int | float) and 0 < limit < NO_LIMIT:
-        limits.append(int(limit))
+    limit = tokenizer_limit(inner, longest) if told is None else _limit(told, longest)
     if _read(inner / "sentence_bert_config.json").get("do_lower_case"):
         raise InputError(f"{inner / 'sentence_bert_config.json'}: do_lower_case true is not implemented")
     if not (folder / "modules.json").is_file():
-        return Habits("mean", min(limits))
+        return Habits("mean", limit)
     pooling = "mean"
     for step in read_json(folder / "modules.json"):
         kind = str(step.get("type")).rpartition(".")[2]
@@ -63,7 +60,16 @@ def read_habits(folder: Path, longest: int) -> Habits:
             )
         if kind == "Pooling":
             pooling = _pooling(folder / str(step.get("path")) / "config.json")
-    return Habits(pooling, min(limits))
+    return Habits(pooling, limit)
+
+
+def tokenizer_limit(folder: Path, longest: int) -> int:
+    """Return at how many tokens a text is cut where only tokenizer and encoder say so."""
+    return _limit(_read(folder / "tokenizer_config.json").get("model_max_length"), longest)
+
+
+def _limit(told: Any, longest: int) -> int:
+    return min(longest, int(told)) if isinstance(told, int | float) and 0 < told < NO_LIMIT else longest
 
 
 def _pooling(path: Path) -> str:

@@ -7,8 +7,8 @@ few; the masked-language-model head scores the words at the gap, and the softmax
     p(label | text) = softmax(s)
 
 Nothing is new: the encoder, the head and the table know the words already, so that a handful of examples
-go a long way, and none at all some of it (`few_labels.zero_shot`). An ensemble of templates and the soft
-labels of unlabelled text, which PET distils afterwards, are left out.
+go a long way, and none at all some of it (`few_labels.zero_shot`). What several templates say of unlabelled
+text is distilled into one classifier by `further.distill`.
 
 Letters: T tokens, N texts, D hidden size, W words, C labels.
 """

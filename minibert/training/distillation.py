@@ -13,7 +13,7 @@ apart (Jiao et al., 2020, "TinyBERT", equation 8), here as a share of the teache
     hidden = mean over layer pairs of |H_t - H|^2 / |H_t|^2
 
 Letters: M rows that are asked, C classes, T tokens, D hidden size.
-Left out: attention maps, other widths than the teacher's.
+Left out: attention maps, hidden states of another width than the teacher's.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -108,15 +108,15 @@ def answered(
 
     said_RC  (R, C) logits or logarithms of probabilities that were given for each row of the training set
     gold_R   (R,) the class of each row, -1 where nobody knows; such a row hears the answers alone
-    The targets hold numbers of rows where a label would stand.
+    Both lie where the batches are. The targets hold numbers of rows where a label would stand.
     """
 
     def loss(batch: Packed, targets: Targets) -> Loss:
         rows_M = targets.labels
-        gold_M = gold_R.to(rows_M.device)[rows_M]
+        gold_M = gold_R[rows_M]
         own = objective(batch, replace(targets, labels=gold_M))
         assert own.logits is not None
-        apart_M = soft_targets(own.logits, said_RC.to(rows_M.device)[rows_M], temperature)
+        apart_M = soft_targets(own.logits, said_RC[rows_M], temperature)
         share_M = 1 - label_weight * (gold_M >= 0)
         total = (share_M * apart_M).sum()
         if label_weight:

@@ -253,21 +253,55 @@ def test_pretraining_that_is_to_go_on_with_an_adapter_says_what_it_is(adapter, t
     assert "holds an adapter, not an encoder; merge the two first" in capsys.readouterr().err
 
 
-def test_an_adapter_of_matrices_embeds_as_its_merged_model_does(given, adapter, tmp_path):
-    export = [
-        "export",
-        "--model",
-        str(adapter),
-        "--format",
-        "minibert",
-        "--output-dir",
-        str(tmp_path / "one"),
+@pytest.mark.parametrize("base", ["enc", "search"])
+def test_an_adapter_of_matrices_embeds_as_its_merged_model_does(given, tmp_path, base):
+    """Whatever the base did with texts, the folder of a classifier says nothing of vectors."""
+    habits = {"task.pooling": "first", "task.max_length": 5}
+    if base == "search":
+        mb.finetune(given / "enc", task="retrieval", train=ROWS_OF["retrieval"], output_dir=given / base,
+                    settings={**FAST, **habits, "train.max_steps": 1}, resume=True)  # fmt: skip
+        assert mb.load_encoder(given / base).pooling == "first"
+    run(given, tmp_path / "lora", base=base)
+    merge = ["export", "--model", str(tmp_path / "lora"), "--format", "minibert"]
+    assert main([*merge, "--output-dir", str(tmp_path / "one")]) == 0
+    one, own = mb.load_encoder(tmp_path / "one"), mb.load_encoder(tmp_path / "lora")
+    assert (own.pooling, own.max_length) == (one.pooling, one.max_length) == ("mean", 64)
+    texts = [*TEXTS, "the cat sees the dog and the dog sees the cat"]
+    wanted, plain = one.embed(texts), mb.load_encoder(given / "enc").embed(texts)
+    assert abs(own.embed(texts) - wanted).max() < 1e-5 < abs(own.embed(texts) - plain).max()
+
+
+def moved(folder, tmp_path):
+    """Return a copy of an adapter whose base is not where it was."""
+    copy = shutil.copytree(folder, tmp_path / f"{folder.name}-of-a-moved-base")
+    told = json.loads((copy / "adapter.json").read_text("utf-8"))
+    told["base"]["folder"] = str(tmp_path / "gone")
+    (copy / "adapter.json").write_text(json.dumps(told), "utf-8")
+    (copy / "manifest.json").unlink()
+    return copy
+
+
+def test_every_command_that_takes_a_base_opens_the_adapter_on_it(given, adapter, tmp_path, capsys):
+    lora, base = str(moved(adapter, tmp_path)), ["--base", str(given / "enc")]
+    words = {"task.template": "{text} is [MASK].", "task.verbalizer": "animal=c,thing=r"}
+    gaps = {**LORA, **words, "train.max_steps": 2}
+    mb.finetune(given / "enc", task="cloze", train=given / ROWS, output_dir=tmp_path / "gaps", settings=gaps)
+    gap = str(moved(tmp_path / "gaps", tmp_path))
+    (tmp_path / "docs.txt").write_text("the cat sees the dog\nthe stone of the road\n", "utf-8")
+    built = ["index", "--model", str(given / "enc"), "--file", str(tmp_path / "docs.txt")]
+    assert main([*built, "--output-dir", str(tmp_path / "idx")]) == 0
+    search = ["search", str(tmp_path / "idx"), "the cat", "--model", str(given / "enc")]
+    graph = ["--format", "torch", "--outputs", "embeddings", "--output-dir", str(tmp_path / "graph")]
+    asked = [
+        (["predict", "--model", lora, "--labels", "the cat,the road", "the cat"], base),
+        (["predict", "--model", gap, "--labels", "c,r", "--template", "{text} is [MASK].", "the cat"], base),
+        (["export", "--model", lora, *graph], base),
+        ([*search, "--rerank-model", lora, "--relevant-label", "animal"], ["--rerank-base", *base[1:]]),
     ]
-    assert main(export) == 0
-    wanted = mb.load_encoder(tmp_path / "one").embed(TEXTS)
-    plain = mb.load_encoder(given / "enc").embed(TEXTS)
-    rows = mb.load_encoder(adapter).embed(TEXTS)
-    assert abs(rows - wanted).max() < 1e-5 < abs(rows - plain).max()
+    for command, where in asked:
+        assert main(command) == 2, command
+        assert "gone is not there" in capsys.readouterr().err
+        assert main([*command, *where]) == 0, command
 
 
 def test_a_trained_retrieval_adapter_is_indexed_and_searched_on_a_base_that_moved(given, tmp_path, capsys):
@@ -276,12 +310,9 @@ def test_a_trained_retrieval_adapter_is_indexed_and_searched_on_a_base_that_move
         settings={**LORA, "task.pooling": "first"},
     )  # fmt: skip
     assert mb.load_encoder(tmp_path / "lora").pooling == "first"
-    told = json.loads((tmp_path / "lora/adapter.json").read_text("utf-8"))
-    told["base"]["folder"] = str(tmp_path / "gone")
-    (tmp_path / "lora/adapter.json").write_text(json.dumps(told), "utf-8")
-    (tmp_path / "lora/manifest.json").unlink()
+    lora = moved(tmp_path / "lora", tmp_path)
     (tmp_path / "docs.txt").write_text("the cat sees the dog\nthe stone of the road\n", "utf-8")
-    words = ["--model", str(tmp_path / "lora")]
+    words = ["--model", str(lora)]
     build = ["index", *words, "--file", str(tmp_path / "docs.txt"), "--output-dir", str(tmp_path / "idx")]
     assert main(build) == 2
     assert "--base DIR" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """One student learns what several teachers answered, of whatever encoders, tokenizers and templates."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -11,11 +12,13 @@ from minibert.cli import main
 from minibert.data.examples import NumberExample, TextExample
 from minibert.errors import InputError
 from minibert.finetune import finetune
-from minibert.further.answers import answers_of, gold_of, labels_of, numbered
+from minibert.further.answers import answers_of, check_labels, gold_of, numbered
 from minibert.further.distill import distill
+from minibert.further.learn_on import learn_on
+from minibert.further.student import student_of
 from minibert.interop.heads import load
 from minibert.model.encoder import Encoder
-from minibert.tasks.classification import Classification
+from minibert.tasks.classification import Classification, Classified
 from minibert.tasks.model import TASKS, Model
 from minibert.tasks.task import Loss, Targets
 from minibert.training.config import TrainingConfig
@@ -64,30 +67,43 @@ def shares(model, label="animal", rows=WORDS):
     return torch.tensor([answer.probabilities[label] for answer in model.predict(rows)])
 
 
-def test_answers_are_mean_logarithms_of_each_label_by_its_name(folder):
+def test_answers_are_logarithms_of_means_of_each_label_by_its_name(folder, monkeypatch):
+    monkeypatch.setattr("minibert.further.answers.CHUNK", 7)
     teachers = [folder / "one", folder / "two", folder / "far"]
     said = answers_of(teachers, ROWS, ("animal", "thing"), config=CPU)
-    wanted = sum(shares(load(each)).log() for each in teachers) / 3
-    torch.testing.assert_close(said[:, 0], wanted)
+    wanted = sum(shares(load(each)) for each in teachers) / 3
+    torch.testing.assert_close(said[:, 0], wanted.log())
     turned = answers_of(teachers, WORDS, ("thing", "animal"), config=CPU)
     torch.testing.assert_close(turned.flip(1), said)
 
 
-def test_nobody_is_outvoted_by_a_teacher_that_is_certain(folder, monkeypatch):
-    monkeypatch.setattr(Model, "predict", lambda self, rows, **rest: [Sure() for _ in rows])
+def test_two_teachers_outvote_one_that_is_certain(folder, monkeypatch):
+    sayings = iter([{"animal": 1.0, "thing": 0.0}, *[{"animal": 0.1, "thing": 0.9}] * 2])
+
+    def predict(self, rows):
+        saying = next(sayings)
+        return [Classified("any", saying) for _ in rows]
+
+    monkeypatch.setattr(Model, "predict", predict)
+    said = answers_of([folder / "one"] * 3, ROWS, ("animal", "thing"), config=CPU)
+    assert said[0].exp().tolist() == pytest.approx([0.4, 0.6])
+
+
+def test_what_all_teachers_exclude_has_a_logarithm(folder, monkeypatch):
+    sure = Classified("animal", {"animal": 1.0, "thing": 0.0})
+    monkeypatch.setattr(Model, "predict", lambda self, rows: [sure for _ in rows])
     said = answers_of([folder / "one"], ROWS, ("animal", "thing"), config=CPU)
-    assert said.isfinite().all()
     assert said[0].exp().tolist() == pytest.approx([1.0, 1e-12])
-
-
-class Sure:
-    probabilities = {"animal": 1.0, "thing": 0.0}  # noqa: RUF012
 
 
 def test_windows_hold_the_number_of_their_row_and_never_its_label(folder):
     task = load(folder / "one").task
-    parts = numbered(task, [ROWS[-1], "the cat", ROWS[0]])
-    assert [[window.labels.tolist() for window in windows] for windows in parts] == [[[0]], [[1]], [[2]]]
+    task.options = replace(task.options, on_long="split")
+    long = " ".join(["the cat sees the stone"] * 20)
+    parts = numbered(task, [ROWS[-1], long, ROWS[0]])
+    labels = [[window.labels.tolist() for window in windows] for windows in parts]
+    assert labels == [[[0]], [[1]] * len(parts[1]), [[2]]]
+    assert len(parts[1]) > 1
     assert gold_of(task, [ROWS[-1], "the cat", ROWS[0], replace(ROWS[0], label=None)]).tolist() == [
         task.numbers[ROWS[-1].label], -1, task.numbers[ROWS[0].label], -1,
     ]  # fmt: skip
@@ -149,11 +165,22 @@ def test_gaps_of_several_templates_become_one_classifier(folder, tmp_path):
 def test_several_teachers_teach_a_part_of_the_first(folder, tmp_path):
     config = replace(load(folder / "one").encoder.config, num_hidden_layers=2)
     known = load(folder / "one")
+    torch.manual_seed(0)
     for name in ("a", "b"):
-        Model(Encoder(config), build(known)).save(tmp_path / name)
-    student = distill([tmp_path / "a", tmp_path / "b"], train=ROWS, output_dir=tmp_path / "out",
-                      settings={**FAST, "distill.layers": 1, "train.max_steps": 2})  # fmt: skip
+        made = Model(Encoder(config), build(known))
+        torch.nn.init.normal_(made.task.classifier.weight)
+        for weight in made.encoder.blocks[0].parameters():  # the layer that a student of one layer lacks
+            weight.data *= 10 if weight.ndim == 2 else 1
+        made.save(tmp_path / name)
+    teachers = [tmp_path / "a", tmp_path / "b"]
+    said = answers_of(teachers, WORDS, ("animal", "thing"), config=CPU).exp()[:, 0]
+    before = (shares(student_of(load(teachers[0]), 1)) - said).abs().mean()
+    settings = {**FAST, "distill.layers": 1, "distill.temperature": 1.0}
+    student = distill(teachers, train=WORDS, output_dir=tmp_path / "out", settings=settings)
     assert len(student.encoder.blocks) == 1
+    assert (shares(student) - said).abs().mean() < 0.3 * before
+    told = json.loads((tmp_path / "out/run.json").read_text("utf-8"))["settings"]["distill"]
+    assert (told["layers"], told["hidden_weight"]) == (1, 0.0)
 
 
 def test_labels_that_are_known_are_heard_beside_the_teachers(folder, tmp_path):
@@ -187,10 +214,18 @@ def test_a_run_that_was_taken_up_again_asks_the_same_teachers(folder, tmp_path):
     ("change", "message"),
     [
         ({"teacher": []}, "there is no teacher"),
-        ({"settings": {"distill.layers": 1}}, "layers 1: the student has those of"),
+        ({"settings": {"distill.layers": 2}}, "layers 2: the student has all 1 of"),
         ({"settings": {"distill.hidden_weight": 0.5}}, "hidden_weight 0.5: only a student that is a part"),
         ({"train": [TextExample("the cat", label="fish")]}, "no teacher knows the label fish; known labels"),
         ({"settings": {"task.poolin": "mean"}}, "poolin"),
+        (
+            {"settings": {"task.reject_label": "thing"}},
+            "reject_label 'thing' is a class that the teachers know",
+        ),
+        (
+            {"model": None, "settings": {"task.pooling": "mean"}},
+            "task.pooling: a part of the teacher has its",
+        ),
     ],
 )
 def test_unusable_lessons_leave_nothing_behind(folder, tmp_path, change, message):
@@ -205,7 +240,7 @@ def test_teachers_of_other_labels_or_tasks_are_named(folder, tmp_path):
     known = load(folder / "one")
     Model(known.encoder, build(known, ["animal", "plant"])).save(tmp_path / "plants")
     with pytest.raises(InputError, match="only one of them knows plant, thing"):
-        labels_of([folder / "one", tmp_path / "plants"])
+        check_labels([folder / "one", tmp_path / "plants"])
     rows = TASKS["regression"]
     number = rows.build(known.task.tokenizer, known.encoder.config, tiny_numbers(), {})
     Model(known.encoder, number).save(tmp_path / "number")
@@ -220,7 +255,7 @@ def tiny_numbers():
 def test_several_teachers_by_the_command_line(folder, tmp_path, capsys):
     data = tiny_runs.write_table(tmp_path / "train.csv", rows=16)
     (tmp_path / "more.txt").write_text("\n".join(WORDS), "utf-8")
-    common = ["distill", "--teacher", folder / "one", folder / "far", "--model", folder / "enc",
+    common = ["distill", "--teacher", folder / "one", "--teacher", folder / "far", "--model", folder / "enc",
               "--pooling", "mean", "--max-steps", 2, "--fp32", "--no-progress", "--train-file", data,
               "--file", tmp_path / "more.txt", "--validation-file", data]  # fmt: skip
     assert main([str(word) for word in [*common, "--output-dir", tmp_path / "a"]]) == 0
@@ -228,6 +263,69 @@ def test_several_teachers_by_the_command_line(folder, tmp_path, capsys):
     assert {"teacher-1", "teacher-2", "student"} <= set(result)
     assert result["task"] == "classification"
     assert "accuracy" in result["student"]
-    words = [*common, "--layers", 1, "--output-dir", tmp_path / "b"]
+    words = [*common, "--layers", 2, "--output-dir", tmp_path / "b"]
     assert main([str(word) for word in words]) == 2
-    assert "leave layers out" in capsys.readouterr().err
+    assert "the student has all 1 of" in capsys.readouterr().err
+    again = [*common, "--config", tmp_path / "a/run.json", "--output-dir", tmp_path / "c"]
+    assert main([str(word) for word in again]) == 0
+
+
+@pytest.mark.parametrize("kind", ["bottleneck", "prompt"])
+def test_an_adapter_that_cannot_be_merged_teaches_in_any_place(folder, tmp_path, kind):
+    settings = {**FAST, "train.max_steps": 2, "adapt.adapter": kind}
+    finetune(
+        folder / "enc", task="classification", train=ROWS, output_dir=tmp_path / "lora", settings=settings
+    )
+    for place, teachers in enumerate(
+        ([tmp_path / "lora", folder / "one"], [folder / "one", tmp_path / "lora"])
+    ):
+        distill(teachers, train=WORDS, output_dir=tmp_path / str(place), model=folder / "enc",
+                settings={**FAST, "train.max_steps": 1})  # fmt: skip
+    with pytest.raises(InputError, match=f"adapter {kind} is no change of matrices"):
+        distill([tmp_path / "lora"] * 2, train=WORDS, output_dir=tmp_path / "out", settings=FAST)
+
+
+def test_a_model_of_several_parts_teaches_one_without_any(folder, tmp_path):
+    train = [[row for row in ROWS if row.text.startswith("the")][:8], ROWS[-8:]]
+    parts = [
+        [*train[0], replace(train[0][0], label="x")],
+        [replace(row, label=f"{row.label} 2") for row in ROWS],
+    ]
+    settings = {**FAST, "train.max_steps": 2, "learn.method": "adapters"}
+    model, _ = learn_on(folder / "enc", train=parts, validation=parts, output_dir=tmp_path / "parts",
+                        settings=settings)  # fmt: skip
+    student = distill(tmp_path / "parts", train=WORDS, output_dir=tmp_path / "out", model=folder / "enc",
+                      settings={**FAST, "train.max_steps": 2})  # fmt: skip
+    assert {*student.task.labels} == {*model.task.labels}
+
+
+def test_a_student_rejects_as_its_teachers_do_and_learns_nothing_from_what_is_of_no_class(folder, tmp_path):
+    known = load(folder / "one")
+    settings = {**known.task.settings(), "reject_label": "none", "reject_below": 0.6}
+    task = Classification.reopen(known.task.tokenizer, known.encoder.config, settings)
+    Model(known.encoder, task).save(tmp_path / "rejecting")
+    mixed = [*ROWS, TextExample("the river", label="none")]
+    found = []
+    for number, rows in enumerate((mixed, ROWS)):
+        student = distill([tmp_path / "rejecting"], train=rows, validation=mixed, model=folder / "enc",
+                          output_dir=tmp_path / str(number),
+                          settings={**FAST, "train.max_steps": 4})  # fmt: skip
+        assert student.task.options.reject_label == "none"
+        found.append(student.encoder.embeddings.token.weight)
+    assert torch.equal(*found)
+
+
+@pytest.mark.parametrize("change", [{"train.r_drop_alpha": 3.0}, {"train.fgm_epsilon": 0.5}])
+@pytest.mark.parametrize("by_layers", [True, False])
+def test_what_asks_twice_asks_the_student_for_its_teachers_word(folder, tmp_path, change, by_layers):
+    config = replace(load(folder / "one").encoder.config, num_hidden_layers=2, hidden_dropout_prob=0.3)
+    torch.manual_seed(0)
+    Model(Encoder(config), build(load(folder / "one"))).save(tmp_path / "teacher")
+    found = []
+    for name, more in (("plain", {}), ("twice", change)):
+        student = distill(tmp_path / "teacher", train=WORDS, output_dir=tmp_path / name,
+                          model=None if by_layers else tmp_path / "teacher",
+                          settings={**FAST, "train.max_steps": 3, **more,
+                                    **({"distill.layers": 1} if by_layers else {})})  # fmt: skip
+        found.append(student.encoder.embeddings.token.weight)
+    assert not torch.equal(*found)

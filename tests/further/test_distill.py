@@ -212,7 +212,7 @@ def run(*arguments):
         ({"distill.layers": 2}, "layers 2: the teacher has 2"),
         ({"distill.temperature": 0.0}, "temperature 0.0 must be above 0"),
         ({"distill.label_weight": 1.5}, "label_weight 1.5"),
-        ({"task.pooling": "mean"}, "unknown setting 'task.pooling'"),
+        ({"task.pooling": "mean"}, "task.pooling: a part of the teacher has its head"),
     ],
 )
 def test_unusable_options_leave_nothing_behind(folder, tmp_path, settings, message):

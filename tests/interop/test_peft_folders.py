@@ -134,6 +134,8 @@ def test_a_classifier_gives_the_same_logits_there(tmp_path, family, capsys):
     assert abs(merged - wanted.embed(texts)).max() > 1e-4
     wanted.encoder = ours.encoder
     assert abs(merged - wanted.embed(texts)).max() < 1e-5
+    moved = base.rename(tmp_path / "moved")
+    assert (mb.load_encoder(out, base=moved).embed(texts) == merged).all()
 
 
 @pytest.mark.parametrize(
