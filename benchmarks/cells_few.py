@@ -2,6 +2,8 @@
 
     finetune       MiniLM (or the Chinese encoder) with a new head, 100 steps of 16 texts
     contrastive    pairs of one label together, then a linear head; 50 steps of 16 pairs
+    setfit         the package SetFit, which does the same, in English; only where it is installed, which the
+                   extra `benchmark` leaves to you: pip install setfit "datasets<4"
     cloze          the words of the labels at a gap; MiniLM gets its head by ten minutes of masked language
                    modelling on the texts of the training parts, without their labels
     zero-shot      the same gap, or vectors of the labels' descriptions, and no text at all
@@ -16,11 +18,13 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from cells import Cell, Places
 from classify_rows import json_rows
+from few_contestants import setfit
 from going_on import RUNS, GoingOn
 
 import minibert as mb
@@ -139,6 +143,11 @@ def cells(places: Places) -> Iterator[Cell]:
                     note,
                     problem.settings,
                 )
+            if not problem.chinese and find_spec("setfit"):
+                note = f"{size} texts of each class, at most {TESTED:,} test rows, float32"
+                yield Cell(
+                    f"{problem.name}, {size} per class", "setfit", theirs(problem, size, places), DRAWS, note
+                )
         for how in ("gap", "gap, calibrated", "vectors", "vectors, calibrated"):
             name = f"zero-shot by {how}"
             note = "no text" + gap_note(problem, "cloze" if "gap" in how else "")
@@ -185,6 +194,17 @@ def few(problem: Problem, method: str, size: int, places: Places) -> Run:
         plan = Plan.of(model, train, test, methods=[method], settings=problem.settings)
         trial = plan.trial(method, size, seed)
         return {"accuracy": trial.accuracy, "macro_f1": trial.macro_f1}
+
+    return run
+
+
+def theirs(problem: Problem, size: int, places: Places) -> Run:
+    """Return a function that trains SetFit on the same draw and scores it."""
+
+    def run(seed: int) -> dict[str, float]:
+        train, test = problem.read(places.data)
+        rows = draw_few(train, size, seed)
+        return setfit(places.english, rows, test, max_length=problem.max_length, seed=seed)
 
     return run
 
