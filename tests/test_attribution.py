@@ -253,3 +253,25 @@ def test_json_of_an_explanation_is_plain(folder, capsys):
     assert main(["explain", "--model", str(folder / "clf"), "the cat", "the road"]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])["explanations"]
     assert [one["text"] for one in told] == ["the cat", "the road"]
+
+
+def test_rows_of_a_file_are_explained_after_texts_that_were_typed(folder, tmp_path, capsys):
+    rows = tmp_path / "rows.csv"
+    rows.write_text("said,reply,label\nthe dog,a road,animal\nthe stone,a cat,thing\n", "utf-8")
+    words = [
+        "explain",
+        "--model",
+        str(folder / "clf"),
+        "the cat",
+        "--file",
+        str(rows),
+        "--text-column",
+        "said",
+    ]
+    assert main([*words, "--pair-column", "reply", "--output", str(tmp_path / "why.html")]) == 0
+    told = last_line(capsys.readouterr().out)["explanations"]
+    assert [one["text"] for one in told] == ["the cat", "the dog", "the stone"]
+    spelled = ["".join(token["text"] for token in one["tokens"]).replace(" ", "") for one in told]
+    assert spelled == ["thecat", "thedogaroad", "thestoneacat"]
+    assert main(["explain", "--model", str(folder / "clf")]) == 2
+    assert "nothing to explain" in capsys.readouterr().err

@@ -7,13 +7,14 @@ from typing import Any, get_args
 from tqdm import tqdm
 
 from minibert.attribution import Attribution, Method, Nothing, explain
-from minibert.commands.inputs import open_for_labels
-from minibert.commands.parser import add_base, add_command, add_model
+from minibert.commands.inputs import named_columns, open_for_labels
+from minibert.commands.parser import add_base, add_columns, add_command, add_model
 from minibert.errors import InputError
 from minibert.inspect import attention_maps
 from minibert.report.explanations import coloured, stretches, strongest
 from minibert.report.html import write_page
 from minibert.tasks.model import Model
+from minibert.tasks.task import Window
 
 DRAWN = 64  # tokens of a text whose attention is drawn
 
@@ -24,13 +25,15 @@ def add(commands: Any) -> None:
         commands,
         "explain",
         run,
-        usage="TEXT ... --model DIR [options]",
+        usage="(TEXT ... | --file FILE) --model DIR [options]",
         about="show which tokens speak for an answer and which against it",
         example='minibert explain --model runs/clf "what a film" --output why.html',
     )
-    parser.add_argument("text", nargs="+", metavar="TEXT", help="texts")
+    parser.add_argument("text", nargs="*", metavar="TEXT", help="texts")
+    parser.add_argument("--file", metavar="FILE", help="a file of them, as predict reads it")
     add_model(parser, "folder of a model for classification, multi_label, regression or tagging")
     add_base(parser)
+    add_columns(parser)
     parser.add_argument("--label", metavar="NAME", help="the label to explain (default: the model's answer)")
     word = "tagging: the number of the word whose tag is explained, from 0 (default: the first tagged)"
     parser.add_argument("--word", type=int, metavar="N", help=word)
@@ -52,32 +55,42 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Print each text with the scores of its tokens."""
     if args.output and not args.output.endswith((".html", ".htm")):
         raise InputError(f"--output {args.output}: the page is HTML; name it x.html")
-    for number, text in enumerate(args.text, 1):
-        if not text.strip():
-            raise InputError(f"text {number} is empty: {text!r}; leave it out")
     args.precision = "fp32"  # gradients of small numbers
     model = open_for_labels(args)
-    bar = tqdm(args.text, desc="explain", unit="text", disable=len(args.text) < 2 or not sys.stderr.isatty())
+    examples = typed_and_read(model, args)
+    bar = tqdm(examples, desc="explain", unit="text", disable=len(examples) < 2 or not sys.stderr.isatty())
     found = [
         explain(
             model,
-            text,
+            example,
             label=args.label,
             word=args.word,
             method=args.method,
             nothing=args.baseline,
             steps=args.steps,
         )
-        for text in bar
+        for example in bar
     ]
     found = [one.by_words() for one in found] if args.unit == "word" else found
     colour = args.color == "always" or (args.color == "auto" and sys.stdout.isatty())
     for one in found:
         print(in_words(one, colour=colour), end="\n\n")
     if args.output:
-        write_page(page_of(model, found, args), args.output)
+        write_page(page_of(model, found, model.task.encode(examples[0])[0], args), args.output)
         print(f"the page is {args.output}")
     return {"model": args.model, "explanations": [plain(one) for one in found]}
+
+
+def typed_and_read(model: Model, args: argparse.Namespace) -> list[Any]:
+    """Return the texts that were typed and the rows of the file; raises InputError where there are none."""
+    for number, text in enumerate(args.text, 1):
+        if not text.strip():
+            raise InputError(f"text {number} is empty: {text!r}; leave it out")
+    kind = type(model.task)
+    rows = kind.read_unanswered(args.file, named_columns(kind, args)) if args.file else []
+    if not args.text and not rows:
+        raise InputError("nothing to explain; give texts, or --file")
+    return [*args.text, *rows]
 
 
 def in_words(one: Attribution, *, colour: bool) -> str:
@@ -103,9 +116,10 @@ def plain(one: Attribution) -> dict[str, Any]:
     return {**told, "value": one.value, "nothing": one.nothing, "gap": one.gap, "tokens": tokens}
 
 
-def page_of(model: Model, found: list[Attribution], args: argparse.Namespace) -> dict[str, Any]:
-    """Return the page: shaded texts, and the attention of the last layer in the first text."""
-    window = model.task.encode(found[0].text)[0]
+def page_of(
+    model: Model, found: list[Attribution], window: Window, args: argparse.Namespace
+) -> dict[str, Any]:
+    """Return the page: shaded texts, and the attention of the last layer in the first one's window."""
     page: dict[str, Any] = {
         "title": f"Why {model.task.name} answers so",
         "summary": f"{args.model}, {args.method.replace('_', ' ')}",
