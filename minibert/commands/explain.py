@@ -7,7 +7,7 @@ from typing import Any, get_args
 from tqdm import tqdm
 
 from minibert.attribution import Attribution, Method, Nothing, explain
-from minibert.commands.inputs import named_columns, open_for_labels
+from minibert.commands.inputs import named_columns, open_for_labels, refuse_empty
 from minibert.commands.parser import add_base, add_columns, add_command, add_model
 from minibert.errors import InputError
 from minibert.inspect import attention_maps
@@ -55,6 +55,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Print each text with the scores of its tokens."""
     if args.output and not args.output.endswith((".html", ".htm")):
         raise InputError(f"--output {args.output}: the page is HTML; name it x.html")
+    refuse_empty(args.text)
     args.precision = "fp32"  # gradients of small numbers
     model = open_for_labels(args)
     examples = typed_and_read(model, args)
@@ -83,9 +84,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def typed_and_read(model: Model, args: argparse.Namespace) -> list[Any]:
     """Return the texts that were typed and the rows of the file; raises InputError where there are none."""
-    for number, text in enumerate(args.text, 1):
-        if not text.strip():
-            raise InputError(f"text {number} is empty: {text!r}; leave it out")
     kind = type(model.task)
     rows = kind.read_unanswered(args.file, named_columns(kind, args)) if args.file else []
     if not args.text and not rows:

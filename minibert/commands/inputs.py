@@ -52,15 +52,20 @@ def texts_and_examples(kind: type[Task], args: argparse.Namespace) -> list[Any]:
     for text in args.text:
         lines = [line.rstrip("\r\n") for line in sys.stdin] if text == "-" else [text]
         texts += [line for line in lines if line.strip() or text != "-"]
-    for number, text in enumerate(texts, 1):
-        if not text.strip():
-            raise InputError(f"text {number} is empty: {text!r}; leave it out")
+    refuse_empty(texts)
     texts += typed_questions(kind, args)
     if args.file:
         texts += kind.read_unanswered(args.file, named_columns(kind, args))
     if not texts:
         raise InputError("nothing to predict; give texts, - for lines of stdin, or --file")
     return texts
+
+
+def refuse_empty(texts: list[str]) -> None:
+    """Raise InputError for a typed text without a word."""
+    for number, text in enumerate(texts, 1):
+        if not text.strip():
+            raise InputError(f"text {number} is empty: {text!r}; leave it out")
 
 
 def typed_questions(kind: type[Task], args: argparse.Namespace) -> list[QuestionExample]:

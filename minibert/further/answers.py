@@ -45,15 +45,16 @@ def chooser(folder: str | Path) -> Chooser:
     return task
 
 
-def check_labels(teachers: Sequence[str | Path]) -> None:
-    """Raise InputError where a teacher does not choose from the labels of the first."""
-    labels, *rest = [chooser(folder).labels for folder in teachers]
-    for folder, others in zip(teachers[1:], rest, strict=True):
-        if apart := sorted({*labels} ^ {*others}):
+def check_labels(teachers: Sequence[str | Path]) -> Chooser:
+    """Return the first teacher's task; raises InputError where another chooses from other labels."""
+    first = chooser(teachers[0])
+    for folder in teachers[1:]:
+        if apart := sorted({*first.labels} ^ {*chooser(folder).labels}):
             raise InputError(
                 f"{teachers[0]} and {folder} do not choose from the same labels: only one of them knows "
                 f"{', '.join(apart)}"
             )
+    return first
 
 
 def answers_of(

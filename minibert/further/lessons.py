@@ -17,7 +17,6 @@ from minibert.further.answers import (
     Chooser,
     answers_of,
     check_labels,
-    chooser,
     gold_of,
     numbered,
     of_a_class,
@@ -60,9 +59,8 @@ class DistillOptions:
             raise InputError(f"hidden_weight {self.hidden_weight} must not be negative")
 
 
-def student_from(folder: str | Path, teacher: str | Path, settings: Settings) -> Model:
-    """Return the encoder in a folder with a new head for the labels of a teacher; it rejects as that does."""
-    task = chooser(teacher)
+def student_from(folder: str | Path, task: Chooser, settings: Settings) -> Model:
+    """Return the encoder in a folder with a new head for a teacher's labels; it rejects as that does."""
     known = [TextExample(label, label=label) for label in task.labels]
     options = {**settings.task, "reject_label": settings.task.get("reject_label") or rejected_by(task)}
     if options["reject_label"] in task.labels:
@@ -82,11 +80,11 @@ def lesson_of_answers(
 
     model  folder of the encoder that the student begins as; None makes it a part of the first teacher
     """
-    check_labels(teachers)
+    known = check_labels(teachers)
     if model is None:
         student = student_of(merged(load(teachers[0])), options.layers)
     else:
-        student = student_from(model, teachers[0], settings)
+        student = student_from(model, known, settings)
     task = student.task
     assert isinstance(task, Chooser)
     rows = of_a_class(task, rows)

@@ -34,6 +34,16 @@ def run(given, output, *, base="enc", resume=False, **settings):
     )  # fmt: skip
 
 
+def moved(folder, tmp_path):
+    """Return a copy of an adapter whose base is not where it was."""
+    copy = shutil.copytree(folder, tmp_path / f"{folder.name}-of-a-moved-base")
+    told = json.loads((copy / "adapter.json").read_text("utf-8"))
+    told["base"]["folder"] = str(tmp_path / "gone")
+    (copy / "adapter.json").write_text(json.dumps(told), "utf-8")
+    (copy / "manifest.json").unlink()
+    return copy
+
+
 def findings(folder, *, quick):
     return {found.name: found.seen for found in mb.doctor(folder, quick=quick).findings}
 
@@ -70,20 +80,15 @@ def test_the_hash_is_that_of_the_weights_not_of_their_file(given, adapter, tmp_p
 
 
 def test_a_base_that_has_moved_is_asked_for_and_taken(given, adapter, tmp_path, capsys):
-    shutil.copytree(given / "enc", tmp_path / "moved")
-    shutil.copytree(adapter, tmp_path / "lora")
-    table = json.loads((adapter / "adapter.json").read_text("utf-8"))
-    table["base"]["folder"] = str(tmp_path / "gone")
-    (tmp_path / "lora/adapter.json").write_text(json.dumps(table), "utf-8")
-    (tmp_path / "lora/manifest.json").unlink()
+    base, lora = shutil.copytree(given / "enc", tmp_path / "moved"), moved(adapter, tmp_path)
     with pytest.raises(InputError, match=r"gone is not there.*--base"):
-        mb.load(tmp_path / "lora")
+        mb.load(lora)
     wanted = mb.load(adapter).predict(TEXTS)
-    assert mb.load(tmp_path / "lora", base=tmp_path / "moved").predict(TEXTS) == wanted
-    lora, moved = str(tmp_path / "lora"), str(tmp_path / "moved")
-    assert main(["predict", "--model", lora, TEXTS[0]]) == 2
+    assert mb.load(lora, base=base).predict(TEXTS) == wanted
+    words = ["predict", "--model", str(lora), "--precision", "fp32", TEXTS[0]]
+    assert main(words) == 2
     assert "--base DIR" in capsys.readouterr().err
-    assert main(["predict", "--model", lora, "--base", moved, "--precision", "fp32", TEXTS[0]]) == 0
+    assert main([*words, "--base", str(base)]) == 0
     assert json.loads(capsys.readouterr().out)["label"] == wanted[0].label
 
 
@@ -269,16 +274,6 @@ def test_an_adapter_of_matrices_embeds_as_its_merged_model_does(given, tmp_path,
     texts = [*TEXTS, "the cat sees the dog and the dog sees the cat"]
     wanted, plain = one.embed(texts), mb.load_encoder(given / "enc").embed(texts)
     assert abs(own.embed(texts) - wanted).max() < 1e-5 < abs(own.embed(texts) - plain).max()
-
-
-def moved(folder, tmp_path):
-    """Return a copy of an adapter whose base is not where it was."""
-    copy = shutil.copytree(folder, tmp_path / f"{folder.name}-of-a-moved-base")
-    told = json.loads((copy / "adapter.json").read_text("utf-8"))
-    told["base"]["folder"] = str(tmp_path / "gone")
-    (copy / "adapter.json").write_text(json.dumps(told), "utf-8")
-    (copy / "manifest.json").unlink()
-    return copy
 
 
 def test_every_command_that_takes_a_base_opens_the_adapter_on_it(given, adapter, tmp_path, capsys):
