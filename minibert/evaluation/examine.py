@@ -15,14 +15,13 @@ import numpy as np
 from minibert.errors import InputError
 from minibert.evaluation.arithmetic import check_report
 from minibert.evaluation.bootstrap import Interval, intervals, scores_of
+from minibert.evaluation.claims import calibration_of, claims_of
 from minibert.evaluation.class_report import ClassReport, class_report
 from minibert.evaluation.comparison import Compared, compare
 from minibert.evaluation.mistakes import Mistake, surest_mistakes
 from minibert.evaluation.outcomes import Outcomes, outcomes_of
 from minibert.evaluation.printed_report import parse_report
-from minibert.tasks.metrics import calibration_error
 from minibert.tasks.model import Model
-from minibert.tasks.multi_label import MultiLabelled
 from minibert.tasks.task import Window
 
 
@@ -61,7 +60,7 @@ class Evaluation:
         report = None if self.report is None else self.report.to_dict()
         plain = {**asdict(self), "report": report}
         del plain["scores"]
-        return {name: value for name, value in plain.items() if value not in (None, (), {}, 0)}
+        return {name: value for name, value in plain.items() if value or isinstance(value, float)}
 
 
 def examine(
@@ -87,20 +86,20 @@ def examine(
         raise InputError(f"{len(groups)} groups but {len(examples)} examples; give each example one")
     answers = model.predict(examples, windows=windows, progress=progress)
     scores = model.task.score(answers, examples)
-    outcomes = outcomes_of(model.task, answers, examples)
-    if outcomes is None:
-        return Evaluation(len(examples), scores)
+    claims = [claims_of(model.task, *pair) for pair in zip(answers, examples, strict=True)]
+    sure = scores.get("calibration_error", calibration_of([claim for own in claims for claim in own]))
+    worst = tuple(surest_mistakes(claims, examples, mistakes))
+    told = Evaluation(len(examples), scores, calibration_error=sure, mistakes=worst)
+    if (outcomes := outcomes_of(model.task, answers, examples)) is None:
+        return told
     report = class_report(outcomes)
-    return Evaluation(
-        len(examples),
-        scores,
-        report,
-        intervals(outcomes, draws=draws),
-        draws,
+    return replace(
+        told,
+        report=report,
+        intervals=intervals(outcomes, draws=draws),
+        draws=draws,
         confusion=confusion_of(model, answers, examples),
-        calibration_error=calibration_of(answers, examples, scores),
         baselines=tuple(compare(outcomes, model.task, examples, train, draws=draws)) if train else (),
-        mistakes=tuple(surest_mistakes(answers, examples, mistakes)),
         groups=tuple(scores_of_groups(outcomes, groups, draws=draws)),
         findings=tuple(faults(report)),
     )
@@ -114,18 +113,6 @@ def confusion_of(model: Model, answers: Sequence[Any], examples: Sequence[Any]) 
     pairs = Counter(zip(chosen.gold, chosen.predicted, strict=True))
     labels = [label for label in chosen.labels if label in {*chosen.gold, *chosen.predicted}]
     return {"labels": labels, "counts": [[pairs[gold, given] for given in labels] for gold in labels]}
-
-
-def calibration_of(answers: Sequence[Any], examples: Sequence[Any], scores: dict[str, Any]) -> float | None:
-    """Return the calibration error; with several labels that of each yes or no by itself."""
-    if not isinstance(answers[0], MultiLabelled):
-        return scores.get("calibration_error")
-    share = np.array([[*answer.probabilities.values()] for answer in answers]).ravel()
-    if not np.isfinite(share).all():  # weights that have blown up
-        return None
-    wanted = [label in (one.labels or ()) for answer, one in zip(answers, examples, strict=True)
-              for label in answer.probabilities]  # fmt: skip
-    return calibration_error(np.stack([1 - share, share], axis=1), np.array(wanted, dtype=np.int64))
 
 
 def scores_of_groups(outcomes: Outcomes, groups: Sequence[str], *, draws: int) -> list[Group]:

@@ -14,11 +14,9 @@ SPELLED = {"micro_f1": "micro F1", "macro_f1": "macro F1", "weighted_f1": "weigh
 
 
 def in_words(told: Evaluation) -> str:
-    """Lay out an evaluation for a terminal; "" for a task whose answers are no labels."""
-    if told.report is None:
-        return ""
+    """Lay out an evaluation for a terminal; "" for a task whose answers are neither labels nor sure."""
     parts = [
-        told.report.text(),
+        "" if told.report is None else told.report.text(),
         _intervals(told),
         confusion(told.confusion),
         "" if told.calibration_error is None else f"calibration error {told.calibration_error:.4f}\n",
@@ -31,6 +29,8 @@ def in_words(told: Evaluation) -> str:
 
 
 def _intervals(told: Evaluation) -> str:
+    if not told.intervals:
+        return ""
     shown = "  ".join(f"{_name(name)} {_span(span)}" for name, span in told.intervals.items())
     return f"95 % of {told.draws:,} draws of the {told.examples:,} examples: {shown}\n"
 

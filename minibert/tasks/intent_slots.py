@@ -35,7 +35,7 @@ from minibert.tasks.crf import LinearChainCRF
 from minibert.tasks.pooling import pool
 from minibert.tasks.requests import IntentTargets, IntentWindow, Understood, request_scores
 from minibert.tasks.spans import to_bio
-from minibert.tasks.tags import entities_of, spell_tags, tag_labels, words_of
+from minibert.tasks.tags import entities_of, likeliest, spell_tags, tag_labels, words_of
 from minibert.tasks.task import Choices, Loss, Task, rows_of
 from minibert.tasks.windows import fit_words
 from minibert.text.tokenizer import Tokenizer
@@ -196,30 +196,26 @@ class IntentSlots(Task):
         return Loss(sums, targets.counts, {"slots": self.options.slot_loss_coef})
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Any]) -> list[Any]:
-        """Return the probabilities (I,) of the intents and the numbers (m,) of the tags of each window."""
+        """Return the probabilities (I,) of the intents, and the tags (m,) with theirs, of each window."""
         words = [window.words for window in windows]
         lengths = [len(window.rows) for window in words]
         hidden_TD = encoder(batch)
         shares = self.intent_logits(hidden_TD, batch.layout).softmax(-1).cpu().numpy()
         emissions_MC = self.emissions(hidden_TD, rows_of(words).to(batch.ids.device))
-        if self.crf is None:
-            tags = [part.numpy() for part in emissions_MC.argmax(-1).cpu().split(lengths)]
-        else:
-            tags = [np.array(path, np.int64) for path in self.crf.decode(emissions_MC, lengths)]
-        return list(zip(shares, tags, strict=True))
+        return list(zip(shares, likeliest(emissions_MC, lengths, crf=self.crf), strict=True))
 
     def merge(self, example: Any, windows: Sequence[Any], predictions: Sequence[Any]) -> Understood:
         example = self.example(example)
         mean_I = np.mean([shares for shares, _ in predictions], axis=0)
-        numbers = [tags for _, tags in predictions]
+        found = [tags for _, tags in predictions]
         words = [window.words for window in windows]
-        tags = spell_tags(len(example.spans), words, numbers, labels=self.labels)
+        tags, sure = spell_tags(len(example.spans), words, found, labels=self.labels)
         return Understood(
             self.intents[int(mean_I.argmax())],
             {intent: float(share) for intent, share in zip(self.intents, mean_I, strict=True)},
             example.spans,
-            tuple(tags),
-            entities_of(example.text, example.spans, tags),
+            tags,
+            entities_of(example.text, example.spans, tags, sure),
         )
 
     def score(self, answers: Sequence[Understood], examples: Sequence[IntentExample]) -> dict[str, Any]:
@@ -238,5 +234,5 @@ class IntentSlots(Task):
     def show(self, example: IntentExample | str, answer: Understood) -> dict[str, Any]:
         shares = {intent: round(share, 6) for intent, share in answer.probabilities.items()}
         text = example if isinstance(example, str) else example.text
-        slots = [vars(slot) for slot in answer.slots]
+        slots = [slot.plain() for slot in answer.slots]
         return {"text": text, "intent": answer.intent, "probabilities": shares, "slots": slots}

@@ -157,11 +157,18 @@ def calibration_error(
         )
     if bins < 1:
         raise InputError(f"bins is {bins}; at least 1 is needed")
-    confidence_N = probability_NC.max(axis=1)
-    right_N = probability_NC.argmax(axis=1) == gold_N
+    return confidence_error(probability_NC.max(axis=1), probability_NC.argmax(axis=1) == gold_N, bins=bins)
+
+
+def confidence_error(confidence_N: np.ndarray, right_N: np.ndarray, *, bins: int = 15) -> float:
+    """Return the expected calibration error of N answers: how sure each was, and whether it was right.
+
+    >>> round(confidence_error(np.array([0.9, 0.9, 0.5]), np.array([True, False, True])), 3)
+    0.433
+    """
     bin_N = np.searchsorted(np.arange(1, bins) / bins, confidence_N, side="left")
     gaps = np.bincount(bin_N, weights=right_N - confidence_N, minlength=bins)
-    return float(np.abs(gaps).sum() / len(gold_N))
+    return float(np.abs(gaps).sum() / len(confidence_N))
 
 
 def mean_and_spread(values: Sequence[float] | np.ndarray) -> tuple[float, float]:

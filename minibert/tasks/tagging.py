@@ -33,7 +33,7 @@ from minibert.tasks.crf import LinearChainCRF
 from minibert.tasks.metrics import choice_scores
 from minibert.tasks.pooling import Activation, project, projection_of
 from minibert.tasks.spans import span_scores, to_bio
-from minibert.tasks.tags import Entity, entities_of, spell_tags, tag_labels, words_of
+from minibert.tasks.tags import Entity, entities_of, likeliest, spell_tags, tag_labels, words_of
 from minibert.tasks.task import Choices, Loss, Targets, Task, Window, rows_of
 from minibert.tasks.windows import fit_words
 from minibert.text.tokenizer import Tokenizer
@@ -54,11 +54,15 @@ class TaggingOptions:
 
 @dataclass(frozen=True)
 class Tagged:
-    """The answer for one text: a tag for each word span, and the entities if the tags mark any."""
+    """The answer for one text: a tag for each word span, and the entities if the tags mark any.
+
+    probabilities  of each word's tag, in 0..1; 0 for a word that was cut off and not asked
+    """
 
     spans: tuple[tuple[int, int], ...]
     tags: tuple[str, ...]
     entities: tuple[Entity, ...]
+    probabilities: tuple[float, ...] = ()
 
 
 class Tagging(Task):
@@ -175,18 +179,15 @@ class Tagging(Task):
         return Loss({"loss": total}, targets.counts, logits=emissions_MC)
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:
-        """Return the numbers of the predicted tags (m,) of each window."""
-        lengths = [len(window.rows) for window in windows]
+        """Return the numbers (m,) and the probabilities (m,) of the predicted tags of each window."""
         emissions_MC = self.emissions(encoder, batch, rows_of(windows).to(batch.ids.device))
-        if self.crf is None:
-            return [part.numpy() for part in emissions_MC.argmax(-1).cpu().split(lengths)]
-        return [np.array(path) for path in self.crf.decode(emissions_MC, lengths)]
+        return likeliest(emissions_MC, [len(window.rows) for window in windows], crf=self.crf)
 
     def merge(self, example: Any, windows: Sequence[Window], predictions: Sequence[Any]) -> Tagged:
         example = self.example(example)
-        tags = spell_tags(len(example.spans), windows, predictions, labels=self.labels)
-        entities = entities_of(example.text, example.spans, tags) if self.scheme else ()
-        return Tagged(example.spans, tuple(tags), entities)
+        tags, shares = spell_tags(len(example.spans), windows, predictions, labels=self.labels)
+        entities = entities_of(example.text, example.spans, tags, shares) if self.scheme else ()
+        return Tagged(example.spans, tags, entities, shares)
 
     def score(self, answers: Sequence[Tagged], examples: Sequence[TaggedExample]) -> dict[str, Any]:
         """Return strict span F1 where the tags mark spans, accuracy and macro-F1 where they are plain."""
@@ -204,8 +205,8 @@ class Tagging(Task):
 
     def show(self, example: TaggedExample | str, answer: Tagged) -> dict[str, Any]:
         text = example if isinstance(example, str) else example.text
-        tags = [
-            {"start": start, "end": end, "label": tag, "text": text[start:end]}
-            for (start, end), tag in zip(answer.spans, answer.tags, strict=True)
+        words = [
+            Entity(start, end, tag, text[start:end], share).plain()
+            for (start, end), tag, share in zip(answer.spans, answer.tags, answer.probabilities, strict=True)
         ]
-        return {"text": text, "tags": tags, "entities": [vars(entity) for entity in answer.entities]}
+        return {"text": text, "tags": words, "entities": [entity.plain() for entity in answer.entities]}

@@ -1,28 +1,45 @@
 """Words and their tags: what every task that tags words shares.
 
 A task knows its tags by number; people see them as they were written. In between stand the words of a bare
-text, the list of tags that a training set makes necessary, and the way back from numbers to entities.
+text, the list of tags that a training set makes necessary, and the way back from scores to entities.
+
+Letters: M words, C tags.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from minibert.data.entities import WORD
 from minibert.data.examples import TaggedExample
+from minibert.tasks.crf import LinearChainCRF
 from minibert.tasks.spans import Scheme, detect_scheme, spans_of, to_bio
 from minibert.tasks.task import Window
+
+TagsOfWindow = tuple[np.ndarray, np.ndarray]  # (m,) the number of each word's tag; (m,) its probability
 
 
 @dataclass(frozen=True)
 class Entity:
-    """A tagged stretch: text[start:end] of the original text."""
+    """A tagged stretch: text[start:end] of the original text.
+
+    probability  how sure the model is, in 0..1: the mean over the words of that of each one's tag. What a
+                 person marked has 1. Two entities are equal whatever their probabilities
+    """
 
     start: int
     end: int
     label: str
     text: str
+    probability: float = field(default=1.0, compare=False)
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain values, for JSON."""
+        return {**vars(self), "probability": round(self.probability, 6)}
 
 
 def words_of(text: str) -> TaggedExample:
@@ -50,28 +67,53 @@ def tag_labels(sequences: Iterable[Sequence[str]]) -> tuple[list[str], Scheme | 
     return sorted(labels), scheme
 
 
-def spell_tags(
-    words: int, windows: Sequence[Window], numbers: Sequence[np.ndarray], *, labels: Sequence[str]
-) -> list[str]:
-    """Return the tag of each of an example's words, whose numbers were predicted window by window.
+def likeliest(
+    emissions_MC: Tensor, lengths: Sequence[int], *, crf: LinearChainCRF | None = None
+) -> list[TagsOfWindow]:
+    """Return the tags of the words of each window, and the probability of each.
 
-    A word that no window asked for, because the text was cut off, is outside.
+    emissions_MC  (M, C) scores of all windows' words; lengths says how many words each window has
+    With a CRF they are its best path, and the probability of a tag is that of all paths through it.
+
+    >>> likeliest(torch.tensor([[0.0, 0.0, 2.0]]), [1])
+    [(array([2]), array([0.7870], dtype=float32))]
     """
-    tags = ["O" if "O" in labels else labels[0]] * words
-    for window, predicted in zip(windows, numbers, strict=True):
-        for word, number in zip(window.units, predicted, strict=True):
-            tags[word] = labels[int(number)]
-    return tags
+    if crf is None:
+        share_MC, number_M = emissions_MC.softmax(-1), emissions_MC.argmax(-1)
+    else:
+        share_MC = crf.marginals(emissions_MC, lengths)
+        paths = [number for path in crf.decode(emissions_MC, lengths) for number in path]
+        number_M = torch.tensor(paths, dtype=torch.int64, device=share_MC.device)
+    share_M = share_MC.gather(1, number_M[:, None])[:, 0]
+    parts = zip(number_M.cpu().split(list(lengths)), share_M.cpu().split(list(lengths)), strict=True)
+    return [(numbers.numpy(), shares.numpy()) for numbers, shares in parts]
 
 
-def entities_of(text: str, spans: Sequence[tuple[int, int]], tags: Sequence[str]) -> tuple[Entity, ...]:
-    """Return the entities that the BIO tags of a text's words mark.
+def spell_tags(
+    words: int, windows: Sequence[Window], predicted: Sequence[TagsOfWindow], *, labels: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """Return the tag of each of an example's words and its probability, as predicted window by window.
 
-    >>> entities_of("Anna lives", [(0, 4), (5, 10)], ["B-PER", "O"])
-    (Entity(start=0, end=4, label='PER', text='Anna'),)
+    A word that no window asked for, because the text was cut off, is outside, with probability 0.
+    """
+    tags, shares = ["O" if "O" in labels else labels[0]] * words, [0.0] * words
+    for window, (numbers, sure) in zip(windows, predicted, strict=True):
+        for word, number, share in zip(window.units, numbers, sure, strict=True):
+            tags[word], shares[word] = labels[int(number)], float(share)
+    return tuple(tags), tuple(shares)
+
+
+def entities_of(
+    text: str, spans: Sequence[tuple[int, int]], tags: Sequence[str], shares: Sequence[float]
+) -> tuple[Entity, ...]:
+    """Return the entities that the BIO tags of a text's words mark; shares are the tags' probabilities.
+
+    >>> entities_of("Anna Berg lives", [(0, 4), (5, 9), (10, 15)], ["B-PER", "I-PER", "O"], [1.0, 0.5, 0.9])
+    (Entity(start=0, end=9, label='PER', text='Anna Berg', probability=0.75),)
     """
     found = []
     for span in spans_of(tags):
         start, end = spans[span.start][0], spans[span.end - 1][1]
-        found.append(Entity(start, end, span.label, text[start:end]))
+        sure = float(np.mean(shares[span.start : span.end]))
+        found.append(Entity(start, end, span.label, text[start:end], sure))
     return tuple(found)

@@ -10,6 +10,7 @@ from tiny_runs import last_line
 
 from minibert.cli import main
 from minibert.evaluation.arithmetic import check_report
+from minibert.evaluation.claims import claims_of
 from minibert.evaluation.class_report import class_report
 from minibert.evaluation.examine import examine, faults
 from minibert.evaluation.in_words import confusion, in_words
@@ -140,7 +141,9 @@ def test_the_surest_mistake_comes_first():
         Classified(label, {"a": share, "b": 1 - share})
         for label, share in (("a", 0.7), ("a", 0.99), ("b", 0.4))
     ]
-    found = surest_mistakes(answers, [*texts(4)[1::2], texts(1)[0]], 5)  # b, b, a
+    examples = [*texts(4)[1::2], texts(1)[0]]  # b, b, a
+    claims = [claims_of(classifier().task, *pair) for pair in zip(answers, examples, strict=True)]
+    found = surest_mistakes(claims, examples, 5)
     assert [(one.predicted, one.gold, one.probability) for one in found] == [
         ("a", "b", 0.99), ("a", "b", 0.7), ("b", "a", 0.6),
     ]  # fmt: skip

@@ -56,7 +56,9 @@ def test_it_keeps_every_promise(tokenizer, tmp_path, options, recipe):
     found = [(slot.label, slot.text) for slot in answer.slots]
     assert found == [("who", "cat"), ("whom", "dog of Rome")]
     shown = model.task.show(REQUESTS[1], model.predict(REQUESTS[1:2])[0])
+    sure = shown["slots"][0].pop("probability")
     assert shown["slots"][0] == {"start": 4, "end": 7, "label": "who", "text": "dog"}
+    assert 0.5 < sure <= 1
 
 
 def test_the_loss_is_two_sums_of_cross_entropies_with_counts_of_their_own():
@@ -139,7 +141,7 @@ def test_the_intent_of_a_split_text_is_the_mean_over_its_windows():
     assert sorted(unit for window in windows for unit in window.words.units) == list(range(30))
     assert {window.intent for window in windows} == {model.task.intents.index("see")}
     shares = [np.array([0.5, 0.2, 0.3]), *[np.array([0.1, 0.0, 0.9])] * (len(windows) - 1)]
-    tags = [np.zeros(len(window.rows), np.int64) for window in windows]
+    tags = [(np.zeros(len(window.rows), np.int64), np.ones(len(window.rows))) for window in windows]
     answer = model.task.merge(example, windows, list(zip(shares, tags, strict=True)))
     assert answer.probabilities["move"] == pytest.approx((0.5 + 0.1 * (len(windows) - 1)) / len(windows))
     assert answer.intent == "none" if answer.probabilities["none"] > 0.5 else "see"

@@ -1,14 +1,18 @@
 """Words and tags, as all tasks that tag words share them."""
 
+import itertools
+
 import numpy as np
 import pytest
+import torch
 from fakes import FakeTokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from minibert.errors import InputError
+from minibert.tasks.crf import LinearChainCRF
 from minibert.tasks.spans import spans_of
-from minibert.tasks.tags import entities_of, spell_tags, tag_labels, words_of
+from minibert.tasks.tags import Entity, entities_of, likeliest, spell_tags, tag_labels, words_of
 from minibert.tasks.windows import fit_words
 
 
@@ -50,23 +54,61 @@ def test_every_word_gets_the_tag_that_was_predicted_where_it_was_asked(words, li
         on_long="split" if split else "truncate",
     )
     names = ["O", "B-x", "I-x"]
-    tags = spell_tags(words, windows, [window.labels for window in windows], labels=names)
+    predicted = [(window.labels, np.linspace(0.5, 0.9, len(window.labels))) for window in windows]
+    tags, shares = spell_tags(words, windows, predicted, labels=names)
     asked = words if split else min(words, limit - 2)
-    assert tags == [names[label] for label in labels[:asked]] + ["O"] * (words - asked)
+    assert list(tags) == [names[label] for label in labels[:asked]] + ["O"] * (words - asked)
+    assert all(0.5 <= share <= 0.9 for share in shares[:asked]) and not any(shares[asked:])
 
 
 def test_without_an_outside_tag_a_word_that_was_cut_off_gets_the_first():
-    assert spell_tags(2, [], [], labels=["NOUN", "VERB"]) == ["NOUN", "NOUN"]
+    assert spell_tags(2, [], [], labels=["NOUN", "VERB"]) == (("NOUN", "NOUN"), (0.0, 0.0))
 
 
 @given(st.lists(st.sampled_from(["O", "B-a", "I-a", "I-b"]), max_size=9))
 def test_entities_are_the_spans_in_characters(tags):
     text, spans = "xy " * len(tags), [(3 * n, 3 * n + 2) for n in range(len(tags))]
-    entities = entities_of(text, spans, tags)
+    shares = [(n + 1) / 10 for n in range(len(tags))]
+    entities = entities_of(text, spans, tags, shares)
     assert [(e.start // 3, e.end // 3 + 1, e.label) for e in entities] == [
         (span.start, span.end, span.label) for span in spans_of(tags)
     ]
     assert all(text[e.start : e.end] == e.text for e in entities)
+    for entity in entities:
+        first, last = shares[entity.start // 3], shares[entity.end // 3]
+        assert entity.probability == pytest.approx((first + last) / 2)  # the mean of a row of even steps
+
+
+def test_an_entity_is_where_it_is_whatever_its_probability():
+    assert Entity(0, 3, "PER", "Ada", 0.7) == Entity(0, 3, "PER", "Ada")
+
+
+@pytest.mark.parametrize("crf", [False, True])
+def test_the_probability_of_a_tag_is_that_of_all_paths_through_it(crf):
+    torch.manual_seed(3)
+    lengths, emissions = [3, 0, 2], torch.randn(5, 3)
+    field = LinearChainCRF(3) if crf else None
+    if field is not None:
+        torch.nn.init.normal_(field.transitions_CC)
+    with torch.inference_mode():
+        found = likeliest(emissions, lengths, crf=field)
+    assert [len(numbers) for numbers, _ in found] == lengths
+    for (numbers, shares), scores in zip(found, emissions.split(lengths), strict=True):
+        paths = list(itertools.product(range(3), repeat=len(scores)))
+        sums = torch.tensor([path_score(path, scores, field) for path in paths], dtype=torch.float64)
+        weights, best = sums.softmax(0), paths[int(sums.argmax())]
+        assert tuple(numbers) == best
+        for place, share in enumerate(shares):
+            through = [path[place] == best[place] for path in paths]
+            assert share == pytest.approx(float(weights[through].sum()), abs=1e-6)
+
+
+def path_score(path, scores, field):
+    """Add up what a path of tags is worth; start and end of a new field are zero."""
+    own = sum(scores[place, tag].item() for place, tag in enumerate(path))
+    if field is None:
+        return own
+    return own + sum(field.transitions_CC[pair].item() for pair in itertools.pairwise(path))
 
 
 def test_labels_for_other_words_than_there_are_are_refused():
