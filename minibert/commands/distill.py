@@ -11,8 +11,8 @@ from minibert.commands.parser import add_columns, add_command, add_output, add_r
 from minibert.errors import InputError
 from minibert.further.distill import distill
 from minibert.further.lessons import DistillOptions
-from minibert.further.settings import opened_for_training, with_own
-from minibert.interop.heads import load
+from minibert.further.settings import with_own
+from minibert.further.vectors import teacher_of
 from minibert.tasks.classification import ClassificationOptions
 from minibert.tasks.model import Model
 
@@ -24,11 +24,14 @@ def add(commands: Any) -> None:
         "distill",
         run,
         usage="--teacher DIR [DIR ...] (--train-file FILE | --file FILE) --output-dir DIR [options]",
-        about="teach a model of fewer layers, or another encoder, what fine-tuned ones know",
+        about="teach a model of fewer layers, or another encoder, what larger ones know",
         example="minibert distill --teacher runs/clf --layers 3 --train-file train.csv --file more.txt "
         "--validation-file dev.csv --output-dir runs/clf-small",
     )
-    teachers = "folder of a fine-tuned model; several (classification, cloze) are heard together"
+    teachers = (
+        "folder of a fine-tuned model; several (classification, cloze) are heard together. An encoder "
+        "without labels teaches its vectors"
+    )
     parser.add_argument("--teacher", required=True, nargs="+", action="extend", metavar="DIR", help=teachers)
     encoder = "folder of an encoder that the student begins as (default: every other layer of the teacher)"
     parser.add_argument("--model", metavar="DIR", help=encoder)
@@ -52,7 +55,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     )
     if not args.train_file and not args.file:
         raise InputError("nothing to learn from; give --train-file, --file (texts without labels), or both")
-    kind = type(opened_for_training(args.teacher[0]).task)
+    kind = type(teacher_of(args.teacher[0]).task)
     rows = labelled_examples(kind, args.train_file, args) if args.train_file else []
     if args.file:
         rows += kind.read_unanswered(args.file, named_columns(kind, args))
@@ -71,7 +74,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     print(f"the student is in {args.output_dir}")
     several = len(args.teacher) > 1
     names = [f"teacher-{number}" if several else "teacher" for number in range(1, len(args.teacher) + 1)]
-    known = {name: told(load(folder), held) for name, folder in zip(names, args.teacher, strict=True)}
+    known = {name: told(teacher_of(folder), held) for name, folder in zip(names, args.teacher, strict=True)}
     return {
         "output_dir": args.output_dir,
         "task": student.task.name,

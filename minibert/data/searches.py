@@ -55,6 +55,18 @@ def read_searches(path: str | Path, columns: dict[str, str] | None = None) -> li
     return gather(pairs, where=str(path))
 
 
+def read_queries(path: str | Path, columns: dict[str, str] | None = None) -> list[SearchExample]:
+    """Read what is to be found or embedded: a text in each row, or the queries of a file of searches.
+
+    >>> read_queries("cats.txt")[0]
+    SearchExample(text='The cat sat.', positive=None, negatives=())
+    """
+    _, first = next(rows_of(Path(path)), (0, {}))
+    if not columns and ("positive" in first or TURNS in first):
+        return [SearchExample(example.text) for example in read_searches(path)]
+    return [SearchExample(row.text) for row in read_texts(path, **columns or {})]
+
+
 def gather(pairs: Iterable[TextExample], *, where: str = "pairs") -> list[SearchExample]:
     """Turn pairs into searches: one for each right passage, with all wrong ones of its query.
 

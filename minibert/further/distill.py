@@ -2,6 +2,7 @@
 
     teacher's layers, every other one -> student -> learns labels, soft targets, hidden states -> folder
     any encoder -> student with a new head -> learns labels, and what all teachers answered    -> folder
+    an encoder that embeds, every other layer -> student -> learns its vectors, hidden states  -> folder
 
 Texts without labels will do: the teachers say what they think of them. For int8 on a CPU see
 `export --quantize int8`; the two go together.
@@ -16,11 +17,13 @@ from minibert.config import group, to_dict
 from minibert.errors import InputError
 from minibert.finetune import first_rate, read_examples, train_into
 from minibert.further.lessons import DistillOptions, lesson_of_answers, lesson_of_layers
-from minibert.further.settings import opened_for_training, with_own, without_idle
+from minibert.further.settings import with_own, without_idle
+from minibert.further.vectors import lesson_of_vectors, teacher_of
 from minibert.interop.checkpoints import read_config
 from minibert.output import describe_data
 from minibert.output.record import describe_model
 from minibert.tasks.model import Model
+from minibert.tasks.retrieval import Retrieval
 from minibert.training.finetuning import Settings, usual_rate
 
 
@@ -37,24 +40,24 @@ def distill(
 ) -> Model:
     """Teach a student what the model in a folder knows, or those in several, and leave it in `output_dir`.
 
-    teacher     a folder, or several: one student then learns what they answer together
+    teacher     a folder, or several for one student; an encoder without labels teaches its vectors
     train       a file or examples; rows without a label will do
     model       folder of an encoder that the student begins as, with a new head; None: the teacher's layers
     validation  labelled examples: the best student on them is kept
     settings    dotted keys such as {"distill.layers": 2, "train.num_train_epochs": 5}; with `model` also
                 those of its head, {"task.pooling": "mean"}
-
     Raises InputError for unusable input and tasks whose loss tells no logits, before anything is trained.
     """
     folders = folders_of(teacher)
-    first, several = opened_for_training(folders[0]), len(folders) > 1
+    first, several = teacher_of(folders[0]), len(folders) > 1
     options, tuned = settings_of(settings or {}, first, several=several, model=model)
     rows = read_examples(type(first.task), train)
     held = [] if validation is None else read_examples(type(first.task), validation)
     if several or model is not None:
         begin, options = lesson_of_answers(folders, model, rows, options=options, settings=tuned)
     else:
-        begin, options = lesson_of_layers(merged(first), rows, options, tuned.train)
+        lesson = lesson_of_vectors if isinstance(first.task, Retrieval) else lesson_of_layers
+        begin, options = lesson(merged(first), rows, options, tuned.train)
     return train_into(
         output_dir,
         begin,
@@ -79,13 +82,16 @@ def settings_of(
 ) -> tuple[DistillOptions, Settings]:
     """Sort settings into those of the lesson and those of training.
 
-    Raises InputError for what only a student that is a part of its one teacher can be told.
+    Raises InputError for what only a student that is a part of its one teacher can be told, or only one that
+    learns labels.
     """
     more = () if model is None else ("task",)
     values = without_idle(values, ("distill", "data", "train", *more))
     if model is None and (heads := [name for name in values if name.partition(".")[0] == "task"]):
         raise InputError(f"{heads[0]}: a part of the teacher has its head; options of a head go with model")
     given = group(values, ("distill", "data", "train", *more))["distill"]
+    if isinstance(teacher.task, Retrieval):
+        refuse_labels(given, several=several, model=model)
     whole = None if model is None else read_config(Path(model)).num_hidden_layers
     if given.get("layers", whole) != whole and model is not None:
         raise InputError(f"layers {given['layers']}: the student has all {whole} of {model}; leave it out")
@@ -96,6 +102,18 @@ def settings_of(
         )
     rate = usual_rate(teacher.encoder.config.hidden_size) if model is None else first_rate(model)
     return with_own(values, "distill", DistillOptions, learning_rate=rate, more=more)
+
+
+def refuse_labels(given: dict[str, Any], *, several: bool, model: str | Path | None) -> None:
+    """Raise InputError for what a student cannot be told who learns the vectors of an encoder."""
+    if several or model is not None:
+        raise InputError(
+            "the first teacher is an encoder that knows no labels: it teaches its vectors to a part of "
+            "itself alone; leave the other teachers and model out, or fine-tune it first"
+        )
+    for name in ("temperature", "label_weight"):
+        if given.get(name):
+            raise InputError(f"{name} {given[name]}: vectors are learnt without labels; leave it out")
 
 
 def describe_models(folders: Sequence[str | Path], model: str | Path | None) -> dict[str, Any]:

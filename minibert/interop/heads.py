@@ -19,8 +19,9 @@ from minibert.errors import InputError
 from minibert.interop.adapted import is_adapter, open_adapted
 from minibert.interop.checkpoints import PEFT, check_vocabulary, compare, fill, read_config, read_encoder
 from minibert.interop.hub import local_folder
+from minibert.interop.kinds import foreign_kind
 from minibert.interop.names import DICTIONARIES, Names
-from minibert.interop.problems import label_names, problem_of
+from minibert.interop.problems import label_names
 from minibert.interop.sentence_transformers import read_habits
 from minibert.interop.settings import ACTIVATIONS
 from minibert.interop.tensors import Stored, stored_tensors
@@ -37,13 +38,6 @@ from minibert.tasks.task import Task
 from minibert.text.loading import load_tokenizer
 from minibert.text.tokenizer import Tokenizer
 
-KINDS = {
-    "ForMaskedLM": "masked_lm",
-    "BertForPreTraining": "masked_lm",  # that of ELECTRA tells replaced tokens
-    "ForSequenceClassification": "classification",
-    "ForTokenClassification": "tagging",
-    "ForQuestionAnswering": "question_answering",
-}
 Modules = Mapping[str, str]  # a module of our task -> theirs
 
 _ROBERTA_LM: Modules = {
@@ -130,7 +124,7 @@ def load(
     config, values = read_config(folder), read_json(folder / "config.json")
     tokenizer = load_tokenizer(folder)
     check_vocabulary(tokenizer, config, folder)
-    kind = _kind(values, folder)
+    kind = foreign_kind(values, folder)
     task = make_task(
         kind, tokenizer, config, values, max_length=read_habits(folder, config.longest_text).max_length
     )
@@ -233,14 +227,3 @@ def head_names(kind: str, family: str, task: Task, stored: Mapping[str, Stored])
         other = f"{modules['own_table']}.bias"
         found["bias"] = (other,) if other in stored else found["bias"]
     return found
-
-
-def _kind(values: Mapping[str, Any], folder: Path) -> str:
-    names = values.get("architectures") or [""]
-    kind = next((kind for suffix, kind in KINDS.items() if names[0].endswith(suffix)), None)
-    if kind is None:
-        raise InputError(
-            f"{folder}: architecture {names[0]!r} has no task here; load_encoder opens its encoder, and the "
-            f"tasks are those of {', '.join(KINDS)}"
-        )
-    return problem_of(values) if kind == "classification" else kind

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from minibert.config import from_dict, to_dict
 from minibert.data.examples import SearchExample
-from minibert.data.searches import read_searches
+from minibert.data.searches import read_queries, read_searches
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
@@ -192,6 +192,10 @@ class Retrieval(Task):
     @classmethod
     def unanswered(cls, example: SearchExample) -> SearchExample:
         return SearchExample(example.text)
+
+    @classmethod
+    def read_unanswered(cls, path: str | Path, columns: dict[str, str] | None = None) -> list[Any]:
+        return read_queries(path, columns)
 
     def show(self, example: SearchExample | str, answer: Vectors) -> dict[str, Any]:
         text = example if isinstance(example, str) else example.text

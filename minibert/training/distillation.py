@@ -28,6 +28,7 @@ from minibert.packed import Packed
 from minibert.tasks.model import Model
 from minibert.tasks.multi_label import MultiLabel
 from minibert.tasks.regression import Regression
+from minibert.tasks.retrieval import Retrieval
 from minibert.tasks.task import Loss, Targets, Task
 from minibert.training.objectives import Objective
 
@@ -97,6 +98,24 @@ def taught(
         if label_weight:  # else the labels may be anything, and so may their loss
             total = total + label_weight * own.sums["loss"]
         return Loss({**own.sums, "loss": total}, own.counts, own.weights, logits=own.logits)
+
+    return loss
+
+
+def vectors_alike(student: Model, teacher: Model) -> Objective:
+    """Return how far the vector of each text is from the teacher's, squared, as a share of the teacher's own.
+
+    Both models are of the task retrieval; the teacher is left in evaluation mode.
+    """
+    own, known = student.task, teacher.task
+    assert isinstance(own, Retrieval) and isinstance(known, Retrieval)
+
+    def loss(batch: Packed, targets: Targets) -> Loss:
+        vectors_ND = own.vectors(student.encoder, batch)
+        with torch.no_grad():
+            said_ND = known.vectors(teacher.eval().encoder, batch)
+        shares_N = (vectors_ND - said_ND).square().sum(-1) / said_ND.square().sum(-1)
+        return Loss({"loss": shares_N.sum()}, targets.counts)
 
     return loss
 

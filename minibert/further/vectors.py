@@ -1,0 +1,93 @@
+"""An embedding model made smaller: a student of fewer layers whose vectors lie where its teacher's lie.
+
+    teacher's layers, every other one -> student -> learns the vector of each text, hidden states -> folder
+
+No label is needed, and no pair: any texts of the kind that will be embedded. The loss of a text is
+
+    |v - v_t|^2 / |v_t|^2       v_t the teacher's vector; 2 (1 - cosine) where both are one long
+
+(Reimers and Gurevych, 2020, "Making Monolingual Sentence Embeddings Multilingual", without the share).
+A student is a model of the task `retrieval`: `load_encoder`, `embed`, `index` and `search` take its folder.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minibert.data.examples import SearchExample
+from minibert.embedding.loading import load_encoder
+from minibert.finetune import batches_from
+from minibert.further.lessons import DistillOptions
+from minibert.further.student import kept_layers, student_of
+from minibert.interop.heads import load
+from minibert.interop.kinds import knows_a_task
+from minibert.tasks.model import Model
+from minibert.tasks.retrieval import Retrieval
+from minibert.tasks.task import Task
+from minibert.training.config import TrainingConfig
+from minibert.training.distillation import hidden_too, vectors_alike
+from minibert.training.loop import Run
+from minibert.training.objectives import objective_of
+
+
+def teacher_of(folder: str | Path) -> Model:
+    """Open a model that can teach; an encoder without labels becomes one of vectors, as it is used to embed.
+
+    Raises InputError for a folder that cannot be opened.
+    """
+    if knows_a_task(folder):
+        model = load(folder)
+        if type(model.task).Options is not None:
+            return model
+    opened = load_encoder(folder)
+    habits = {"pooling": opened.pooling, "max_length": opened.max_length}
+    return Model(opened.encoder, Retrieval.build(opened.tokenizer, opened.encoder.config, [], habits)).eval()
+
+
+def lesson_of_vectors(
+    teacher: Model, rows: Sequence[Any], options: DistillOptions, config: TrainingConfig
+) -> tuple[Callable[[], Run], DistillOptions]:
+    """Return what begins a run in which a part of the teacher learns its vectors, and the options in force.
+
+    teacher  a model of the task retrieval
+    rows     texts, or examples that hold some
+    """
+    student = student_of(teacher, options.layers)
+    texts = list(dict.fromkeys(text for row in rows for text in texts_in(row)))
+    zero = np.zeros(1, np.int64)
+    windows = [
+        [replace(window, rows=zero, labels=zero, units=zero) for window in student.task.encode(text)]
+        for text in texts
+    ]
+    collate = partial(Task.collate, student.task)  # that of retrieval makes pairs
+    batches = replace(batches_from(windows, student.task, config), collate=collate)
+
+    def begin() -> Run:
+        run = Run(student, batches, config)
+        teacher.to(run.device).requires_grad_(False)
+        teacher.encoder.dtype = student.encoder.dtype
+        teacher.encoder.use_attention(config.attention)
+        objective = vectors_alike(student, teacher)
+        if options.hidden_weight:
+            layers = kept_layers(teacher.encoder.config, options.layers)
+            objective = hidden_too(objective, student, teacher, layers=layers, weight=options.hidden_weight)
+        run.objective = objective_of(student, objective, config)
+        return run
+
+    return begin, replace(options, label_weight=0.0)
+
+
+def texts_in(row: Any) -> list[str]:
+    """Return the texts of a row.
+
+    >>> texts_in("a cat"), texts_in(SearchExample("who?", "Ada", ("a cat",)))
+    (['a cat'], ['who?', 'Ada', 'a cat'])
+    """
+    if isinstance(row, str):
+        return [row]
+    more = (row.positive, *row.negatives) if isinstance(row, SearchExample) else (row.pair,)
+    return [row.text, *(text for text in more if text is not None)]
