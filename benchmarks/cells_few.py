@@ -1,7 +1,7 @@
 """Few labels: 8, 16, 32 texts of each class, five draws as five seeds, several ways side by side.
 
     finetune       MiniLM (or the Chinese encoder) with a new head, 100 steps of 16 texts
-    contrastive    pairs of one label together, then a linear head; 50 steps of 16 pairs
+    contrastive    pairs of one label together, then a linear head; 50 steps of 16 pairs, all layers
     setfit         the package SetFit, which does the same, in English; only where it is installed, which the
                    extra `benchmark` leaves to you: pip install setfit "datasets<4"
     cloze          the words of the labels at a gap; MiniLM gets its head by ten minutes of masked language
@@ -40,6 +40,7 @@ DRAWS = (0, 1, 2, 3, 4)
 TESTED = 1000
 GOING_ON = GoingOn(RUNS / "few" / "en", budget="10m", longest=96)
 STEPS = {"train.max_steps": 100, "train.train_batch_size": 16, "train.warmup_ratio": 0.1, "train.freeze": 2}
+CONTRAST = {"train.freeze": 0, "train.learning_rate": 2e-5}
 TWO_HUNDRED = {**STEPS, "train.max_steps": 150}
 Run = Callable[[int], dict[str, float]]
 
@@ -61,11 +62,11 @@ class Problem:
         train, test = self.parts(data)
         return train, random.Random(0).sample(test, min(TESTED, len(test)))
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Return what every method is told."""
+    def settings(self, method: str) -> dict[str, Any]:
+        """Return what a method is told."""
         own = {"task.template": self.template, "task.verbalizer": self.verbalizer}
-        return {**STEPS, **own, "task.max_length": self.max_length}
+        more = CONTRAST if method == "contrastive" else {}
+        return {**STEPS, **own, "task.max_length": self.max_length, **more}
 
 
 def files(train: str, test: str) -> Callable[[Path], tuple[list[TextExample], list[TextExample]]]:
@@ -141,7 +142,7 @@ def cells(places: Places) -> Iterator[Cell]:
                     few(problem, method, size, places),
                     DRAWS,
                     note,
-                    problem.settings,
+                    problem.settings(method),
                 )
             if not problem.chinese and find_spec("setfit"):
                 note = f"{size} texts of each class, at most {TESTED:,} test rows, float32"
@@ -191,7 +192,7 @@ def few(problem: Problem, method: str, size: int, places: Places) -> Run:
     def run(seed: int) -> dict[str, float]:
         train, test = problem.read(places.data)
         model = model_for(problem, places, gap=method == "cloze")
-        plan = Plan.of(model, train, test, methods=[method], settings=problem.settings)
+        plan = Plan.of(model, train, test, methods=[method], settings=problem.settings(method))
         trial = plan.trial(method, size, seed)
         return {"accuracy": trial.accuracy, "macro_f1": trial.macro_f1}
 

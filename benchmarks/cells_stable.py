@@ -37,7 +37,7 @@ REMEDIES: dict[str, dict[str, Any]] = {
     "layer-wise rates": {"train.layerwise_lr_decay": 0.9},
     "averaged weights": {"train.ema_decay": 0.97},
     "R-Drop": {"train.r_drop_alpha": 1.0},
-    "FGM": {"train.fgm_epsilon": 0.5},
+    "FGM": {"train.fgm_epsilon": 0.1},
     "smooth labels": {"task.label_smoothing": 0.1},
     "new top layers": {"data.reinit_layers": 2},
     "few_rows": recipe_for(Classification, "few_rows"),

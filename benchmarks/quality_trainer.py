@@ -14,6 +14,7 @@ import numpy as np
 from trainer_arguments import config_of, trainer_arguments
 
 from minibert.data.examples import TaggedExample, TextExample
+from minibert.evaluation.baselines import softmax
 from minibert.finetune import task_class
 from minibert.interop.checkpoints import read_config
 from minibert.tasks.classification import Classification, Classified
@@ -129,8 +130,7 @@ def answer_of(judge: Task, example: Any, row: dict[str, Any], logits: np.ndarray
     """Turn logits into an answer of our task, which is what is scored."""
     if isinstance(judge, Classification):
         assert isinstance(example, TextExample)
-        shares = np.exp(logits - logits.max())
-        shares /= shares.sum()
+        shares = softmax(logits[None])[0]
         return Classified(
             judge.labels[int(logits.argmax())],
             {label: float(share) for label, share in zip(judge.labels, shares, strict=True)},
@@ -138,6 +138,7 @@ def answer_of(judge: Task, example: Any, row: dict[str, Any], logits: np.ndarray
     assert isinstance(judge, Tagging)
     assert isinstance(example, TaggedExample)
     asked = [place for place, label in enumerate(row["labels"]) if label != -100]
-    tags = [judge.labels[int(logits[place].argmax())] for place in asked]
-    tags += ["O"] * (len(example.spans) - len(tags))  # words behind the cut
-    return Tagged(example.spans, tuple(tags), ())
+    cut = len(example.spans) - len(asked)  # words behind the cut
+    tags = [judge.labels[int(logits[place].argmax())] for place in asked] + ["O"] * cut
+    shares = [float(share) for share in softmax(logits)[asked].max(1)] + [0.0] * cut
+    return Tagged(example.spans, tuple(tags), (), tuple(shares))

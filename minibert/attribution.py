@@ -201,7 +201,7 @@ def score_of(model: Model, window: Window, *, label: str | None, word: int | Non
     if not len(window.rows):
         raise InputError("the text has no words; give one with words")
     with torch.no_grad():
-        (tags,) = task.predict(encoder, task.pack([window]).to(device_of(model)), [window])
+        ((tags, _),) = task.predict(encoder, task.pack([window]).to(device_of(model)), [window])
     names = [task.labels[int(tag)] for tag in tags]
     place = next((at for at, name in enumerate(names) if name != "O"), 0) if word is None else word
     if not 0 <= place < len(names):

@@ -8,6 +8,8 @@ from minibert.commands.further_training import add_further_training
 from minibert.commands.inputs import labelled_examples, named_columns
 from minibert.commands.memory import keep_memory
 from minibert.commands.parser import add_columns, add_command, add_output, add_resume
+from minibert.data.remote import local
+from minibert.data.searches import read_all_texts
 from minibert.errors import InputError
 from minibert.further.distill import distill
 from minibert.further.lessons import DistillOptions
@@ -15,6 +17,8 @@ from minibert.further.settings import with_own
 from minibert.further.vectors import teacher_of
 from minibert.tasks.classification import ClassificationOptions
 from minibert.tasks.model import Model
+from minibert.tasks.retrieval import Retrieval
+from minibert.tasks.task import Task
 
 
 def add(commands: Any) -> None:
@@ -35,10 +39,14 @@ def add(commands: Any) -> None:
     parser.add_argument("--teacher", required=True, nargs="+", action="extend", metavar="DIR", help=teachers)
     encoder = "folder of an encoder that the student begins as (default: every other layer of the teacher)"
     parser.add_argument("--model", metavar="DIR", help=encoder)
-    parser.add_argument("--train-file", metavar="FILE", help="labelled rows to learn from")
+    rows = "labelled rows to learn from; for vectors any texts or pairs"
+    parser.add_argument("--train-file", metavar="FILE", help=rows)
     texts = "texts without labels; with them, a teacher whose layers the student has is heard alone"
     parser.add_argument("--file", metavar="FILE", help=texts)
-    held = "labelled rows, held out: the best student on them is kept, and compared with the teacher"
+    held = (
+        "labelled rows (for vectors: pairs), held out: the best student on them is kept, and compared with "
+        "the teacher"
+    )
     parser.add_argument("--validation-file", metavar="FILE", help=held)
     add_output(parser, "folder for the student, its checkpoints and its log")
     add_resume(parser)
@@ -56,9 +64,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if not args.train_file and not args.file:
         raise InputError("nothing to learn from; give --train-file, --file (texts without labels), or both")
     kind = type(teacher_of(args.teacher[0]).task)
-    rows = labelled_examples(kind, args.train_file, args) if args.train_file else []
-    if args.file:
-        rows += kind.read_unanswered(args.file, named_columns(kind, args))
+    rows = rows_of(kind, args)
     held = labelled_examples(kind, args.validation_file, args) if args.validation_file else None
     keep_memory()
     student = distill(
@@ -81,6 +87,17 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         **known,
         "student": told(student, held),
     }
+
+
+def rows_of(kind: type[Task], args: argparse.Namespace) -> list[Any]:
+    """Read what the student learns from."""
+    if kind is Retrieval:
+        files = [file for file in (args.train_file, args.file) if file]
+        return [text for file in files for text in read_all_texts(local(file), named_columns(kind, args))]
+    rows = labelled_examples(kind, args.train_file, args) if args.train_file else []
+    if args.file:
+        rows += kind.read_unanswered(args.file, named_columns(kind, args))
+    return rows
 
 
 def told(model: Model, held: list[Any] | None) -> dict[str, Any]:

@@ -46,7 +46,10 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--draws", type=int, default=5, metavar="N", help="draws, counted up from 0 (default: 5)"
     )
-    names = f"some of {','.join(METHODS)} (default: all with --template, else finetune,contrastive)"
+    names = (
+        f"some of {','.join(METHODS)} (default: all with --template, else finetune,contrastive); contrastive takes "
+        "half the steps and, where no rate is given, 2e-5"
+    )
     parser.add_argument("--methods", default="", metavar="NAMES", help=names)
     parser.add_argument("--output", metavar="FILE.json", help="write all trials and their summary there")
     parser.add_argument("--overwrite", action="store_true", help="replace an older --output")

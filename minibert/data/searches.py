@@ -61,10 +61,30 @@ def read_queries(path: str | Path, columns: dict[str, str] | None = None) -> lis
     >>> read_queries("cats.txt")[0]
     SearchExample(text='The cat sat.', positive=None, negatives=())
     """
-    _, first = next(rows_of(Path(path)), (0, {}))
-    if not columns and ("positive" in first or TURNS in first):
+    if not columns and _searches(path):
         return [SearchExample(example.text) for example in read_searches(path)]
-    return [SearchExample(row.text) for row in read_texts(path, **columns or {})]
+    rows = read_texts(path, **columns or {})
+    if rows[0].pair is None:
+        return [SearchExample(row.text) for row in rows]
+    return [SearchExample(example.text) for example in gather(rows, where=str(path))]
+
+
+def read_all_texts(path: str | Path, columns: dict[str, str] | None = None) -> list[str]:
+    """Read every text of a file, whatever it is a file of: texts, pairs, searches, dialogues.
+
+    >>> read_all_texts("train.csv")[0]
+    'a wonderful film'
+    """
+    if not columns and _searches(path):
+        found = read_searches(path)
+        return [text for one in found for text in (one.text, one.positive, *one.negatives) if text]
+    return [text for row in read_texts(path, **columns or {}) for text in (row.text, row.pair) if text]
+
+
+def _searches(path: str | Path) -> bool:
+    """Whether the columns are those of searches or dialogues alone."""
+    _, first = next(rows_of(Path(path)), (0, {}))
+    return "positive" in first or TURNS in first
 
 
 def gather(pairs: Iterable[TextExample], *, where: str = "pairs") -> list[SearchExample]:

@@ -1,12 +1,12 @@
 """What a model claims about an example: each thing it says, how sure it is, and what is right.
 
     the class of a text, a relation, an intent, a choice   one claim
-    the labels of a text                                   for each label that it has it, or that it has not
+    the labels of a text                                   each that is given or held back wrongly
     the tags of a text                                     each entity that is given; of plain tags, each word
     the answer to a question                               that it is the answer, or that there is none
 
-An entity that is overlooked is no claim. Numbers, vectors and written texts come without a probability and
-claim nothing.
+An entity that is overlooked is no claim, nor is the label of no class, which has no probability. Numbers,
+vectors, chosen sentences and written texts claim nothing; of intents with slots the intent does.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from minibert.data.examples import QuestionExample, TaggedExample
 from minibert.tasks.answer_scores import match
 from minibert.tasks.answer_spans import Answer
 from minibert.tasks.classification import Classified
-from minibert.tasks.metrics import confidence_error
+from minibert.tasks.metrics import calibration_error, confidence_error
 from minibert.tasks.multi_label import MultiLabelled
 from minibert.tasks.multiple_choice import Chosen
 from minibert.tasks.relations import Related
@@ -42,9 +42,9 @@ class Claim:
 def claims_of(task: Task, answer: Any, example: Any) -> list[Claim]:
     """Return what an answer claims about an example whose answer is known."""
     if isinstance(answer, Classified | Related):
-        return [_of_label(answer.label, example.label, answer.probabilities)]
+        return _of_label(answer.label, example.label, answer.probabilities)
     if isinstance(answer, Understood):
-        return [_of_label(answer.intent, example.intent, answer.probabilities)]
+        return _of_label(answer.intent, example.intent, answer.probabilities)
     if isinstance(answer, Chosen):
         gold, right = example.choices[example.label], answer.label == example.label
         return [Claim(answer.choice, gold, answer.probabilities[answer.label], right)]
@@ -66,18 +66,31 @@ def calibration_of(claims: Sequence[Claim]) -> float | None:
     return confidence_error(sure, np.array([claim.right for claim in claims]))
 
 
-def _of_label(label: str, gold: str | None, probabilities: dict[str, float]) -> Claim:
-    return Claim(label, str(gold), probabilities.get(label, 0.0), label == str(gold))
+def calibration_of_labels(answers: Sequence[MultiLabelled], examples: Sequence[Any]) -> float | None:
+    """Return the calibration error of each yes or no to each label; None of weights that blew up."""
+    share = np.array([[*answer.probabilities.values()] for answer in answers]).ravel()
+    if not np.isfinite(share).all():
+        return None
+    wanted = [label in (one.labels or ()) for answer, one in zip(answers, examples, strict=True)
+              for label in answer.probabilities]  # fmt: skip
+    return calibration_error(np.stack([1 - share, share], axis=1), np.array(wanted, dtype=np.int64))
+
+
+def _of_label(label: str, gold: str | None, probabilities: dict[str, float]) -> list[Claim]:
+    if label not in probabilities:
+        return []
+    return [Claim(label, str(gold), probabilities[label], label == str(gold))]
 
 
 def _of_labels(answer: MultiLabelled, gold: set[str]) -> list[Claim]:
-    """Return a claim for each label; all of them show the same two sets."""
+    """Return a claim for each label that is wrong; all of them show the same two sets."""
     shown = ", ".join(answer.labels) or "none", ", ".join(sorted(gold)) or "none"
-    claims = []
-    for label, share in answer.probabilities.items():
-        given = label in answer.labels
-        claims.append(Claim(*shown, share if given else 1 - share, given == (label in gold)))
-    return claims
+    wrong = gold ^ set(answer.labels)
+    return [
+        Claim(*shown, share if label in answer.labels else 1 - share, right=False)
+        for label, share in answer.probabilities.items()
+        if label in wrong
+    ]
 
 
 def _of_answer(answer: Answer, example: QuestionExample) -> Claim:

@@ -15,13 +15,14 @@ import numpy as np
 from minibert.errors import InputError
 from minibert.evaluation.arithmetic import check_report
 from minibert.evaluation.bootstrap import Interval, intervals, scores_of
-from minibert.evaluation.claims import calibration_of, claims_of
+from minibert.evaluation.claims import Claim, calibration_of, calibration_of_labels, claims_of
 from minibert.evaluation.class_report import ClassReport, class_report
 from minibert.evaluation.comparison import Compared, compare
 from minibert.evaluation.mistakes import Mistake, surest_mistakes
 from minibert.evaluation.outcomes import Outcomes, outcomes_of
 from minibert.evaluation.printed_report import parse_report
 from minibert.tasks.model import Model
+from minibert.tasks.multi_label import MultiLabelled
 from minibert.tasks.task import Window
 
 
@@ -87,9 +88,8 @@ def examine(
     answers = model.predict(examples, windows=windows, progress=progress)
     scores = model.task.score(answers, examples)
     claims = [claims_of(model.task, *pair) for pair in zip(answers, examples, strict=True)]
-    sure = scores.get("calibration_error", calibration_of([claim for own in claims for claim in own]))
-    worst = tuple(surest_mistakes(claims, examples, mistakes))
-    told = Evaluation(len(examples), scores, calibration_error=sure, mistakes=worst)
+    sure, worst = calibration(answers, examples, claims, scores), surest_mistakes(claims, examples, mistakes)
+    told = Evaluation(len(examples), scores, calibration_error=sure, mistakes=tuple(worst))
     if (outcomes := outcomes_of(model.task, answers, examples)) is None:
         return told
     report = class_report(outcomes)
@@ -103,6 +103,20 @@ def examine(
         groups=tuple(scores_of_groups(outcomes, groups, draws=draws)),
         findings=tuple(faults(report)),
     )
+
+
+def calibration(
+    answers: Sequence[Any], examples: Sequence[Any], claims: Sequence[Sequence[Claim]], scores: dict[str, Any]
+) -> float | None:
+    """Return the calibration error of what was claimed, or of each yes or no where labels are many.
+
+    Classification scores it itself, for rejected texts too.
+    """
+    if "calibration_error" in scores:
+        return float(scores["calibration_error"])
+    if isinstance(answers[0], MultiLabelled):
+        return calibration_of_labels(answers, examples)
+    return calibration_of([claim for own in claims for claim in own])
 
 
 def confusion_of(model: Model, answers: Sequence[Any], examples: Sequence[Any]) -> dict[str, Any] | None:

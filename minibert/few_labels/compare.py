@@ -21,7 +21,7 @@ from tqdm import tqdm
 from minibert.data.batches import ExampleBatches
 from minibert.data.examples import TextExample
 from minibert.errors import InputError
-from minibert.few_labels.contrast import contrastive_classifier
+from minibert.few_labels.contrast import CONTRAST_RATE, contrastive_classifier
 from minibert.few_labels.draws import check_counts, draw_few
 from minibert.finetune import Settings, first_rate, open_for_task, read_examples
 from minibert.tasks.classification import Classification
@@ -156,12 +156,12 @@ class Plan:
         return model.eval()
 
     def contrasted(self) -> Model:
-        """Return a classifier by contrast; its steps, of pairs, are half as many."""
+        """Return a classifier by contrast: half as many steps, of pairs, and small ones unless told otherwise."""
         chosen = self.chosen(Classification)
         half: dict[str, Any] = {"train.max_steps": max(1, chosen.train.max_steps // 2)}
         if chosen.train.max_steps < 1:  # the epochs decide
             half = {"train.num_train_epochs": chosen.train.num_train_epochs / 2}
-        steps = {**self.settings, **half}
+        steps = {"train.learning_rate": CONTRAST_RATE, **self.settings, **half}
         config = Plan(self.model, self.train, self.test, self.methods, steps).chosen(Classification).train
         return contrastive_classifier(
             self.model, self.train, config=config, max_length=chosen.task.get("max_length", 0)

@@ -1,13 +1,13 @@
 """Contrastive few-shot: pull texts of one label together first, then draw straight lines between the labels.
 
 L. Tunstall et al., 2022, *Efficient Few-Shot Learning Without Prompts* (SetFit). Out of n labelled texts come
-some n^2 pairs. Each step takes texts, draws a partner of the same label for each, and asks which of all
-partners are of its label; those of the same label are no wrong answers (P. Khosla et al., 2020)::
+some n^2 pairs. Each step takes texts, draws a partner of the same label for each, and compares every text
+with all partners: two of one label should point the same way, two of different labels stand upright::
 
-    loss_n = - log( exp(s_nn) / (exp(s_nn) + sum over m of other labels of exp(s_nm)) ),   s = cosine / 0.05
+    loss_n = mean over partners m of its label of (1 - cos_nm)^2  +  mean over those of others of cos_nm^2
 
 The vectors of the encoder that comes out get a logistic regression, which becomes the head of an ordinary
-classifier. SetFit's own loss compares pairs one by one; ours is the one that trains for retrieval.
+classifier. SetFit draws pairs one by one, with the same targets.
 
 Letters: N texts, D hidden size.
 """
@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from minibert.data.batches import ExampleBatches
 from minibert.data.examples import TextExample
@@ -31,9 +32,12 @@ from minibert.tasks.contrastive import SearchTargets
 from minibert.tasks.model import Model
 from minibert.tasks.pooling import pool
 from minibert.tasks.retrieval import Retrieval
-from minibert.tasks.task import Window
+from minibert.tasks.task import Loss, Window
 from minibert.training.config import TrainingConfig
 from minibert.training.loop import Run
+from minibert.training.objectives import Objective, objective_of
+
+CONTRAST_RATE = 2e-5  # SetFit's, for encoders of all sizes
 
 
 @dataclass(frozen=True)
@@ -79,10 +83,35 @@ def contrastive_classifier(
     shape = {"pooling": opened.pooling, "max_length": longest}
     vectors = Model(opened.encoder, Retrieval.build(opened.tokenizer, opened.encoder.config, [], shape))
     batches = ExampleBatches(windows, PairsByLabel(windows), config.train_batch_size, 1, config.seed)
-    for _ in Run(vectors, batches, config):
+    run = Run(vectors, batches, config)
+    run.objective = objective_of(vectors, together_and_apart(vectors), config)
+    for _ in run:
         pass
     fit_head(classifier, windows, pooling=opened.pooling)
     return classifier.eval()
+
+
+def together_and_apart(model: Model) -> Objective:
+    """Return how far the cosines of a model of retrieval are from 1 within a label and from 0 between two."""
+    task = model.task
+    assert isinstance(task, Retrieval)
+
+    def loss(batch: Packed, targets: Any) -> Loss:
+        rows, count = task.vectors(model.encoder, batch), targets.counts["loss"]
+        cosine_NN, wrong_NN = rows[:count] @ rows[count:].T, targets.wrong_NM
+        pulled_N = mean_where((1 - cosine_NN).square(), ~wrong_NN)
+        return Loss({"loss": (pulled_N + mean_where(cosine_NN.square(), wrong_NN)).sum()}, targets.counts)
+
+    return loss
+
+
+def mean_where(values_NM: Tensor, chosen_NM: Tensor) -> Tensor:
+    """Return the mean of the values that are chosen in each row, (N,); 0 where none is.
+
+    >>> mean_where(torch.tensor([[1.0, 3.0]]), torch.tensor([[True, True]]))
+    tensor([2.])
+    """
+    return (values_NM * chosen_NM).sum(1) / chosen_NM.sum(1).clamp(min=1)
 
 
 @torch.no_grad()

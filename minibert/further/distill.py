@@ -14,6 +14,8 @@ from typing import Any
 
 from minibert.adapt.merging import merged
 from minibert.config import group, to_dict
+from minibert.data.remote import local
+from minibert.data.searches import read_all_texts
 from minibert.errors import InputError
 from minibert.finetune import first_rate, read_examples, train_into
 from minibert.further.lessons import DistillOptions, lesson_of_answers, lesson_of_layers
@@ -41,7 +43,7 @@ def distill(
     """Teach a student what the model in a folder knows, or those in several, and leave it in `output_dir`.
 
     teacher     a folder, or several for one student; an encoder without labels teaches its vectors
-    train       a file or examples; rows without a label will do
+    train       a file or examples; rows without a label will do, for vectors any texts
     model       folder of an encoder that the student begins as, with a new head; None: the teacher's layers
     validation  labelled examples: the best student on them is kept
     settings    dotted keys such as {"distill.layers": 2, "train.num_train_epochs": 5}; with `model` also
@@ -51,7 +53,7 @@ def distill(
     folders = folders_of(teacher)
     first, several = teacher_of(folders[0]), len(folders) > 1
     options, tuned = settings_of(settings or {}, first, several=several, model=model)
-    rows = read_examples(type(first.task), train)
+    rows = read_rows(first, train)
     held = [] if validation is None else read_examples(type(first.task), validation)
     if several or model is not None:
         begin, options = lesson_of_answers(folders, model, rows, options=options, settings=tuned)
@@ -67,6 +69,13 @@ def distill(
         free={"resume": resume, "overwrite": overwrite_output_dir},
         own={"distill": to_dict(options)},
     )
+
+
+def read_rows(teacher: Model, source: str | Path | Sequence[Any]) -> list[Any]:
+    """Return the rows of a file, or those that are given; of what teaches vectors every text is one."""
+    if isinstance(teacher.task, Retrieval) and isinstance(source, str | Path):
+        return read_all_texts(local(source))
+    return read_examples(type(teacher.task), source)
 
 
 def folders_of(teacher: str | Path | Sequence[str | Path]) -> list[str | Path]:
@@ -108,11 +117,11 @@ def refuse_labels(given: dict[str, Any], *, several: bool, model: str | Path | N
     """Raise InputError for what a student cannot be told who learns the vectors of an encoder."""
     if several or model is not None:
         raise InputError(
-            "the first teacher is an encoder that knows no labels: it teaches its vectors to a part of "
-            "itself alone; leave the other teachers and model out, or fine-tune it first"
+            "the first teacher has no labels to teach but vectors, and those to a part of itself alone; "
+            "leave the other teachers and model out, or fine-tune it first"
         )
     for name in ("temperature", "label_weight"):
-        if given.get(name):
+        if given.get(name, 0) not in (0, getattr(DistillOptions(), name)):  # a record holds the usual ones
             raise InputError(f"{name} {given[name]}: vectors are learnt without labels; leave it out")
 
 

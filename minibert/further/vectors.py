@@ -18,13 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from minibert.data.examples import SearchExample
+from minibert.data.examples import SearchExample, TextExample
 from minibert.embedding.loading import load_encoder
+from minibert.errors import InputError
 from minibert.finetune import batches_from
 from minibert.further.lessons import DistillOptions
 from minibert.further.student import kept_layers, student_of
 from minibert.interop.heads import load
-from minibert.interop.kinds import knows_a_task
+from minibert.interop.kinds import is_encoder
 from minibert.tasks.model import Model
 from minibert.tasks.retrieval import Retrieval
 from minibert.tasks.task import Task
@@ -39,10 +40,8 @@ def teacher_of(folder: str | Path) -> Model:
 
     Raises InputError for a folder that cannot be opened.
     """
-    if knows_a_task(folder):
-        model = load(folder)
-        if type(model.task).Options is not None:
-            return model
+    if not is_encoder(folder):
+        return load(folder)
     opened = load_encoder(folder)
     habits = {"pooling": opened.pooling, "max_length": opened.max_length}
     return Model(opened.encoder, Retrieval.build(opened.tokenizer, opened.encoder.config, [], habits)).eval()
@@ -54,7 +53,7 @@ def lesson_of_vectors(
     """Return what begins a run in which a part of the teacher learns its vectors, and the options in force.
 
     teacher  a model of the task retrieval
-    rows     texts, or examples that hold some
+    rows     texts, or examples that hold some (`TextExample`, `SearchExample`)
     """
     student = student_of(teacher, options.layers)
     texts = list(dict.fromkeys(text for row in rows for text in texts_in(row)))
@@ -89,5 +88,7 @@ def texts_in(row: Any) -> list[str]:
     """
     if isinstance(row, str):
         return [row]
+    if not isinstance(row, SearchExample | TextExample):
+        raise InputError(f"{str(row)[:60]} is no text; strings, TextExample or SearchExample are wanted")
     more = (row.positive, *row.negatives) if isinstance(row, SearchExample) else (row.pair,)
     return [row.text, *(text for text in more if text is not None)]

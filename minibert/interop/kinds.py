@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from minibert.checkpoint import read_json
+from minibert.checkpoint import read_json, read_table
 from minibert.errors import InputError
 from minibert.interop.adapted import is_adapter
 from minibert.interop.checkpoints import PEFT
 from minibert.interop.hub import local_folder
 from minibert.interop.problems import problem_of
+from minibert.tasks.model import TASKS
 
 KINDS = {
     "ForMaskedLM": "masked_lm",
@@ -20,22 +21,26 @@ KINDS = {
 }
 
 
-def knows_a_task(folder: str | Path) -> bool:
-    """Whether a folder holds more than an encoder: a head for a task that is here."""
+def is_encoder(folder: str | Path) -> bool:
+    """Whether a folder holds an encoder that knows no labels: pretrained, or made to embed."""
     folder = local_folder(folder)
-    if is_adapter(folder) or (folder / "task.json").is_file():
-        return True
-    if (folder / PEFT).is_file() or not (folder / "config.json").is_file():
+    if is_adapter(folder):
         return False
-    return _ending(read_json(folder / "config.json")) is not None
+    if (folder / "task.json").is_file():
+        return TASKS[str(read_table(folder / "task.json").get("task"))].Options is None
+    if (folder / PEFT).is_file() or not (folder / "config.json").is_file():
+        return True  # `load_encoder` opens it, or says why not
+    name = _architecture(read_json(folder / "config.json"))
+    return "For" not in name or name.endswith(("ForMaskedLM", "ForPreTraining"))
 
 
 def foreign_kind(values: Mapping[str, Any], folder: Path) -> str:
     """Return the name of the task that a foreign config.json was made for; InputError for none of ours."""
-    ending = _ending(values)
+    name = _architecture(values)
+    ending = next((ending for ending in KINDS if name.endswith(ending)), None)
     if ending is None:
         raise InputError(
-            f"{folder}: architecture {_architecture(values)!r} has no task here; load_encoder opens its "
+            f"{folder}: architecture {name!r} has no task here; load_encoder opens its "
             f"encoder, and the tasks are those of {', '.join(KINDS)}"
         )
     return problem_of(values) if KINDS[ending] == "classification" else KINDS[ending]
@@ -43,7 +48,3 @@ def foreign_kind(values: Mapping[str, Any], folder: Path) -> str:
 
 def _architecture(values: Mapping[str, Any]) -> str:
     return str((values.get("architectures") or [""])[0])
-
-
-def _ending(values: Mapping[str, Any]) -> str | None:
-    return next((ending for ending in KINDS if _architecture(values).endswith(ending)), None)

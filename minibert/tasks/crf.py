@@ -86,16 +86,17 @@ class LinearChainCRF(nn.Module):
         """Return p(tag of token t is c | emissions), (T, C), for confidences; no gradient flows through it.
 
         A marginal is the derivative of the log partition by an emission, so autograd is the backward
-        recursion.
+        recursion. What is the same for all classes of a token changes nothing, and is taken away first: the
+        log partition of a long sentence would else be too large for float32.
         """
         if not len(emissions_TC):
             return _upcast(emissions_TC)
         # Tensors made outside inference mode, the clone too, may be differentiated.
         with torch.inference_mode(False), torch.enable_grad():
-            leaf_TC = _upcast(emissions_TC.detach().clone()).requires_grad_()
+            leaf_TC = _upcast(emissions_TC.detach().clone()).log_softmax(-1).requires_grad_()
             total = self._log_partition(leaf_TC, self._walk(leaf_TC, lengths)).sum()
             (marginal_TC,) = torch.autograd.grad(total, leaf_TC)
-        return marginal_TC
+        return marginal_TC.clamp(0, 1)
 
     def _walk(self, emissions_TC: Tensor, lengths: Lengths) -> "_Walk":
         classes = len(self.start_C)

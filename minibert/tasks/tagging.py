@@ -62,7 +62,7 @@ class Tagged:
     spans: tuple[tuple[int, int], ...]
     tags: tuple[str, ...]
     entities: tuple[Entity, ...]
-    probabilities: tuple[float, ...] = ()
+    probabilities: tuple[float, ...]
 
 
 class Tagging(Task):

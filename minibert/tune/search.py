@@ -79,7 +79,7 @@ def tune(
     optuna = needed_optuna()
     kind = task_class(task)
     check_space(space, kind)
-    Settings.of(settings or {})
+    seed = Settings.of(settings or {}).train.seed
     if trials < 1:
         raise InputError(f"trials {trials} must be at least 1")
     rows, held = read_examples(kind, train), read_examples(kind, validation)
@@ -89,7 +89,7 @@ def tune(
         with claimed(output, **free):
             problem.check(settings or {})
             same = {"space": repr(sorted(space.items())), **problem.hashes(), SETTINGS: fixed(settings or {})}
-            study = opened_study(optuna, output / TRIALS, same)
+            study = opened_study(optuna, output / TRIALS, same, seed=seed)
         search = Search(optuna, study, problem, space, settings or {})
         return search.go(output, trials, None if budget is None else parse_seconds(budget))
 
@@ -115,10 +115,11 @@ def fixed(settings: dict[str, Any]) -> str:
     return json.dumps({key: value for key, value in flat.items() if key not in IDLE}, sort_keys=True)
 
 
-def opened_study(optuna: Any, path: Path, same: dict[str, str]) -> Any:
+def opened_study(optuna: Any, path: Path, same: dict[str, str], *, seed: int = 0) -> Any:
     """Open the study of a file, or begin it; what a killed process left under way is tried again.
 
     same  what all trials have in common, by its name; the file of other trials is refused by InputError
+    seed  of what is proposed
     """
     study = optuna.create_study(
         storage=f"sqlite:///{path}",
@@ -127,7 +128,8 @@ def opened_study(optuna: Any, path: Path, same: dict[str, str]) -> Any:
         load_if_exists=True,
         pruner=optuna.pruners.MedianPruner(n_startup_trials=RANDOM_TRIALS),
     )
-    study.sampler = optuna.samplers.TPESampler(seed=len(study.trials))  # else it would propose the same again
+    # Without the trials it would propose the same again where it goes on.
+    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
     for name, value in same.items():
         before = study.user_attrs.get(name, value)
         if before != value:

@@ -6,7 +6,7 @@ import pytest
 
 from minibert.data.dialogues import read_dialogues, responses
 from minibert.data.examples import SearchExample, TextExample
-from minibert.data.searches import gather, read_judgements, read_searches
+from minibert.data.searches import gather, read_all_texts, read_judgements, read_queries, read_searches
 from minibert.errors import InputError
 
 
@@ -45,6 +45,20 @@ def test_labelled_pairs_are_gathered_by_query(tmp_path):
         SearchExample("who?", "Ada", wrong),
         SearchExample("who?", "Ada Lovelace", wrong),
     ]
+
+
+def test_queries_come_once_and_all_texts_with_their_passages(tmp_path):
+    (tmp_path / "a.csv").write_text("question,answer,label\nwho?,Ada,1\nwho?,cat,0\nwhat?,dog,0\n", "utf-8")
+    (tmp_path / "b.jsonl").write_text('{"query": "q", "positive": "p", "negative": "n"}\n', "utf-8")
+    (tmp_path / "c.txt").write_text("one\n\ntwo\n", "utf-8")
+    queries = {
+        name: [one.text for one in read_queries(tmp_path / name)] for name in ("a.csv", "b.jsonl", "c.txt")
+    }
+    assert queries == {"a.csv": ["who?"], "b.jsonl": ["q"], "c.txt": ["one", "two"]}
+    assert read_all_texts(tmp_path / "a.csv") == ["who?", "Ada", "who?", "cat", "what?", "dog"]
+    assert read_all_texts(tmp_path / "b.jsonl") == ["q", "p", "n"]
+    assert read_all_texts(tmp_path / "c.txt") == ["one", "two"]
+    assert read_all_texts(tmp_path / "a.csv", {"text_column": "answer"}) == ["Ada", "cat", "dog"]
 
 
 def test_bare_pairs_and_named_columns(tmp_path):

@@ -47,7 +47,6 @@ def tagged(tags: tuple[str, ...], shares: tuple[float, ...], *, marks: bool) -> 
     ("answer", "example", "claim"),
     [
         (Classified("a", {"a": 0.7, "b": 0.3}), TextExample("t", label="a"), Claim("a", "a", 0.7, True)),
-        (Classified("oos", {"a": 0.5, "b": 0.5}), TextExample("t", label="a"), Claim("oos", "a", 0.0, False)),
         (
             Related("R(e1,e2)", {"R(e1,e2)": 0.9, "R(e2,e1)": 0.1}),
             RelationExample(TEXT, (0, 3), (14, 18), "R(e2,e1)"),
@@ -69,11 +68,16 @@ def test_one_claim_for_a_text(answer, example, claim):
     assert claims_of(TASK, answer, example) == [claim]
 
 
-def test_a_yes_or_a_no_to_each_label():
+def test_each_label_that_is_given_or_held_back_wrongly():
     answer = MultiLabelled(("war", "love"), {"love": 0.6, "war": 0.9, "sea": 0.2})
     found = claims_of(TASK, answer, MultiLabelExample("t", labels=("war", "sea")))
-    assert [(one.probability, one.right) for one in found] == [(0.6, False), (0.9, True), (0.8, False)]
+    assert [(one.probability, one.right) for one in found] == [(0.6, False), (0.8, False)]
     assert {(one.predicted, one.gold) for one in found} == {("war, love", "sea, war")}
+    assert claims_of(TASK, answer, MultiLabelExample("t", labels=("love", "war"))) == []
+
+
+def test_a_rejection_has_no_probability_and_is_no_claim():
+    assert claims_of(TASK, Classified("oos", {"a": 0.5, "b": 0.5}), TextExample("t", label="a")) == []
 
 
 def test_an_entity_is_claimed_with_both_ends_and_its_label():

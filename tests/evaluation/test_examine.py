@@ -1,6 +1,7 @@
 """The whole evaluation, from a model to a page, through the command line where a person would."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from small_models import classifier, texts
 from tiny_runs import last_line
 
 from minibert.cli import main
+from minibert.data.examples import TextExample
 from minibert.evaluation.arithmetic import check_report
 from minibert.evaluation.claims import claims_of
 from minibert.evaluation.class_report import class_report
@@ -119,6 +121,15 @@ def test_a_group_column_needs_a_table(folder, capsys):
 def test_numbers_that_make_no_sense_are_refused_before_the_model_is_opened(folder, capsys, flag, value):
     assert run("evaluate", "--model", "nowhere", "--file", "none.csv", flag, value) == 2
     assert f"{flag} {value}" in capsys.readouterr().err
+
+
+def test_rejections_alone_have_no_calibration():
+    model = classifier()
+    options = replace(model.task.options, reject_label="oos", reject_below=1.0)
+    model.task.options, model.task.threshold = options, 1.0
+    told = examine(model, [TextExample("w7 w8", label="oos")] * 3, draws=5)
+    assert told.scores["accuracy"] == 1.0
+    assert told.calibration_error is None and not told.mistakes
 
 
 def test_an_evaluation_in_python():

@@ -15,11 +15,14 @@ from minibert.cli import main
 from minibert.data.examples import TextExample
 from minibert.errors import InputError
 from minibert.few_labels.compare import few_shot, summary_of, table_of
-from minibert.few_labels.contrast import PairsByLabel, contrastive_classifier
+from minibert.few_labels.contrast import PairsByLabel, contrastive_classifier, together_and_apart
 from minibert.few_labels.draws import draw_few
 from minibert.few_labels.linear_head import fit_logistic
+from minibert.packed import Packed
 from minibert.tasks.classification import Classification
-from minibert.tasks.model import load
+from minibert.tasks.contrastive import SearchTargets
+from minibert.tasks.model import Model, load
+from minibert.tasks.retrieval import Retrieval
 from minibert.training.config import TrainingConfig
 from minibert.training.loop import Run
 
@@ -95,6 +98,24 @@ def test_partners_are_of_the_same_label_and_wrong_answers_of_the_others(folder):
         assert targets.wrong_NM.tolist() == wanted
 
 
+def test_the_loss_of_pairs_by_hand(folder):
+    opened = mb.load_encoder(folder)
+    task = Retrieval.build(opened.tokenizer, opened.encoder.config, [], {})
+    model = Model(opened.encoder, task).eval()
+    texts, labels = ["the cat", "the road", "a dog"], [0, 1, 0]
+    batch = Packed.of([task.encode(text)[0].tokens.ids for text in [*texts, *texts[::-1]]])
+    wrong = torch.tensor([[mine != other for other in labels[::-1]] for mine in labels])
+    found = together_and_apart(model)(batch, SearchTargets(wrong))
+    first = opened.embed(texts, progress=False).astype(np.float64)
+    cosines, wanted = first @ first[::-1].T, 0.0
+    for row, mine in zip(cosines, labels, strict=True):
+        near = [(1 - value) ** 2 for value, other in zip(row, labels[::-1], strict=True) if other == mine]
+        far = [value**2 for value, other in zip(row, labels[::-1], strict=True) if other != mine]
+        wanted += np.mean(near) + np.mean(far)
+    assert found.sums["loss"].item() == pytest.approx(wanted, rel=1e-4)
+    assert found.counts == {"loss": 3}
+
+
 def test_a_label_that_is_alone_is_its_own_partner(folder):
     rows = [TextExample("the cat", label="a"), TextExample("the road", label="b")]
     config = TrainingConfig(max_steps=2, precision="fp32", train_batch_size=2)
@@ -138,13 +159,14 @@ def test_all_methods_are_compared_on_the_same_draws(folder):
 def test_contrast_takes_half_the_steps_or_half_the_epochs(train, steps, folder, monkeypatch):
     runs = []
     monkeypatch.setattr(
-        "minibert.few_labels.contrast.Run", lambda *given: runs.append(list(Run(*given))) or runs[0]
+        "minibert.few_labels.contrast.Run", lambda *given: runs.append(Run(*given)) or runs[0]
     )
     settings = {"train.precision": "fp32", "train.train_batch_size": 4}
     settings |= {f"train.{name}": value for name, value in train.items()}
     few_shot(folder, ROWS, ROWS, per_class=(4,), draws=1, methods=["contrastive"],
              settings=settings, progress=False)  # fmt: skip
-    assert len(runs[0]) == steps  # of 8 rows, 4 at once
+    assert runs[0].config.learning_rate == 2e-5
+    assert runs[0].done == steps  # of 8 rows, 4 at once
 
 
 @pytest.mark.parametrize(

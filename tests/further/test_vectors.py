@@ -1,6 +1,7 @@
 """A student learns the vectors of an encoder that knows no labels, and is an encoder like any other."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from minibert.further.distill import distill
 from minibert.further.student import student_of
 from minibert.further.vectors import teacher_of, texts_in
 from minibert.interop.heads import load
-from minibert.interop.kinds import knows_a_task
+from minibert.interop.kinds import is_encoder
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
 from minibert.tasks.masked_lm import MaskedLM
@@ -60,7 +61,8 @@ def likeness(teacher, student):
 @pytest.mark.parametrize("kind", ["ours", "theirs", "finder"])
 def test_a_student_comes_nearer_to_the_vectors_of_its_teacher(kind, folder, tmp_path):
     student_of(teacher_of(folder / kind), 1).save(tmp_path / "untaught")
-    distill(folder / kind, train=WORDS, output_dir=tmp_path / "out", settings=FAST)
+    alone = {**FAST, "distill.hidden_weight": 0.0}
+    distill(folder / kind, train=WORDS, output_dir=tmp_path / "out", settings=alone)
     before, after = (likeness(folder / kind, tmp_path / name) for name in ("untaught", "out"))
     assert 1 - after < 0.3 * (1 - before)
     teacher, student = load_encoder(folder / kind), load_encoder(tmp_path / "out")
@@ -108,9 +110,45 @@ def test_every_text_of_a_row_is_learnt_once(folder, tmp_path, capsys):
     assert told["settings"]["distill"]["label_weight"] == 0
 
 
-def test_who_knows_a_task(folder):
-    assert knows_a_task(folder / "ours") and knows_a_task(folder / "finder")
-    assert not knows_a_task(folder / "theirs") and not knows_a_task(folder / "nowhere")
+@pytest.mark.parametrize(
+    ("architecture", "wanted"),
+    [("BertModel", True), ("BertForMaskedLM", True), ("ElectraForPreTraining", True),
+     ("BertForSequenceClassification", False), ("BertForMultipleChoice", False)],
+)  # fmt: skip
+def test_which_folders_hold_an_encoder_without_labels(architecture, wanted, folder, tmp_path):
+    assert is_encoder(folder / "ours") and not is_encoder(folder / "finder")
+    shutil.copytree(folder / "theirs", tmp_path / "other")
+    config = json.loads((tmp_path / "other/config.json").read_text("utf-8"))
+    (tmp_path / "other/config.json").write_text(json.dumps({**config, "architectures": [architecture]}))
+    assert is_encoder(tmp_path / "other") is wanted
+    if wanted:  # the head that the name promises may be missing
+        assert isinstance(teacher_of(tmp_path / "other").task, Retrieval)
+    else:
+        with pytest.raises(InputError):
+            teacher_of(tmp_path / "other")
+
+
+def test_a_file_of_texts_or_pairs_gives_all_its_texts(folder, tmp_path, capsys):
+    (tmp_path / "texts.txt").write_text("a cat\na dog\n", "utf-8")
+    (tmp_path / "pairs.csv").write_text("question,answer,label\nwho?,Ada,1\nwho?,a cat,0\n", "utf-8")
+    few = {**FAST, "train.max_steps": 1}
+    for name, count in (("texts.txt", 2), ("pairs.csv", 3)):
+        distill(folder / "ours", train=tmp_path / name, output_dir=tmp_path / name[:5], settings=few)
+        assert f"{count} examples; 0 split" in capsys.readouterr().err
+    with pytest.raises(InputError, match="is no text; strings, TextExample or SearchExample are wanted"):
+        distill(folder / "ours", train=[3], output_dir=tmp_path / "out", settings=few)
+
+
+def test_its_record_can_be_given_back(folder, tmp_path):
+    distill(
+        folder / "ours", train=WORDS, output_dir=tmp_path / "out", settings={**FAST, "train.max_steps": 2}
+    )
+    told = json.loads((tmp_path / "out/run.json").read_text("utf-8"))["settings"]
+    distill(
+        folder / "ours", train=WORDS, output_dir=tmp_path / "again", settings={**told, "data.progress": False}
+    )
+    first, second = (load(tmp_path / name).state_dict() for name in ("out", "again"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +156,7 @@ def test_who_knows_a_task(folder):
     [
         ({"settings": {**FAST, "distill.temperature": 3.0}}, "temperature 3.0: vectors are learnt without"),
         ({"settings": {**FAST, "distill.label_weight": 0.3}}, "label_weight 0.3: vectors are learnt without"),
-        ({"model": "enc"}, "an encoder that knows no labels: it teaches its vectors to a part of itself"),
+        ({"model": "enc"}, "has no labels to teach but vectors, and those to a part of itself alone"),
     ],
 )
 def test_what_only_labels_can_use_is_refused(folder, tmp_path, more, told):

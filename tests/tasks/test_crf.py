@@ -250,3 +250,16 @@ def test_masks_without_a_path_are_refused() -> None:
 def test_unusable_input_is_named(call, message: str) -> None:
     with pytest.raises(InputError, match=message):
         call()
+
+
+@pytest.mark.parametrize("length", [128, 400])
+def test_marginals_of_long_sentences_that_are_sure_stay_exact(length):
+    torch.manual_seed(0)
+    crf = field(classes=9).float()
+    emissions = torch.randn(length, 9) - 1
+    emissions[torch.arange(length), torch.randint(0, 9, (length,))] += 12
+    rough = crf.marginals(emissions, [length])
+    exact = crf.double().marginals(emissions.double(), [length])
+    assert rough.max() <= 1
+    torch.testing.assert_close(rough.double(), exact, atol=3e-5, rtol=0)
+    torch.testing.assert_close(exact.sum(1), torch.ones(length, dtype=torch.float64), atol=1e-9, rtol=0)

@@ -33,7 +33,7 @@ def tagger(monkeypatch) -> Model:
         for text in texts:
             found = [(text.find(name), name) for name in NAMES if name in text]
             entities = [Entity(at, at + len(name), NAMES[name], name) for at, name in sorted(found)]
-            answers.append(Tagged((), (), tuple(entities)))
+            answers.append(Tagged((), (), tuple(entities), ()))
         return answers
 
     monkeypatch.setattr(model, "predict", predict, raising=False)

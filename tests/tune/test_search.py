@@ -70,6 +70,13 @@ def test_the_search_comes_near_to_the_best_and_gives_bad_trials_up(folder, tmp_p
     assert found.trials == len(quick) == 16
 
 
+def test_another_seed_proposes_otherwise(folder, tmp_path, quick):
+    for seed in (0, 1):
+        search(folder, tmp_path / str(seed), trials=3, settings={"train.seed": seed})
+    rates = [settings["train.learning_rate"] for settings in quick]
+    assert not set(rates[:3]) & set(rates[3:])
+
+
 def test_a_search_goes_on_where_it_was_and_does_not_propose_the_same_again(folder, tmp_path, quick):
     first = search(folder, tmp_path / "out", trials=4)
     again = search(folder, tmp_path / "out", trials=7, resume=True)
