@@ -47,8 +47,8 @@ def add(commands: Any) -> None:
         "--draws", type=int, default=5, metavar="N", help="draws, counted up from 0 (default: 5)"
     )
     names = (
-        f"some of {','.join(METHODS)} (default: all with --template, else finetune,contrastive); contrastive takes "
-        "half the steps and, where no rate is given, 2e-5"
+        f"some of {','.join(METHODS)} (default: all with --template, else finetune,contrastive); contrastive "
+        "takes half the steps and, where no rate is given, 2e-5"
     )
     parser.add_argument("--methods", default="", metavar="NAMES", help=names)
     parser.add_argument("--output", metavar="FILE.json", help="write all trials and their summary there")

@@ -156,7 +156,7 @@ class Plan:
         return model.eval()
 
     def contrasted(self) -> Model:
-        """Return a classifier by contrast: half as many steps, of pairs, and small ones unless told otherwise."""
+        """Return a classifier by contrast: half as many steps, of pairs; small ones if none says more."""
         chosen = self.chosen(Classification)
         half: dict[str, Any] = {"train.max_steps": max(1, chosen.train.max_steps // 2)}
         if chosen.train.max_steps < 1:  # the epochs decide
