@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if not args.train_file and not args.file:
         raise InputError("nothing to learn from; give --train-file, --file (texts without labels), or both")
     kind = type(teacher_of(args.teacher[0]).task)
-    rows = rows_of(kind, args)
+    rows = rows_to_learn(kind, args)
     held = labelled_examples(kind, args.validation_file, args) if args.validation_file else None
     keep_memory()
     student = distill(
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def rows_of(kind: type[Task], args: argparse.Namespace) -> list[Any]:
+def rows_to_learn(kind: type[Task], args: argparse.Namespace) -> list[Any]:
     """Read what the student learns from."""
     if kind is Retrieval:
         files = [file for file in (args.train_file, args.file) if file]
