@@ -149,8 +149,15 @@ def test_pipelines_give_our_answers(wordpiece, shape, tmp_path):
     )
     for text in ("The list of lists.", "\u4e2d\u6587 and caf\u00e9"):
         [ours] = words.predict([text])
-        firsts = {answer["start"]: answer["entity"] for answer in tag(text)}
-        assert [firsts[start] for start, _ in ours.spans] == list(ours.tags)
+        firsts = {answer["start"]: answer for answer in tag(text)}
+        assert [firsts[start]["entity"] for start, _ in ours.spans] == list(ours.tags)
+        scores = [firsts[start]["score"] for start, _ in ours.spans]
+        np.testing.assert_allclose(scores, ours.probabilities, atol=1e-5)
+        theirs = [one for one in tag(text, aggregation_strategy="first") if one["entity_group"] != "O"]
+        places = [(one["start"], one["end"], one["entity_group"]) for one in theirs]
+        assert places == [(one.start, one.end, one.label) for one in ours.entities]
+        sure = [one.probability for one in ours.entities]
+        np.testing.assert_allclose([one["score"] for one in theirs], sure, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [small, modern])
