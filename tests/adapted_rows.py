@@ -56,6 +56,11 @@ ROWS: dict[str, list[Any]] = {
         SearchExample("who sees", "the cat sees the dog", ("a stone",)),
         SearchExample("what lies", "the stone of the road"),
     ],
+    "similarity": [
+        NumberExample("the cat sees", "the dog sees", 4.0),
+        NumberExample("the cat sees", "a stone", 1.0),
+        NumberExample("the road", "the road of the stone", 3.0),
+    ],
     "extractive_summary": [
         SummaryExample("The cat sees the dog. The stone is hard. A road.", "The cat sees."),
         SummaryExample("The river moves. The bird takes the list.", "The river moves."),

@@ -11,7 +11,13 @@ from minibert.interop.adapted import is_adapter, open_adapted
 from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
 from minibert.interop.hub import local_folder
 from minibert.interop.peft_folders import base_of, family_of, is_peft, read_peft
-from minibert.interop.sentence_transformers import Habits, encoder_folder, read_habits, tokenizer_limit
+from minibert.interop.sentence_transformers import (
+    TRAINED_TO_EMBED,
+    Habits,
+    encoder_folder,
+    read_habits,
+    tokenizer_limit,
+)
 from minibert.text.loading import load_tokenizer
 
 
@@ -55,7 +61,7 @@ def _of_adapter(folder: Path, device: torch.device | str, base: str | Path | Non
     model, longest = merged(adapted), adapted.encoder.config.longest_text
     assert adapted.adaptation is not None
     limit = tokenizer_limit(Path(adapted.adaptation.base), longest)
-    habits = read_habits(folder, longest) if model.task.name == "retrieval" else Habits("mean", limit)
+    habits = read_habits(folder, longest) if model.task.name in TRAINED_TO_EMBED else Habits("mean", limit)
     return TextEncoder(
         model.encoder, model.task.tokenizer, max_length=habits.max_length, pooling=habits.pooling
     )

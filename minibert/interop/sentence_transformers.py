@@ -13,6 +13,7 @@ from minibert.errors import InputError
 
 POOLINGS = {"cls": "first", "mean": "mean"}
 STEPS = ("Transformer", "Pooling", "Normalize")
+TRAINED_TO_EMBED = ("retrieval", "similarity")  # our tasks whose models embed in the one way they learnt
 NO_LIMIT = 10**6  # tokenizers that know none write a number far above
 
 
@@ -37,12 +38,12 @@ def encoder_folder(folder: Path) -> Path:
 def read_habits(folder: Path, longest: int) -> Habits:
     """Read how a folder's vectors are made; `longest` is what its encoder allows.
 
-    A retrieval model says it in its task.json. A folder that says nothing pools the mean of what its
-    tokenizer's or its encoder's limit leaves. Raises InputError for a step or a pooling that is not
-    implemented.
+    A model of retrieval or similarity says it in its task.json. A folder that says nothing pools the mean
+    of what its tokenizer's or its encoder's limit leaves. Raises InputError for a step or a pooling that is
+    not implemented.
     """
     own = _read(folder / "task.json")
-    if own.get("task") == "retrieval":  # trained to embed in one way only
+    if own.get("task") in TRAINED_TO_EMBED:
         return Habits(str(own.get("pooling", "mean")), int(own.get("max_length", 0)) or longest)
     inner = encoder_folder(folder)
     told = _read(inner / "sentence_bert_config.json").get("max_seq_length")

@@ -33,6 +33,7 @@ from minibert.tasks.relations import Relations
 from minibert.tasks.replaced_tokens import ReplacedTokens
 from minibert.tasks.retrieval import Retrieval
 from minibert.tasks.seq2seq import Seq2Seq
+from minibert.tasks.similarity import Similarity
 from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Loss, Targets, Task, Window
 from minibert.text.loading import load_tokenizer
@@ -53,6 +54,7 @@ TASKS: dict[str, type[Task]] = {
         Relations,
         QuestionAnswering,
         Retrieval,
+        Similarity,
         ExtractiveSummary,
         Seq2Seq,
     )

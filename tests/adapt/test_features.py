@@ -14,7 +14,11 @@ FAST = {"train.precision": "fp32", "train.max_steps": 6, "train.learning_rate": 
         "train.logging_steps": 1, "train.train_batch_size": 3, "train.freeze": "encoder"}  # fmt: skip
 STILL = {"model.hidden_dropout_prob": 0.0, "model.attention_probs_dropout_prob": 0.0}
 KEPT = {"adapt.cache_features": True}
-LEFT_OUT = {"relations", "retrieval"}  # trains vectors below the encoder's layers; has no weights of its own
+LEFT_OUT = {
+    "relations",
+    "retrieval",
+    "similarity",
+}  # vectors below the layers; no weights
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,10 @@ EXAMPLES = {
     "relations": [RelationExample(text, (0, 3), (4, 7), "ab"[n % 2]) for n, text in enumerate(TEXTS)],
     "question_answering": [QuestionExample("The cat", text, (GoldAnswer("The", 0),)) for text in TEXTS],
     "retrieval": [SearchExample(text, other) for text, other in zip(TEXTS, OTHERS, strict=True)],
+    "similarity": [
+        NumberExample(text, other, float(n % 5))
+        for n, (text, other) in enumerate(zip(TEXTS, OTHERS, strict=True))
+    ],
     "extractive_summary": [
         SummaryExample(f"{text} {other}", text) for text, other in zip(TEXTS, OTHERS, strict=True)
     ],

@@ -28,6 +28,7 @@ from minibert.tasks.relations import Relations
 from minibert.tasks.replaced_tokens import ReplacedTokens
 from minibert.tasks.retrieval import Retrieval
 from minibert.tasks.seq2seq import Seq2Seq
+from minibert.tasks.similarity import Similarity
 from minibert.tasks.tagging import Tagging
 from minibert.text.sentencepiece import SentencePieceTokenizer, train_sentencepiece
 
@@ -144,6 +145,7 @@ def test_every_task_that_can_be_reopened_is_checked_here():
         ReplacedTokens,
         Retrieval,
         Seq2Seq,
+        Similarity,
     }
     assert set(TASKS.values()) == here | elsewhere
 
