@@ -12,6 +12,7 @@ from tiny_runs import last_line
 
 import minibert as mb
 from minibert.cli import main
+from minibert.data.examples import NumberExample
 from minibert.embedding import chunks
 from minibert.interop.graphs import PACKAGES, open_program
 
@@ -116,6 +117,22 @@ def test_a_classifier_is_exported_and_its_folder_says_what_is_in_it(folder, tmp_
                "--format", "torch", "--output-dir", out, "--overwrite-output-dir") == 0  # fmt: skip
     assert last_line(capsys.readouterr().out)["outputs"] == ["last_hidden_state", "embeddings"]
     assert json.loads((out / "graph.json").read_text("utf-8"))["pooling"] == "first"
+
+
+def test_what_was_trained_to_embed_exports_its_embeddings(folder, tmp_path, capsys):
+    rows = [NumberExample("the cat", "the dog", 4.0), NumberExample("the cat", "a road", 1.0)]
+    settings = {"train.max_steps": 1, "train.precision": "fp32", "data.progress": False}
+    model = mb.finetune(
+        folder / "enc", task="similarity", train=rows, output_dir=tmp_path / "alike", settings=settings
+    )
+    for form in ("torch", "hf"):
+        assert run("export", "--model", tmp_path / "alike", "--format", form,
+                   "--output-dir", tmp_path / form) == 0  # fmt: skip
+    told = json.loads(capsys.readouterr().out.splitlines()[-2])
+    assert told["outputs"] == ["last_hidden_state", "embeddings"]
+    again = mb.load_encoder(tmp_path / "hf")
+    first, second = (again.embed([text], progress=False)[0] for text in ("the cat", "the dog"))
+    assert float(first @ second) == pytest.approx(model.predict(rows[:1])[0].similarity, abs=1e-5)
 
 
 def test_an_onnx_graph_is_the_default(folder, tmp_path, capsys):

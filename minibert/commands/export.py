@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from minibert.adapt.merging import merged
-from minibert.checkpoint import read_json
+from minibert.checkpoint import read_json, read_table
 from minibert.commands.parser import Parser, add_base, add_command
 from minibert.embedding.loading import load_encoder
 from minibert.embedding.text_encoder import TextEncoder
@@ -15,6 +15,7 @@ from minibert.interop.graphs import Exported, export
 from minibert.interop.heads import load
 from minibert.interop.hub import local_folder
 from minibert.interop.peft_folders import save_peft
+from minibert.interop.sentence_transformers import TRAINED_TO_EMBED
 from minibert.output import MARK, check_free
 from minibert.tasks.model import Model
 
@@ -122,7 +123,8 @@ def written(model: Model | TextEncoder, output: Path, args: argparse.Namespace) 
 def opened(args: argparse.Namespace) -> Model | TextEncoder:
     """Open the model with its head, or its encoder, as --outputs asks."""
     folder = local_folder(args.model)
-    if args.outputs == "logits" or (args.outputs == "auto" and has_head(folder)):
+    whole = args.outputs == "logits" or args.format in ("peft", "minibert")
+    if whole or (args.outputs == "auto" and has_head(folder)):
         if args.pooling:
             raise InputError("--pooling is for --outputs embeddings; the head has its own")
         return load(folder, base=args.base)
@@ -132,9 +134,9 @@ def opened(args: argparse.Namespace) -> Model | TextEncoder:
 
 
 def has_head(folder: Path) -> bool:
-    """Whether a folder holds a model with the head of a task."""
+    """Whether a folder holds a model with the head of a task; those that are made to embed have none."""
     if (folder / "task.json").is_file():
-        return True
+        return read_table(folder / "task.json").get("task") not in TRAINED_TO_EMBED
     if (folder / "modules.json").is_file() or not (folder / "config.json").is_file():
         return False
     names = read_json(folder / "config.json").get("architectures") or [MODELS_WITHOUT_HEAD]

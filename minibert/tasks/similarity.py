@@ -125,9 +125,7 @@ class Similarity(Task):
         refuse_unanswered(cls, examples)
         grades = sorted({number_of(example) for example in examples})
         if len(grades) < 2:
-            raise InputError(
-                f"similarity needs two different grades or more; the training has {grades}"
-            )
+            raise InputError(f"similarity needs two different grades or more; the training has {grades}")
         return cls(tokenizer, config, chosen, low=grades[0], high=grades[-1])
 
     def settings(self) -> dict[str, Any]:
