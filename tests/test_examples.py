@@ -3,10 +3,12 @@
 import re
 import runpy
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import tiny_runs
+import torch
 
 import minibert as mb
 
@@ -38,6 +40,7 @@ def test_every_example_is_run_here():
         "explain_a_prediction",
         "load_a_checkpoint",
         "search_texts",
+        "compare_texts",
         "answer_questions",
         "export_a_model",
         "translate",
@@ -177,6 +180,20 @@ def test_search_texts(encoder, tmp_path, monkeypatch, capsys):
     assert "How can I return goods?" in out
     assert "by words alone: ['Goods may be returned within thirty days.']" in out
     assert (tmp_path / "search" / "index" / "vectors.bin").is_file()
+
+
+def test_compare_texts(encoder, tmp_path, monkeypatch, capsys):
+    known = mb.load(encoder)
+    torch.manual_seed(0)
+    config = replace(known.encoder.config, num_hidden_layers=2)
+    known.task.max_length = config.longest_text
+    mb.Model(mb.Encoder(config), known.task).save(tmp_path / "deeper")
+    run_example("compare_texts", monkeypatch, tmp_path / "deeper", tmp_path / "compared")
+    lines = capsys.readouterr().out.splitlines()
+    graded = {line.split("  ")[2]: float(line.split()[0]) for line in lines if "graded" in line}
+    assert graded["the cat sleeps / a cat is asleep"] > graded["the cat sleeps / prices rose again"]
+    assert float(lines[-1].split()[-1]) > 0.8
+    assert len(mb.load_encoder(tmp_path / "compared" / "small").encoder.blocks) == 1
 
 
 def test_export_a_model(encoder, tmp_path, monkeypatch, capsys):
