@@ -19,7 +19,7 @@ TEXTS = (
     "a cat is asleep",
     "the dog sleeps",
     "prices rose again",
-    "costs went up once more",
+    "costs went up again",
 )
 GRADES = {(0, 1): 5.0, (3, 4): 5.0, (0, 2): 3.0, (1, 2): 3.0, (0, 3): 0.0, (1, 4): 0.0, (2, 3): 0.0}
 pairs = [NumberExample(TEXTS[a], TEXTS[b], grade) for (a, b), grade in GRADES.items()]
@@ -36,6 +36,5 @@ if layers:
     distill(output / "alike", train=list(TEXTS), output_dir=output / "small", settings=lesson)
     whole, small = (mb.load_encoder(output / name) for name in ("alike", "small"))
     first, second = (encoder.embed(TEXTS, progress=False) for encoder in (whole, small))
-    print(
-        f"{layers} layers: cosine with the whole encoder's vectors {float((first * second).sum(1).mean()):.3f}"
-    )
+    alike = float((first * second).sum(1).mean())
+    print(f"{layers} layers: cosine with the vectors of all {alike:.3f}")
