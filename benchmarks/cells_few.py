@@ -7,7 +7,8 @@
     cloze          the words of the labels at a gap; MiniLM gets its head by ten minutes of masked language
                    modelling on the texts of the training parts, without their labels
     zero-shot      the same gap, or vectors of the labels' descriptions, and no text at all
-    augmented      "sst2, 200 labels": two copies of each row with other words; as many steps as without
+    augmented      "sst2, 200 labels": two copies of each row with other words, as many steps as without;
+                   beside it, what the language modelling that finds the words does to the encoder itself
 
 The continued model is kept in runs/few and made once. Every other run takes one to three minutes on a thread
 that it has to itself; the two low layers stay as they are, texts are cut at 64 tokens (sst2, tnews) or 96,
@@ -156,8 +157,10 @@ def cells(places: Places) -> Iterator[Cell]:
     for name in ("plain", "plain, continued", "augmented"):
         recipe = {**TWO_HUNDRED, "task.max_length": 64}
         note = "100 texts of each class, 150 steps" + gap_note(
-            PROBLEMS[0], "cloze" if name != "plain" else ""
+            PROBLEMS[0], "cloze" if name == "plain, continued" else ""
         )
+        if name == "augmented":
+            note += f"; words by a model of {GOING_ON.budget} of masked language modelling"
         yield Cell("sst2, 200 labels", name, two_hundred(name, recipe, places), DRAWS, note, recipe)
 
 
@@ -239,7 +242,7 @@ def two_hundred(name: str, recipe: dict[str, Any], places: Places) -> Run:
         if name == "augmented":
             rows = rows + copies(problem, rows, continued(places), seed)
         model = mb.finetune(
-            places.english if name == "plain" else continued(places),
+            continued(places) if name == "plain, continued" else places.english,
             task="classification",
             train=rows,
             output_dir=places.scratch / "model",
