@@ -7,6 +7,7 @@
     shared words           pairs: the share of words that both texts have, and the usual label of such a share
     cosine                 pairs with a score: of the two texts' vectors, nothing is learnt
     minibert, bi-encoder   the same after learning the order of the scores (task similarity)
+    sentence-transformers  the same by its CoSENTLoss, in float32; of it too the best epoch counts
 
 English rows start from all-MiniLM-L6-v2, Chinese ones from the encoder that `make zh-encoder` makes. Rows
 and epochs are capped so that a run is a matter of minutes on one thread: classify_rows.py says how, and so
@@ -20,9 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from cells import Cell, Places
 from classify_rows import ROWS, Parts, Row
 from classify_trainer import train_theirs
+from retrieval_contestants import Embed, embedder_theirs, opened_theirs, their_epochs
 
 import minibert as mb
 from minibert.data.examples import NumberExample, TextExample
@@ -58,6 +61,9 @@ def cells(places: Places) -> Iterator[Cell]:
             recipe, apart = {**recipe, **BI_ENCODER}, replace(row, task="similarity")
             run = ours(apart, places, recipe)
             yield Cell(row.name, "minibert, bi-encoder", run, note=row.note, recipe=recipe)
+            if not row.chinese:
+                run = their_similarity(row, places, recipe)
+                yield Cell(row.name, "sentence-transformers", run, note=row.note, recipe=recipe)
         for name, run in baselines(row, places):
             yield Cell(
                 row.name, name, run, seeds=(0,), note=f"{row.rows:,} training rows" if row.rows else ""
@@ -98,6 +104,30 @@ def ours(row: Row, places: Places, recipe: dict[str, Any]) -> Any:
             labels = [answer.label for answer in answers]
             found = {**out_of_scope(labels, parts.test), "calibration_error": found["calibration_error"]}
         return {name: value for name, value in found.items() if not name.startswith("best_")}
+
+    return run
+
+
+def their_similarity(row: Row, places: Places, recipe: dict[str, Any]) -> Any:
+    """Return a function that trains sentence-transformers' model on pairs with scores."""
+    from sentence_transformers.sentence_transformer.losses import CoSENTLoss
+
+    def told(part: Sequence[NumberExample]) -> tuple[list[list[str]], torch.Tensor]:
+        return [[r.text for r in part], [str(r.pair) for r in part]], torch.tensor([r.label for r in part])
+
+    def run(seed: int) -> dict[str, float]:
+        parts = row.read(places.data)
+        torch.manual_seed(seed)
+        model = opened_theirs(places.english)
+        model.max_seq_length = row.max_length
+        best: tuple[float, dict[str, float]] = (-1.0, {})
+        for _ in their_epochs(model, CoSENTLoss(model), parts.train, told, seed=seed, recipe=recipe):
+            embed = embedder_theirs(model)
+            held, test = (
+                number_scores(pair_cosines(embed, rows), rows) for rows in (parts.validation, parts.test)
+            )
+            best = max(best, (held["spearman"], test), key=lambda one: one[0])
+        return best[1]
 
     return run
 
@@ -221,11 +251,12 @@ def first_choice(row: Row, parts: Parts) -> dict[str, float]:
 
 def cosine(folder: Path, parts: Parts) -> dict[str, float]:
     """Answer the cosine of two texts' vectors."""
-    encoder = mb.load_encoder(folder)
-    first, second = (
-        encoder.embed([text or "" for text in texts])
-        for texts in zip(*((example.text, example.pair) for example in parts.test), strict=True)
-    )
+    return number_scores(pair_cosines(mb.load_encoder(folder).embed, parts.test), parts.test)
+
+
+def pair_cosines(embed: Embed, rows: Sequence[NumberExample]) -> np.ndarray:
+    """Return the cosine of the two texts of each row; 0 for a vector without length."""
+    first, second = (embed([getattr(row, side) or "" for row in rows]) for side in ("text", "pair"))
     lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
-    cosines = (first * second).sum(axis=1) / np.maximum(lengths, math.ulp(1.0))
-    return number_scores(cosines, parts.test)
+    cosines: np.ndarray = (first * second).sum(axis=1) / np.maximum(lengths, math.ulp(1.0))
+    return cosines

@@ -5,7 +5,7 @@ MultipleNegativesRankingLoss in a plain loop, with the numbers of ours (its trai
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,38 +80,72 @@ def tuned(folder: Path, task: str, rows: Sequence[Any], output: Path, *, seed: i
 
 def theirs(folder: Path, rows: Sequence[SearchExample], *, seed: int, recipe: Any) -> Embed:
     """Train sentence-transformers' model with its own loss; return what embeds."""
-    from sentence_transformers import SentenceTransformer, util
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
+    def told(part: Sequence[SearchExample]) -> tuple[list[list[str]], torch.Tensor]:
+        columns = [[row.text for row in part], [str(row.positive) for row in part]]
+        if all(row.negatives for row in part):
+            columns.append([row.negatives[0] for row in part])
+        return columns, torch.empty(0)
+
     torch.manual_seed(seed)
-    model = SentenceTransformer(str(folder), device="cpu", backend="torch")
+    model = opened_theirs(folder)
     loss = MultipleNegativesRankingLoss(model, scale=1 / recipe["task.temperature"])
+    for _ in their_epochs(model, loss, rows, told, seed=seed, recipe=recipe):
+        pass
+    return embedder_theirs(model)
+
+
+def opened_theirs(folder: Path) -> Any:
+    """Open sentence-transformers' model of a folder."""
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(str(folder), device="cpu", backend="torch")
+
+
+def embedder_theirs(model: Any) -> Embed:
+    """Return what embeds with it."""
+    model.eval()
+    return lambda texts: np.asarray(model.encode(texts, normalize_embeddings=True, show_progress_bar=False))
+
+
+def their_epochs(
+    model: Any,
+    loss: Any,
+    rows: Sequence[Any],
+    told: Callable[[Sequence[Any]], tuple[list[list[str]], torch.Tensor]],
+    *,
+    seed: int,
+    recipe: Any,
+) -> Iterator[int]:
+    """Train sentence-transformers' model by one of its losses; yield after each epoch.
+
+    told  the columns of texts of some rows, and their labels
+    """
+    from sentence_transformers import util
+
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe["train.learning_rate"], weight_decay=0.01)
     size, epochs = recipe["train.train_batch_size"], int(recipe["train.num_train_epochs"])
     steps = epochs * -(-len(rows) // size)
-    warm = max(1, round(0.06 * steps))
+    warm = max(1, round(recipe.get("train.warmup_ratio", 0.06) * steps))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / warm, (steps - step) / max(1, steps - warm))
     )
     order = random.Random(seed)
-    model.train()
-    for _ in range(epochs):
+    for epoch in range(epochs):
+        model.train()
         shuffled = order.sample(list(rows), len(rows))
         for start in range(0, len(rows), size):
-            part = shuffled[start : start + size]
-            columns = [[row.text for row in part], [str(row.positive) for row in part]]
-            if all(row.negatives for row in part):
-                columns.append([row.negatives[0] for row in part])
+            columns, labels = told(shuffled[start : start + size])
             features = [
                 util.batch_to_device(model.preprocess(column), torch.device("cpu")) for column in columns
             ]
             optimizer.zero_grad()
-            loss(features, torch.empty(0)).backward()
+            loss(features, labels).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
-    model.eval()
-    return lambda texts: np.asarray(model.encode(texts, normalize_embeddings=True, show_progress_bar=False))
+        yield epoch
 
 
 def measured(problem: Problem, rankings: Rankings, *names: str) -> dict[str, float]:
