@@ -75,8 +75,9 @@ def likeliest(
     emissions_MC  (M, C) scores of all windows' words; lengths says how many words each window has
     With a CRF they are its best path, and the probability of a tag is that of all paths through it.
 
-    >>> likeliest(torch.tensor([[0.0, 0.0, 2.0]]), [1])
-    [(array([2]), array([0.7870], dtype=float32))]
+    >>> [(numbers, shares)] = likeliest(torch.tensor([[0.0, 0.0, 2.0]]), [1])
+    >>> numbers.tolist(), round(float(shares[0]), 3)
+    ([2], 0.787)
     """
     if crf is None:
         share_MC, number_M = emissions_MC.softmax(-1), emissions_MC.argmax(-1)
