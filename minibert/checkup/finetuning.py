@@ -102,7 +102,7 @@ def run_findings(
     except InputError as error:
         return [Finding("task", "error", str(error), "mend that first")], {}
     tokens, task, shape = outline.tokens, outline.model.task, outline.model.encoder.config
-    windows = round(len(rows) * len(tokens.lengths) / len(tokens.fits))
+    windows = round(len(rows) * tokens.asked / len(tokens.fits))
     usual = first_rate(folder) * settings.adapt.rate_factor
     course = Course(config, windows, config.train_batch_size, usual, budgeted=budgeted)
     longest = max(tokens.lengths, default=0)

@@ -17,8 +17,8 @@ from minibert.further.settings import with_own
 from minibert.further.vectors import teacher_of
 from minibert.tasks.classification import ClassificationOptions
 from minibert.tasks.model import Model
-from minibert.tasks.retrieval import Retrieval
 from minibert.tasks.task import Task
+from minibert.training.distillation import Embedder
 
 
 def add(commands: Any) -> None:
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def rows_to_learn(kind: type[Task], args: argparse.Namespace) -> list[Any]:
     """Read what the student learns from."""
-    if kind is Retrieval:
+    if issubclass(kind, Embedder):
         files = [file for file in (args.train_file, args.file) if file]
         return [text for file in files for text in read_all_texts(local(file), named_columns(kind, args))]
     rows = labelled_examples(kind, args.train_file, args) if args.train_file else []

@@ -10,6 +10,7 @@ from minibert.commands.parser import Parser, add_base, add_command
 from minibert.embedding.loading import load_encoder
 from minibert.embedding.text_encoder import TextEncoder
 from minibert.errors import InputError
+from minibert.interop.adapted import is_adapter
 from minibert.interop.export import save_pretrained
 from minibert.interop.graphs import Exported, export
 from minibert.interop.heads import load
@@ -123,8 +124,13 @@ def written(model: Model | TextEncoder, output: Path, args: argparse.Namespace) 
 def opened(args: argparse.Namespace) -> Model | TextEncoder:
     """Open the model with its head, or its encoder, as --outputs asks."""
     folder = local_folder(args.model)
-    whole = args.outputs == "logits" or args.format in ("peft", "minibert")
-    if whole or (args.outputs == "auto" and has_head(folder)):
+    own_form = args.format in ("peft", "minibert")
+    if own_form and (args.pooling or args.outputs != "auto"):
+        raise InputError(
+            f"--format {args.format} keeps the model as it is; leave out --outputs and --pooling"
+        )
+    headed = has_head(folder) or (own_form and is_adapter(folder))
+    if args.outputs == "logits" or (args.outputs == "auto" and headed):
         if args.pooling:
             raise InputError("--pooling is for --outputs embeddings; the head has its own")
         return load(folder, base=args.base)

@@ -55,7 +55,7 @@ HELP = {
     "task.no_repeat_ngram_size": "seq2seq: no run of so many tokens is written twice; 0 allows all",
     "task.metric": "seq2seq: the main score; bleu needs sacrebleu",
     "task.similarity": "retrieval: norm the vectors (cosine) or take them as they are (dot)",
-    "task.temperature": "retrieval, similarity: cosines are divided by it before they are compared",
+    "task.temperature": "retrieval, similarity (cosent): likenesses are divided by it, then compared",
     "task.hard_negatives": "retrieval: given wrong passages that a step shows for each query",
     "task.symmetric": "retrieval: let passages find their queries as well, for pairs in which neither asks",
     "task.similarity_loss": "similarity: learn the order of the grades (cosent) or the grades (cosine)",

@@ -29,11 +29,13 @@ class Tokens:
     lengths   of each window, control tokens included
     fits      how each example went in: whole, split or cut
     counts    (V,) how often each piece occurs
+    asked     windows that a step learns from; of a pair that is read text by text one of the two
     """
 
     lengths: tuple[int, ...]
     fits: tuple[str, ...]
     counts: np.ndarray
+    asked: int
 
     @staticmethod
     def of(task: Task, examples: Sequence[Any]) -> "Tokens":
@@ -42,7 +44,8 @@ class Tokens:
         ids = [window.tokens.ids for parts in windows for window in parts]
         lengths = tuple(map(len, ids))
         fits = tuple(task.fit_of(parts) for parts in windows)
-        return Tokens(lengths, fits, count_ids(ids, task.tokenizer))
+        asked = sum(bool(len(window.rows)) for parts in windows for window in parts)
+        return Tokens(lengths, fits, count_ids(ids, task.tokenizer), asked)
 
     @staticmethod
     def of_texts(tokenizer: Tokenizer, texts: Sequence[str], max_length: int) -> "Tokens":
@@ -50,7 +53,7 @@ class Tokens:
         ids = tokenizer.encode_ids(texts)
         room = max_length - tokenizer.special_count()
         lengths = [min(room, len(row) - start) + 2 for row in ids for start in range(0, len(row), room)]
-        return Tokens(tuple(lengths), (), count_ids(ids, tokenizer))
+        return Tokens(tuple(lengths), (), count_ids(ids, tokenizer), len(lengths))
 
     @property
     def total(self) -> int:

@@ -25,7 +25,7 @@ from minibert.interop.checkpoints import read_config
 from minibert.output import describe_data
 from minibert.output.record import describe_model
 from minibert.tasks.model import Model
-from minibert.tasks.retrieval import Retrieval
+from minibert.training.distillation import Embedder
 from minibert.training.finetuning import Settings, usual_rate
 
 
@@ -58,7 +58,7 @@ def distill(
     if several or model is not None:
         begin, options = lesson_of_answers(folders, model, rows, options=options, settings=tuned)
     else:
-        lesson = lesson_of_vectors if isinstance(first.task, Retrieval) else lesson_of_layers
+        lesson = lesson_of_vectors if isinstance(first.task, Embedder) else lesson_of_layers
         begin, options = lesson(merged(first), rows, options, tuned.train)
     return train_into(
         output_dir,
@@ -73,7 +73,7 @@ def distill(
 
 def read_rows(teacher: Model, source: str | Path | Sequence[Any]) -> list[Any]:
     """Return the rows of a file, or those that are given; of what teaches vectors every text is one."""
-    if isinstance(teacher.task, Retrieval) and isinstance(source, str | Path):
+    if isinstance(teacher.task, Embedder) and isinstance(source, str | Path):
         return read_all_texts(local(source))
     return read_examples(type(teacher.task), source)
 
@@ -99,7 +99,7 @@ def settings_of(
     if model is None and (heads := [name for name in values if name.partition(".")[0] == "task"]):
         raise InputError(f"{heads[0]}: a part of the teacher has its head; options of a head go with model")
     given = group(values, ("distill", "data", "train", *more))["distill"]
-    if isinstance(teacher.task, Retrieval):
+    if isinstance(teacher.task, Embedder):
         refuse_labels(given, several=several, model=model)
     whole = None if model is None else read_config(Path(model)).num_hidden_layers
     if given.get("layers", whole) != whole and model is not None:

@@ -7,7 +7,8 @@ No label is needed, and no pair: any texts of the kind that will be embedded. Th
     |v - v_t|^2 / |v_t|^2       v_t the teacher's vector; 2 (1 - cosine) where both are one long
 
 (Reimers and Gurevych, 2020, "Making Monolingual Sentence Embeddings Multilingual", without the share).
-A student is a model of the task `retrieval`: `load_encoder`, `embed`, `index` and `search` take its folder.
+A student is a model of `retrieval`, or of `similarity` if its teacher is one: `load_encoder`, `embed` and
+`index` take its folder.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from minibert.data.examples import SearchExample, TextExample
+from minibert.data.examples import NumberExample, SearchExample, TextExample
 from minibert.embedding.loading import load_encoder
 from minibert.errors import InputError
 from minibert.finetune import batches_from
@@ -28,9 +29,9 @@ from minibert.interop.heads import load
 from minibert.interop.kinds import is_encoder
 from minibert.tasks.model import Model
 from minibert.tasks.retrieval import Retrieval
-from minibert.tasks.task import Task
+from minibert.tasks.task import Task, Window
 from minibert.training.config import TrainingConfig
-from minibert.training.distillation import hidden_too, vectors_alike
+from minibert.training.distillation import Embedder, hidden_too, vectors_alike
 from minibert.training.loop import Run
 from minibert.training.objectives import objective_of
 
@@ -52,18 +53,16 @@ def lesson_of_vectors(
 ) -> tuple[Callable[[], Run], DistillOptions]:
     """Return what begins a run in which a part of the teacher learns its vectors, and the options in force.
 
-    teacher  a model of the task retrieval
-    rows     texts, or examples that hold some (`TextExample`, `SearchExample`)
+    teacher  a model that gives vectors
+    rows     texts, or examples that hold some (`TextExample`, `SearchExample`, `NumberExample`)
     """
     student = student_of(teacher, options.layers)
+    task, zero = student.task, np.zeros(1, np.int64)
+    assert isinstance(task, Embedder)
     texts = list(dict.fromkeys(text for row in rows for text in texts_in(row)))
-    zero = np.zeros(1, np.int64)
-    windows = [
-        [replace(window, rows=zero, labels=zero, units=zero) for window in student.task.encode(text)]
-        for text in texts
-    ]
-    collate = partial(Task.collate, student.task)  # that of retrieval makes pairs
-    batches = replace(batches_from(windows, student.task, config), collate=collate)
+    windows = [[Window(task.tokens(text), rows=zero, labels=zero, units=zero)] for text in texts]
+    collate = partial(Task.collate, task)  # their own make pairs
+    batches = replace(batches_from(windows, task, config), collate=collate)
 
     def begin() -> Run:
         run = Run(student, batches, config)
@@ -88,7 +87,7 @@ def texts_in(row: Any) -> list[str]:
     """
     if isinstance(row, str):
         return [row]
-    if not isinstance(row, SearchExample | TextExample):
+    if not isinstance(row, SearchExample | TextExample | NumberExample):
         raise InputError(f"{str(row)[:60]} is no text; strings, TextExample or SearchExample are wanted")
     more = (row.positive, *row.negatives) if isinstance(row, SearchExample) else (row.pair,)
     return [row.text, *(text for text in more if text is not None)]

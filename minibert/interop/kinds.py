@@ -11,7 +11,6 @@ from minibert.interop.checkpoints import PEFT
 from minibert.interop.hub import local_folder
 from minibert.interop.problems import problem_of
 from minibert.tasks.model import TASKS
-from minibert.tasks.similarity import Similarity
 
 KINDS = {
     "ForMaskedLM": "masked_lm",
@@ -23,16 +22,13 @@ KINDS = {
 
 
 def is_encoder(folder: str | Path) -> bool:
-    """Whether a folder holds an encoder that knows no labels: pretrained, or made to embed.
-
-    A model of retrieval is a task of its own, whose options a student keeps.
-    """
+    """Whether a folder holds an encoder that knows no task: pretrained, or other people's that embeds."""
     folder = local_folder(folder)
     if is_adapter(folder):
         return False
     if (folder / "task.json").is_file():
         task = TASKS.get(str(read_table(folder / "task.json").get("task")))
-        return task is not None and (task.Options is None or task is Similarity)
+        return task is not None and task.Options is None
     if (folder / PEFT).is_file() or not (folder / "config.json").is_file():
         return True  # `load_encoder` opens it, or says why not
     name = _architecture(read_json(folder / "config.json"))

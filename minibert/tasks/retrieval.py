@@ -118,15 +118,16 @@ class Retrieval(Task):
     def encode(self, example: SearchExample | str) -> list[Window]:
         """Return the window of the query, which holds what a step learns from, then those of the passages."""
         if isinstance(example, str):
-            return [Window(self._tokens(example))]
+            return [Window(self.tokens(example))]
         texts = [] if example.positive is None else [example.positive, *example.negatives]
-        passages = tuple(map(self._tokens, texts))
-        query: Any = SearchWindow(self._tokens(example.text), passages[: 1 + self.options.hard_negatives])
+        passages = tuple(map(self.tokens, texts))
+        query: Any = SearchWindow(self.tokens(example.text), passages[: 1 + self.options.hard_negatives])
         if not passages:
             query = Window(query.tokens)
         return [query, *map(Window, passages)]
 
-    def _tokens(self, text: str) -> Encoded:
+    def tokens(self, text: str) -> Encoded:
+        """Return the tokens of a text, cut off where it is too long."""
         return fit_text(self.tokenizer, text, None, max_length=self.max_length, on_long="truncate")[0]
 
     def fit_of(self, windows: Sequence[Window]) -> Literal["whole", "split", "cut"]:

@@ -10,7 +10,7 @@ them to be the grades, brought into 0..1::
 
 `regression` reads both texts at once, and has to read every pair that is asked. The model that comes out here
 is a text encoder and has no head, as that of `retrieval`. The loss "cosent" depends on the batch as a whole:
-gradient accumulation compares fewer pairs.
+gradient accumulation compares fewer pairs, and a micro-batch of a single pair teaches nothing.
 
 Letters: N pairs, D hidden size.
 """
@@ -69,7 +69,7 @@ class PairWindow:
 
 @dataclass(frozen=True)
 class PairTargets:
-    """The grades (N,) float64 of a batch that holds N texts, then the N that they are compared with."""
+    """The grades (N,) float32 of a batch that holds N texts, then the N that they are compared with."""
 
     grades_N: Tensor
 
@@ -145,12 +145,13 @@ class Similarity(Task):
                 f"{text[:60]!r} stands alone, and similarity compares two texts; name the column of the "
                 "second (pair_column, --pair-column); vectors of single texts come from `embed`"
             )
-        first, second = self._tokens(example.text), self._tokens(example.pair)
+        first, second = self.tokens(example.text), self.tokens(example.pair)
         grade = float("nan") if example.label is None else number_of(example)
         window: Any = PairWindow(first, second, np.array([grade]))
         return [window, Window(second)]
 
-    def _tokens(self, text: str) -> Encoded:
+    def tokens(self, text: str) -> Encoded:
+        """Return the tokens of a text, cut off where it is too long."""
         return fit_text(self.tokenizer, text, None, max_length=self.max_length, on_long="truncate")[0]
 
     def fit_of(self, windows: Sequence[Window]) -> Literal["whole", "split", "cut"]:
@@ -164,7 +165,7 @@ class Similarity(Task):
         pairs = [window for window in windows if isinstance(window, PairWindow)]
         texts = [*(pair.tokens for pair in pairs), *(pair.other for pair in pairs)]
         batch = Packed.of([text.ids for text in texts], [text.segments for text in texts])
-        return batch, PairTargets(torch.from_numpy(np.concatenate([pair.labels for pair in pairs])))
+        return batch, PairTargets(torch.tensor([float(pair.labels[0]) for pair in pairs]))
 
     def vectors(self, encoder: Encoder, batch: Packed) -> Tensor:
         """Return a float32 vector for each text of a batch, one long."""
@@ -178,7 +179,7 @@ class Similarity(Task):
             total = count * cosent(cosine_N, targets.grades_N, self.options.temperature)
         else:
             wanted_N = (targets.grades_N - self.low) / (self.high - self.low)
-            total = (cosine_N - wanted_N.to(cosine_N.dtype)).square().sum()
+            total = (cosine_N - wanted_N).square().sum()
         return Loss({"loss": total}, targets.counts)
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:

@@ -29,9 +29,11 @@ from minibert.tasks.model import Model
 from minibert.tasks.multi_label import MultiLabel
 from minibert.tasks.regression import Regression
 from minibert.tasks.retrieval import Retrieval
+from minibert.tasks.similarity import Similarity
 from minibert.tasks.task import Loss, Targets, Task
 from minibert.training.objectives import Objective
 
+Embedder = Retrieval | Similarity  # tasks whose models give vectors
 Distance = Callable[[Tensor, Tensor, float], Tensor]
 
 
@@ -105,10 +107,10 @@ def taught(
 def vectors_alike(student: Model, teacher: Model) -> Objective:
     """Return how far the vector of each text is from the teacher's, squared, as a share of the teacher's own.
 
-    Both models are of the task retrieval; the teacher is left in evaluation mode.
+    Both models give vectors, as retrieval and similarity do; the teacher is left in evaluation mode.
     """
     own, known = student.task, teacher.task
-    assert isinstance(own, Retrieval) and isinstance(known, Retrieval)
+    assert isinstance(own, Embedder) and isinstance(known, Embedder)
 
     def loss(batch: Packed, targets: Targets) -> Loss:
         vectors_ND = own.vectors(student.encoder, batch)

@@ -78,3 +78,12 @@ def test_its_rehearsal_ends_well(task, encoder):
     checkup = check_finetuning(encoder, task=task, train=EXAMPLES[task], settings=settings)
     assert checkup.findings == ()
     assert checkup.facts["seconds_per_step"] > 0
+
+
+@pytest.mark.parametrize("task", ["retrieval", "similarity"])
+def test_a_pair_that_is_read_text_by_text_counts_once(task, encoder):
+    settings = {"train.train_batch_size": 6, "train.precision": "fp32", "train.num_train_epochs": 1.0}
+    rows = EXAMPLES[task][:4]
+    checkup = check_finetuning(encoder, task=task, train=rows, settings=settings, quick=True)
+    (found,) = [finding for finding in checkup.findings if finding.name == "few-steps"]
+    assert found.seen.startswith("the run has 1 steps")

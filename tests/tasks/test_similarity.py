@@ -18,6 +18,7 @@ from minibert.errors import InputError
 from minibert.finetune import long_ones
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
+from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model, load
 from minibert.tasks.similarity import Similarity, cosent
 from minibert.text.sentencepiece import train_sentencepiece
@@ -156,5 +157,21 @@ def test_from_a_file_to_cosines_by_the_command_line(tmp_path, capsys):
     assert main(["embed", "--model", out, "a text"]) == 0
     assert main(["predict", "--model", out, "a text"]) == 2
     assert "stands alone" in capsys.readouterr().err
-    assert main(["distill", "--teacher", out, "--layers", "1", "--file", file, "--output-dir", "x"]) == 2
-    assert "the teacher has 1" in capsys.readouterr().err  # its vectors could be taught, had it more layers
+
+
+@pytest.mark.parametrize("adapter", ["none", "lora"])
+def test_its_vectors_are_taught_and_the_student_is_judged_by_the_grades(tokenizer, tmp_path, capsys, adapter):
+    torch.manual_seed(0)
+    config = shape("bert", tokenizer.vocab_size)
+    Model(Encoder(config), MaskedLM(tokenizer, config)).save(tmp_path / "enc")
+    rows = ["sentence1,sentence2,score", *(f"{p.text},{p.pair},{p.label}" for p in PAIRS)]
+    (tmp_path / "pairs.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    few = {"train.max_steps": 2, "train.precision": "fp32", "data.progress": False, "adapt.adapter": adapter}
+    mb.finetune(tmp_path / "enc", task="similarity", train=PAIRS, output_dir=tmp_path / "alike", settings=few)
+    file = str(tmp_path / "pairs.csv")
+    assert main(["distill", "--teacher", str(tmp_path / "alike"), "--layers", "1", "--train-file", file,
+                 "--validation-file", file, "--output-dir", str(tmp_path / "small"), "--max-steps", "2",
+                 "--fp32", "--no-progress"]) == 0  # fmt: skip
+    told = last_line(capsys.readouterr().out)
+    assert told["task"] == "similarity" and "spearman" in told["student"] and "spearman" in told["teacher"]
+    assert len(load(tmp_path / "small").encoder.blocks) == 1
