@@ -41,7 +41,6 @@ DRAWS = (0, 1, 2, 3, 4)
 TESTED = 1000
 GOING_ON = GoingOn(RUNS / "few" / "en", budget="10m", longest=96)
 STEPS = {"train.max_steps": 100, "train.train_batch_size": 16, "train.warmup_ratio": 0.1, "train.freeze": 2}
-CONTRAST = {"train.freeze": 0, "train.learning_rate": 2e-5}
 TWO_HUNDRED = {**STEPS, "train.max_steps": 150}
 Run = Callable[[int], dict[str, float]]
 
@@ -66,8 +65,10 @@ class Problem:
     def settings(self, method: str) -> dict[str, Any]:
         """Return what a method is told."""
         own = {"task.template": self.template, "task.verbalizer": self.verbalizer}
-        more = CONTRAST if method == "contrastive" else {}
-        return {**STEPS, **own, "task.max_length": self.max_length, **more}
+        told = {**STEPS, **own, "task.max_length": self.max_length}
+        if method == "contrastive":
+            told |= {"train.freeze": 0} if self.chinese else {"train.freeze": 0, "train.learning_rate": 2e-5}
+        return told
 
 
 def files(train: str, test: str) -> Callable[[Path], tuple[list[TextExample], list[TextExample]]]:

@@ -48,7 +48,7 @@ def add(commands: Any) -> None:
     )
     names = (
         f"some of {','.join(METHODS)} (default: all with --template, else finetune,contrastive); contrastive "
-        "takes half the steps and, where no rate is given, 2e-5"
+        "takes half the steps, from a sentence encoder at a rate of 2e-5 if none is given"
     )
     parser.add_argument("--methods", default="", metavar="NAMES", help=names)
     parser.add_argument("--output", metavar="FILE.json", help="write all trials and their summary there")

@@ -24,6 +24,7 @@ from minibert.errors import InputError
 from minibert.few_labels.contrast import CONTRAST_RATE, contrastive_classifier
 from minibert.few_labels.draws import check_counts, draw_few
 from minibert.finetune import Settings, first_rate, open_for_task, read_examples
+from minibert.interop.sentence_transformers import is_made_to_embed
 from minibert.tasks.classification import Classification
 from minibert.tasks.cloze import Cloze
 from minibert.tasks.metrics import mean_and_spread
@@ -156,12 +157,13 @@ class Plan:
         return model.eval()
 
     def contrasted(self) -> Model:
-        """Return a classifier by contrast: half as many steps, of pairs; small ones if none says more."""
+        """Return a classifier by contrast: half as many steps, of pairs; small ones from what embeds."""
         chosen = self.chosen(Classification)
         half: dict[str, Any] = {"train.max_steps": max(1, chosen.train.max_steps // 2)}
         if chosen.train.max_steps < 1:  # the epochs decide
             half = {"train.num_train_epochs": chosen.train.num_train_epochs / 2}
-        steps = {"train.learning_rate": CONTRAST_RATE, **self.settings, **half}
+        small = {"train.learning_rate": CONTRAST_RATE} if is_made_to_embed(self.model) else {}
+        steps = {**small, **self.settings, **half}
         config = Plan(self.model, self.train, self.test, self.methods, steps).chosen(Classification).train
         return contrastive_classifier(
             self.model, self.train, config=config, max_length=chosen.task.get("max_length", 0)

@@ -37,7 +37,7 @@ from minibert.training.config import TrainingConfig
 from minibert.training.loop import Run
 from minibert.training.objectives import Objective, objective_of
 
-CONTRAST_RATE = 2e-5  # SetFit's, for encoders of all sizes
+CONTRAST_RATE = 2e-5  # SetFit's, for encoders that embed well already; others have more to learn
 
 
 @dataclass(frozen=True)

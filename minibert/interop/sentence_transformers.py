@@ -35,6 +35,11 @@ def encoder_folder(folder: Path) -> Path:
     )
 
 
+def is_made_to_embed(folder: Path) -> bool:
+    """Whether what lies in a folder was trained to embed, by us or by sentence-transformers."""
+    return (folder / "modules.json").is_file() or _read(folder / "task.json").get("task") in TRAINED_TO_EMBED
+
+
 def read_habits(folder: Path, longest: int) -> Habits:
     """Read how a folder's vectors are made; `longest` is what its encoder allows.
 

@@ -165,8 +165,25 @@ def test_contrast_takes_half_the_steps_or_half_the_epochs(train, steps, folder, 
     settings |= {f"train.{name}": value for name, value in train.items()}
     few_shot(folder, ROWS, ROWS, per_class=(4,), draws=1, methods=["contrastive"],
              settings=settings, progress=False)  # fmt: skip
-    assert runs[0].config.learning_rate == 2e-5
     assert runs[0].done == steps  # of 8 rows, 4 at once
+
+
+def test_an_encoder_that_embeds_already_is_moved_by_small_steps(folder, tmp_path, monkeypatch):
+    runs = []
+    monkeypatch.setattr(
+        "minibert.few_labels.contrast.Run", lambda *given: runs.append(Run(*given)) or runs[-1]
+    )
+    mb.load_encoder(folder).save_pretrained(tmp_path / "embeds")
+    settings = {"train.precision": "fp32", "train.max_steps": 2}
+    for encoder, told in (
+        (folder, {}),
+        (tmp_path / "embeds", {}),
+        (tmp_path / "embeds", {"train.learning_rate": 0.5}),
+    ):
+        few_shot(encoder, ROWS, ROWS, per_class=(2,), draws=1, methods=["contrastive"],
+                 settings={**settings, **told}, progress=False)  # fmt: skip
+    rates = [run.config.learning_rate for run in runs]
+    assert rates[0] > 1e-4 and rates[1:] == [2e-5, 0.5]
 
 
 @pytest.mark.parametrize(
