@@ -128,7 +128,8 @@ def test_evaluate_prints_a_report_a_confusion_matrix_and_json(folder, capsys):
 def test_evaluate_scores_the_spans_of_entities(folder, capsys):
     assert run("evaluate", "--model", folder / "ner", "--file", folder / "train.conll") == 0
     out = capsys.readouterr().out
-    assert [line.split()[-1] for line in out.splitlines() if " PER " in line] == ["6"]
+    assert [line.split()[-1] for line in out.splitlines() if line.split()[:1] == ["PER"]] == ["6"]
+    assert "surest mistakes" in out and "calibration error" in out
     assert {"precision", "recall", "f1"} <= last_line(out).keys()
 
 
