@@ -31,7 +31,7 @@ from minibert.training.config import TrainingConfig
 from minibert.training.distillation import answered, distance_of, hidden_too, taught
 from minibert.training.finetuning import Settings
 from minibert.training.loop import Run
-from minibert.training.objectives import objective_of
+from minibert.training.objectives import Objective, objective_of
 
 
 @dataclass(frozen=True)
@@ -153,15 +153,21 @@ def lesson(
 ) -> Run:
     """Return a run in which the student learns from the teacher."""
     run = Run(student, batches, config)
-    teacher.to(run.device).requires_grad_(False)
-    teacher.encoder.dtype = student.encoder.dtype
-    teacher.encoder.use_attention(config.attention)
     share = options.label_weight
     objective = taught(
         run.forward, teacher, temperature=options.temperature, weight=1 - share, label_weight=share
     )
+    return listening(run, objective, teacher, options)
+
+
+def listening(run: Run, objective: Objective, teacher: Model, options: DistillOptions) -> Run:
+    """Return the run with an objective that asks the teacher, and compares hidden states if wanted."""
+    student = run.model
+    teacher.to(run.device).requires_grad_(False)
+    teacher.encoder.dtype = student.encoder.dtype
+    teacher.encoder.use_attention(run.config.attention)
     if options.hidden_weight:
         layers = kept_layers(teacher.encoder.config, options.layers)
         objective = hidden_too(objective, student, teacher, layers=layers, weight=options.hidden_weight)
-    run.objective = objective_of(student, objective, config)
+    run.objective = objective_of(student, objective, run.config)
     return run

@@ -23,17 +23,16 @@ from minibert.data.examples import NumberExample, SearchExample, TextExample
 from minibert.embedding.loading import load_encoder
 from minibert.errors import InputError
 from minibert.finetune import batches_from
-from minibert.further.lessons import DistillOptions
-from minibert.further.student import kept_layers, student_of
+from minibert.further.lessons import DistillOptions, listening
+from minibert.further.student import student_of
 from minibert.interop.heads import load
 from minibert.interop.kinds import is_encoder
 from minibert.tasks.model import Model
 from minibert.tasks.retrieval import Retrieval
 from minibert.tasks.task import Task, Window
 from minibert.training.config import TrainingConfig
-from minibert.training.distillation import Embedder, hidden_too, vectors_alike
+from minibert.training.distillation import Embedder, vectors_alike
 from minibert.training.loop import Run
-from minibert.training.objectives import objective_of
 
 
 def teacher_of(folder: str | Path) -> Model:
@@ -65,16 +64,7 @@ def lesson_of_vectors(
     batches = replace(batches_from(windows, task, config), collate=collate)
 
     def begin() -> Run:
-        run = Run(student, batches, config)
-        teacher.to(run.device).requires_grad_(False)
-        teacher.encoder.dtype = student.encoder.dtype
-        teacher.encoder.use_attention(config.attention)
-        objective = vectors_alike(student, teacher)
-        if options.hidden_weight:
-            layers = kept_layers(teacher.encoder.config, options.layers)
-            objective = hidden_too(objective, student, teacher, layers=layers, weight=options.hidden_weight)
-        run.objective = objective_of(student, objective, config)
-        return run
+        return listening(Run(student, batches, config), vectors_alike(student, teacher), teacher, options)
 
     return begin, replace(options, label_weight=0.0)
 
