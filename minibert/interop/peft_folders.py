@@ -26,6 +26,7 @@ from minibert.errors import InputError
 from minibert.interop.checkpoints import PEFT
 from minibert.interop.export import fitting_family, head_refusal, tensors_of
 from minibert.interop.names import DICTIONARIES
+from minibert.interop.sentence_transformers import TRAINED_TO_EMBED
 from minibert.model.encoder import Encoder
 from minibert.tasks.model import Model
 from minibert.tasks.task import Task
@@ -195,7 +196,10 @@ def save_peft(model: Model, folder: str | Path) -> None:
 
 
 def head_of(model: Model, family: str) -> Task | None:
-    """Return the task of a model where a family has its head, else None, and say so on stderr."""
+    """Return the task of a model where a family has its head, else None; stderr says what stays behind."""
+    if model.task.name in TRAINED_TO_EMBED:
+        print(f"  pooling and longest text of {model.task.name} are left out: no place", file=sys.stderr)
+        return None
     known = model.task.name in TASK_TYPES
     refusal = head_refusal(family, model.encoder.config, model.task) if known else "no such task"
     if refusal is None:

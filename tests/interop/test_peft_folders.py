@@ -79,7 +79,7 @@ def test_their_adapter_gives_their_hidden_states_here(tmp_path, family, rslora):
         ("distilbert", "blocks.0"), ("electra", "qkv"), ("modernbert", "qkv,attention.output"),
     ],
 )  # fmt: skip
-def test_our_adapter_gives_our_hidden_states_there(tmp_path, family, wanted):
+def test_our_adapter_gives_our_hidden_states_there(tmp_path, family, wanted, capsys):
     base = save_model(make_model(config_of(family), "Model"), tmp_path / "base")
     encoder = read_encoder(base)
     model = mb.Model(encoder, pair_task(encoder))
@@ -89,6 +89,7 @@ def test_our_adapter_gives_our_hidden_states_there(tmp_path, family, wanted):
         for part in update.parts.values():
             torch.nn.init.normal_(part.up.weight, std=0.3)
     save_peft(model, tmp_path / "peft")
+    assert "pooling and longest text of retrieval are left out" in capsys.readouterr().err
     original = getattr(transformers, CLASSES[family] + "Model").from_pretrained(base)
     adapted = peft.PeftModel.from_pretrained(original, tmp_path / "peft").eval()
     with torch.no_grad():
