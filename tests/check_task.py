@@ -250,9 +250,9 @@ def check_long_texts(
         assert example.text[:30] in str(error.value)
         return
     windows = task.encode(example)
-    assert (len(windows) == 1) == (on_long == "truncate")
+    assert (len(windows) == 1) == (on_long != "split")
     assert all(len(window) <= 23 for window in windows)
     covered = np.concatenate([window.tokens.offsets for window in windows])
-    assert (covered[:, 1].max() == len(example.text)) == (on_long == "split")
+    assert (covered[:, 1].max() == len(example.text)) == (on_long != "truncate")
     (answer,) = Model(Encoder(config), task).predict([example])
     assert answer is not None

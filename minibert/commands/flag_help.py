@@ -28,7 +28,8 @@ HELP = {
     "task.pooling": "classification: how a text becomes one vector, its first token or the mean of all",
     "task.max_length": "longest run of tokens that is seen at once; 0 means all the encoder allows "
     "(default: 384 in question_answering, 0 else)",
-    "task.on_long": "what becomes of longer texts (default: truncate in classification, split in tagging)",
+    "task.on_long": "what becomes of longer texts: cut at the end or in the middle, split or refused "
+    "(default: truncate in classification, split in tagging)",
     "task.classifier_dropout": "dropout before the new head (default: 0.1; in question_answering 0)",
     "task.label_smoothing": "share of the target spread over all labels (default: 0, in seq2seq 0.1)",
     "task.template": "cloze: the sentence around a text, as '{text} It was [MASK].'; {text_b} in pairs",

@@ -78,7 +78,7 @@ def token_findings(tokens: Tokens, tokenizer: Tokenizer, max_length: int) -> lis
 def _long(tokens: Tokens, max_length: int) -> Iterator[Finding]:
     examples = len(tokens.fits)
     for fit, name, advice in (
-        ("cut", "truncated", "raise --max-seq-length, or split them: --on-long split"),
+        ("cut", "truncated", "raise --max-seq-length, or --on-long head_tail or split"),
         ("split", "split", "raise --max-seq-length if their parts need each other"),
     ):
         count = tokens.fits.count(fit)

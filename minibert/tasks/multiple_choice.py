@@ -44,7 +44,7 @@ class MultipleChoiceOptions(PoolingOptions):
 
     def __post_init__(self) -> None:
         if self.on_long == "split":
-            raise InputError("on_long 'split' is not for multiple_choice; use truncate or error")
+            raise InputError("on_long 'split' is not for multiple_choice; use truncate, head_tail or error")
 
 
 @dataclass(frozen=True)

@@ -30,13 +30,14 @@ Activation = Literal["auto", "none", "tanh", "relu", "gelu", "gelu_tanh", "silu"
 class PoolingOptions:
     """What a person may choose for every task that reads a text as one vector.
 
-    max_length 0 means as long as the encoder allows. projection "auto" is tanh after the first token and none
+    max_length 0 means as long as the encoder allows. on_long: a longer text loses its end ("truncate") or its
+    middle ("head_tail"), or is read in windows. projection "auto" is tanh after the first token and none
     after the mean.
     """
 
     pooling: Literal["first", "mean"] = "first"
     max_length: int = 0
-    on_long: Literal["truncate", "split", "error"] = "truncate"
+    on_long: Literal["truncate", "head_tail", "split", "error"] = "truncate"
     classifier_dropout: float = 0.1
     projection: Activation = "auto"
     projection_norm: bool = False

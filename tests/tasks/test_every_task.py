@@ -150,7 +150,7 @@ def test_every_task_that_can_be_reopened_is_checked_here():
     assert set(TASKS.values()) == here | elsewhere
 
 
-@pytest.mark.parametrize("on_long", ["truncate", "split", "error"])
+@pytest.mark.parametrize("on_long", ["truncate", "head_tail", "split", "error"])
 def test_long_texts_of_classification(tokenizer, on_long):
     check_long_texts(
         Classification, TextExample(LONG.strip(), label="good"), RATED, tokenizer, on_long=on_long

@@ -36,7 +36,7 @@ def test_several_labels_keep_every_promise(english, tmp_path, pooling, kept):
     assert [set(answer.labels) for answer in model.predict(films)] == [set(film.labels) for film in films]
 
 
-@pytest.mark.parametrize("on_long", ["truncate", "split", "error"])
+@pytest.mark.parametrize("on_long", ["truncate", "head_tail", "split", "error"])
 def test_long_texts_of_several_labels(english, on_long):
     text = "The statement raises an error if the list is empty. " * 7
     check_long_texts(MultiLabel, MultiLabelExample(text.strip(), labels=()), FILMS, english, on_long=on_long)

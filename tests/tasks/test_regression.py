@@ -35,7 +35,7 @@ def test_numbers_keep_every_promise(english, tmp_path, pooling, loss):
     np.testing.assert_allclose(values, [row.label for row in rows], atol=0.5)
 
 
-@pytest.mark.parametrize("on_long", ["truncate", "split", "error"])
+@pytest.mark.parametrize("on_long", ["truncate", "head_tail", "split", "error"])
 def test_long_texts_of_regression(english, on_long):
     text = "The statement raises an error if the list is empty. " * 7
     check_long_texts(Regression, NumberExample(text.strip(), label=2.0), STARS, english, on_long=on_long)
