@@ -4,6 +4,8 @@
     minibert      the same weights, data, epochs and numbers; the same kind of head, newly drawn
     recommended   minibert as docs/07-training.md recommends it
     ..., whole    the same on all rows of a set, where the few rows of the race are some hundred
+    ..., 5,000 rows, whole, both ends
+                  IMDB's long texts alone: more rows for all; two epochs, and of a long text head and tail
     ..., reviews  the recommended recipe, after half an hour of reading IMDB's training texts
     ..., labelled reviews  after an epoch of classifying them: another task first (Phang et al., 2018)
     ..., self-trained      one student of three of these, which label sentences of the reviews for it
@@ -88,6 +90,9 @@ class Row:
         return f"{rows}{held}, {epochs}, at most {self.max_length} tokens{joined}"
 
 
+# A review tells its verdict at its end: what is too long loses its middle.
+BOTH_ENDS = {"task.on_long": "head_tail", "train.num_train_epochs": 2.0}
+
 # Ten times the rows are ten times the steps: a smaller rate. Long reviews are read once a step, not twice.
 MANY_STEPS = {"train.learning_rate": 1e-4, "train.ema_decay": 0.99}
 REVIEWS = GoingOn(RUNS / "quality" / "reviews", budget="30m", longest=128)
@@ -154,8 +159,24 @@ def cells(places: Places) -> list[Cell]:
         if row.name != "imdb" or cell.contestant == "recommended"
     ]
     after = [after_reviews(row, places) for row in every if row.name in ("sst2", "imdb")]
-    films = next(row for row in every if row.name == "sst2")
-    return [*few, *whole, *after, after_labelled_reviews(films, places), self_trained(films, places)]
+    films, reviews = (next(row for row in every if row.name == name) for name in ("sst2", "imdb"))
+    return [
+        *few,
+        *whole,
+        *long_texts(reviews, places),
+        *after,
+        after_labelled_reviews(films, places),
+        self_trained(films, places),
+    ]
+
+
+def long_texts(row: Row, places: Places) -> list[Cell]:
+    """Return the race on 5,000 reviews of 256 tokens, and the recommended recipe with both ends of all."""
+    recipe = {**recipe_of(row), **row.recommended, **BOTH_ENDS}
+    best = Cell(row.name, "recommended, whole, both ends", ours(row, recipe, places), recipe=recipe)
+    fewer = replace(row, cap=5000, max_length=256, recommended={**row.recommended, **BOTH_ENDS})
+    race = [replace(cell, contestant=f"{cell.contestant}, 5,000 rows") for cell in cells_of(fewer, places)]
+    return [*race, replace(best, note=f"{row.note(recipe)}, from both ends of a text")]
 
 
 def after_reviews(row: Row, places: Places) -> Cell:

@@ -31,14 +31,18 @@ def cells(quality, benchmark):
 def test_the_trainer_and_ours_are_told_the_same(cells):
     recipes = {(cell.row, cell.contestant): cell.recipe for cell in cells}
     rows = {cell.row for cell in cells}
-    # On whole reviews only the recommended recipe runs; two rows have one that has read reviews before,
-    # and one of them another that was told which of them are kind, and a student of three of these.
-    assert len(recipes) == len(cells) == 6 * len(rows) - 2 + 2 + 2
+    # On whole reviews only the recommended recipe runs, also from both ends, and all three on 5,000; two rows
+    # have one that has read reviews before, and one of them another that was told which of them are kind, and
+    # a student of three of these.
+    assert len(recipes) == len(cells) == 6 * len(rows) - 2 + 4 + 2 + 2
     for row in rows:
         assert recipes[row, "trainer"] == recipes[row, "minibert"] != recipes[row, "recommended"]
     for row in rows - {"imdb"}:
         whole = [recipes[row, f"{name}, whole"] for name in ("trainer", "minibert", "recommended")]
         assert whole[0] == whole[1] == recipes[row, "trainer"] != whole[2]
+    many = [recipes["imdb", f"{name}, 5,000 rows"] for name in ("trainer", "minibert", "recommended")]
+    assert many[0] == many[1] != many[2]
+    assert many[0] == {**recipes["imdb", "trainer"], "task.max_length": 256}
 
 
 def test_what_has_read_reviews_is_trained_by_the_recommended_recipe(cells):
