@@ -16,12 +16,12 @@ from retrieval_problems import Problem, Rankings
 import minibert as mb
 from minibert.data.examples import SearchExample, TextExample
 from minibert.embedding.bm25 import BM25
+from minibert.embedding.fusion import fuse
 from minibert.tasks.model import Model
 from minibert.tasks.ranking_metrics import ranking_scores
 from minibert.tasks.reranking import rerank_all
 
 Embed = Callable[[list[str]], np.ndarray]
-FUSION = 60  # of reciprocal rank fusion (Cormack, Clarke and Buettcher, 2009)
 
 
 def by_words(problem: Problem) -> Rankings:
@@ -47,14 +47,7 @@ def embedder(folder: Path) -> Embed:
 
 def fused(one: Rankings, other: Rankings) -> Rankings:
     """Join two rankings by reciprocal rank fusion."""
-    found = {}
-    for query in one:
-        scores: dict[str, float] = {}
-        for ranking in (one[query], other[query]):
-            for place, document in enumerate(ranking, 1):
-                scores[document] = scores.get(document, 0.0) + 1 / (FUSION + place)
-        found[query] = sorted(scores, key=lambda document: (-scores[document], document))
-    return found
+    return {query: [document for document, _ in fuse([one[query], other[query]])] for query in one}
 
 
 def reranked(problem: Problem, rankings: Rankings, judge: Model, *, depth: int) -> Rankings:

@@ -46,6 +46,24 @@ def test_queries_come_from_stdin(folder, monkeypatch, capsys):
     assert [row["query"] for row in lines_of(capsys.readouterr().out)] == ["The cat", "The dog"]
 
 
+def test_words_are_searched_beside_vectors_and_prompts_stand_before_queries(folder, capsys):
+    texts = [DOCUMENTS[4]["text"], "zzz"]
+    line = ("search", folder / "idx", *texts, "--model", folder / "enc", "--top-k", 3)
+    found = {}
+    for name, told in {"plain": (), "hybrid": ("--hybrid",), "prompt": ("--prompt", "The dog sees ")}.items():
+        assert run(*line, *told) == 0
+        found[name] = [row["hits"] for row in lines_of(capsys.readouterr().out)]
+    assert found["hybrid"][0][0] == {**found["plain"][0][0], "score": round(2 / 61, 6)}
+    assert [hit["id"] for hit in found["hybrid"][1]] == [hit["id"] for hit in found["plain"][1]]
+    assert found["prompt"][0] != found["plain"][0]
+    assert run("embed", "--model", folder / "enc", texts[0], "--prompt", "The dog sees ") == 0
+    assert run("embed", "--model", folder / "enc", "The dog sees " + texts[0]) == 0
+    one, other = lines_of(capsys.readouterr().out)
+    assert one["embedding"] == other["embedding"]
+    assert run("embed", "--model", folder / "enc", "a", "--prompt-name", "query") == 2
+    assert "prompt_name 'query' is unknown; the checkpoint has none" in capsys.readouterr().err
+
+
 def test_an_index_is_overwritten_only_when_asked(folder, capsys):
     line = (
         "index",

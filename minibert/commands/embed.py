@@ -42,6 +42,12 @@ def add(commands: Any) -> None:
     parser.add_argument("--text-column", metavar="NAME", help="the column that holds the text")
     parser.add_argument("--output", metavar="FILE.npy", help="write the rows there, in order, as float32")
     parser.add_argument("--overwrite", action="store_true", help="replace an older --output")
+    parser.add_argument("--prompt", metavar="TEXT", help='words put before each text, such as "query: "')
+    parser.add_argument(
+        "--prompt-name",
+        metavar="NAME",
+        help="the prompt of this name that the checkpoint has, before each text",
+    )
     parser.add_argument(
         "--pooling",
         choices=("mean", "first"),
@@ -110,6 +116,8 @@ def parts_of(encoder: TextEncoder, texts: Iterable[str], args: argparse.Namespac
     return encoder.embed_chunks(
         texts,
         args.pooling,
+        prompt=args.prompt,
+        prompt_name=args.prompt_name,
         normalize=args.normalize,
         dtype=args.precision,
         batch_tokens=args.batch_tokens,

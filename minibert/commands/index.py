@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from minibert.commands.memory import keep_memory
-from minibert.commands.parser import add_base, add_command, add_model, add_output
+from minibert.commands.parser import add_base, add_command, add_model, add_output, add_prompt
 from minibert.embedding.documents import read_searched
 from minibert.embedding.index import build_index
 from minibert.embedding.loading import load_encoder
+from minibert.interop.prompts import OF_DOCUMENTS
 from minibert.output import MARK, check_free
 from minibert.training.precision import choose_device
 
@@ -29,6 +30,7 @@ def add(commands: Any) -> None:
         "--file", required=True, metavar="FILE", help=".jsonl, .csv, .tsv, or .txt with a text on each line"
     )
     add_output(parser, "folder for the index")
+    add_prompt(parser, "document", OF_DOCUMENTS)
     parser.add_argument("--text-column", metavar="NAME", help="the column that holds the text")
     parser.add_argument("--id-column", metavar="NAME", help="the column that holds the id")
     parser.add_argument(
@@ -66,6 +68,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         similarity=args.similarity,
         precision=args.precision,
         kind=args.kind,
+        prompt=args.prompt,
     )
     (output / MARK).touch()
     print(f"{len(index):,} documents are in {output}")

@@ -86,6 +86,16 @@ def add_model(parser: Parser, what: str) -> None:
     add_device(parser)
 
 
+def add_prompt(parser: Parser, what: str, names: tuple[str, ...]) -> None:
+    """Add --prompt; without it a prompt of the checkpoint is used that has one of the names."""
+    parser.add_argument(
+        "--prompt",
+        metavar="TEXT",
+        help=f'words put before each {what}, such as "{names[0]}: " '
+        f"(default: the prompt {' or '.join(names)} of the checkpoint, if it has one)",
+    )
+
+
 def add_base(parser: Parser) -> None:
     """Add --base."""
     parser.add_argument("--base", metavar="DIR", help="of an adapter: its base, if that is not where it was")

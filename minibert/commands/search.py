@@ -6,11 +6,14 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from minibert.commands.parser import add_base, add_command, add_model
+from minibert.commands.parser import add_base, add_command, add_model, add_prompt
+from minibert.embedding.bm25 import BM25
+from minibert.embedding.fusion import hybrid_search
 from minibert.embedding.index import Hit, Index
 from minibert.embedding.loading import load_encoder
 from minibert.errors import InputError
 from minibert.interop.heads import load
+from minibert.interop.prompts import OF_QUERIES
 from minibert.tasks.model import Model
 from minibert.tasks.reranking import RELEVANT, rerank
 from minibert.training.precision import choose_device
@@ -30,6 +33,10 @@ def add(commands: Any) -> None:
     parser.add_argument("query", nargs="+", metavar="QUERY", help="queries; - reads lines from stdin")
     add_model(parser, "folder of the encoder that the index was built with")
     add_base(parser)
+    add_prompt(parser, "query", OF_QUERIES)
+    parser.add_argument(
+        "--hybrid", action="store_true", help="search by words (BM25) too, and join the two rankings"
+    )
     parser.add_argument(
         "--top-k", type=int, default=10, metavar="N", help="documents for each query (default: 10)"
     )
@@ -57,8 +64,13 @@ def run(args: argparse.Namespace) -> None:
     judge = load(args.rerank_model, device, base=args.rerank_base) if args.rerank_model else None
     depth = max(args.top_k, args.rerank_depth) if judge else args.top_k
     normalize = index.settings.similarity == "cosine"
-    vectors = encoder.embed(queries, normalize=normalize, dtype=args.precision, progress=False)
-    for query, hits in zip(queries, index.search(vectors, depth), strict=True):
+    before = encoder.prompts.of_kind(args.prompt, OF_QUERIES)
+    vectors = encoder.embed(queries, prompt=before, normalize=normalize, dtype=args.precision, progress=False)
+    if args.hybrid:
+        found = hybrid_search(index, BM25(index.texts()), queries, vectors, top_k=depth)
+    else:
+        found = index.search(vectors, depth)
+    for query, hits in zip(queries, found, strict=True):
         if judge is not None:
             hits = reordered(judge, query, hits, args)
         print(json.dumps({"query": query, "hits": list(map(shown, hits))}, ensure_ascii=False))

@@ -59,12 +59,14 @@ def make_chunk(texts: list[str], tokenizer: Tokenizer, max_length: int) -> Chunk
     return Chunk(np.concatenate(parts).astype(np.int64), lengths[order], order, int((sizes > room).sum()))
 
 
-def chunks(texts: Iterable[str], tokenizer: Tokenizer, max_length: int) -> Iterator[Chunk]:
-    """Yield the chunks of a stream of texts, each made while the one before it is used.
+def chunks(
+    texts: Iterable[str], tokenizer: Tokenizer, max_length: int, *, prompt: str = ""
+) -> Iterator[Chunk]:
+    """Yield the chunks of a stream of texts, a prompt before each, made while the chunk before is used.
 
     Raises InputError for a text that is no string.
     """
-    groups = gather(texts)
+    groups = gather(texts, prompt)
     with ThreadPoolExecutor(1) as worker:
         waiting = [worker.submit(make_chunk, group, tokenizer, max_length) for group in islice(groups, 1)]
         while waiting:
@@ -73,14 +75,14 @@ def chunks(texts: Iterable[str], tokenizer: Tokenizer, max_length: int) -> Itera
             yield ready
 
 
-def gather(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Gather texts into lists that are tokenized together."""
+def gather(texts: Iterable[str], prompt: str = "") -> Iterator[list[str]]:
+    """Gather texts, a prompt before each, into lists that are tokenized together."""
     group: list[str] = []
     size, limit = 0, min(FIRST_TEXTS, MOST_TEXTS)
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             raise InputError(f"text {number} is {text!r:.60}, a {type(text).__name__}; strings are wanted")
-        group.append(text)
+        group.append(prompt + text)
         size += len(text)
         if len(group) == limit or size > MOST_CHARACTERS:
             yield group

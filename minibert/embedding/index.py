@@ -26,6 +26,7 @@ from minibert.embedding.approximate import GRAPH, check_faiss, read_graph, walk,
 from minibert.embedding.documents import Document, numbered
 from minibert.embedding.text_encoder import Precision, TextEncoder
 from minibert.errors import InputError
+from minibert.interop.prompts import OF_DOCUMENTS
 
 SETTINGS, VECTORS, DOCUMENTS, OFFSETS = "index.json", "vectors.bin", "documents.jsonl", "offsets.bin"
 BLOCK = 65_536  # rows that are multiplied at once
@@ -64,12 +65,14 @@ def build_index(
     similarity: Literal["cosine", "dot"] = "cosine",
     precision: Precision = "fp32",
     kind: Literal["exact", "hnsw"] = "exact",
+    prompt: str | None = None,
 ) -> "Index":
     """Embed documents and write an index; one that stands at `folder` is replaced when all is done.
 
     documents  any iterable, of texts (their ids are 0, 1, ...) or of Documents; it is read once
-    dtype      what the vectors are kept in; precision is what they are computed in
-    kind       "hnsw" adds a graph for approximate search, for millions of documents; it needs faiss
+    dtype      of the vectors on disk; they are computed in precision
+    kind       "hnsw" adds a graph for fast search, for millions of documents; it needs faiss
+    prompt     words put before each document; without them those of the checkpoint for documents, if any
     Raises InputError for an id that comes twice, and where no document came.
 
     >>> from minibert.embedding.loading import load_encoder
@@ -79,17 +82,15 @@ def build_index(
     ['a dull plot']
     """
     _check_choices(dtype=dtype, similarity=similarity, kind=kind)
-    normalize = similarity == "cosine"
+    normalize, before = similarity == "cosine", encoder.prompts.of_kind(prompt, OF_DOCUMENTS)
     with published(folder) as beside, (beside / VECTORS).open("wb") as rows:
         offsets = [0]
         texts = _kept(documents, beside / DOCUMENTS, offsets)
-        for part_ND in encoder.embed_chunks(texts, normalize=normalize, dtype=precision):
+        for part_ND in encoder.embed_chunks(texts, prompt=before, normalize=normalize, dtype=precision):
             rows.write(np.ascontiguousarray(part_ND, dtype).tobytes())
-        if len(offsets) == 1:
-            raise InputError("no documents to index; give at least one text")
+        rows.flush()
         np.array(offsets, np.int64).tofile(beside / OFFSETS)
         size, mark = encoder.encoder.config.hidden_size, mark_of(encoder, normalize=normalize)
-        rows.flush()
         if kind == "hnsw":
             write_graph(np.memmap(beside / VECTORS, dtype, "r").reshape(-1, size), beside / GRAPH)
         settings = IndexSettings(len(offsets) - 1, size, dtype, similarity, mark, kind)
@@ -108,12 +109,14 @@ def _check_choices(*, dtype: str, similarity: str, kind: str) -> None:
 
 
 def _kept(documents: Iterable[Document | str], path: Path, offsets: list[int]) -> Iterator[str]:
-    """Write each document as it passes, note where its line ends, and hand on its text."""
+    """Write each document as it passes, note where its line ends, hand on its text; refuse none at all."""
     with path.open("wb") as file:
         for document in numbered(documents):
             file.write((json.dumps(asdict(document), ensure_ascii=False) + "\n").encode("utf-8"))
             offsets.append(file.tell())
             yield document.text
+    if len(offsets) == 1:
+        raise InputError("no documents to index; give at least one text")
 
 
 def mark_of(encoder: TextEncoder, *, normalize: bool) -> list[float]:
@@ -195,6 +198,12 @@ class Index:
                 np.concatenate([scores_QK, new_QB], 1), np.concatenate([rows_QK, rows_QB], 1), top_k
             )
         return scores_QK, rows_QK
+
+    def texts(self) -> Iterator[str]:
+        """Yield the text of every document, row after row."""
+        with (self.folder / DOCUMENTS).open("rb") as file:
+            for line in file:
+                yield json.loads(line)["text"]
 
     def document(self, row: int) -> tuple[str, str]:
         """Read the id and the text of one row."""

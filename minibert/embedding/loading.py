@@ -50,7 +50,11 @@ def load_encoder(
     check_vocabulary(tokenizer, config, inner)
     habits = read_habits(folder, config.longest_text)
     encoder = TextEncoder(
-        read_encoder(inner), tokenizer, max_length=habits.max_length, pooling=habits.pooling
+        read_encoder(inner),
+        tokenizer,
+        max_length=habits.max_length,
+        pooling=habits.pooling,
+        prompts=habits.prompts,
     )
     return encoder.to(device)
 

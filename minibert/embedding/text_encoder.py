@@ -27,6 +27,7 @@ from minibert.errors import InputError
 from minibert.interop.export import write_pretrained
 from minibert.interop.graphs import Exported, export_source
 from minibert.interop.padded import Source
+from minibert.interop.prompts import NO_PROMPTS, Prompts, write_prompts
 from minibert.interop.sentence_transformers import write_habits
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
@@ -58,6 +59,7 @@ class TextEncoder:
 
     max_length  tokens at which a text is cut, control tokens included
     pooling     how `embed` makes one vector where it is not told: "mean" or "first"
+    prompts     what may be put before a text, by name, as the checkpoint says
 
     >>> from minibert.embedding.loading import load_encoder
     >>> encoder = load_encoder("runs/clf")
@@ -66,12 +68,19 @@ class TextEncoder:
     """
 
     def __init__(
-        self, encoder: Encoder, tokenizer: Tokenizer, *, max_length: int, pooling: str = "mean"
+        self,
+        encoder: Encoder,
+        tokenizer: Tokenizer,
+        *,
+        max_length: int,
+        pooling: str = "mean",
+        prompts: Prompts = NO_PROMPTS,
     ) -> None:
         self.encoder = encoder.eval()
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.pooling = _checked(pooling)
+        self.prompts = prompts
         self._narrow: tuple[Any, Encoder] | None = None
 
     def to(self, device: torch.device | str) -> "TextEncoder":
@@ -88,6 +97,7 @@ class TextEncoder:
         with published(folder) as beside:
             write_pretrained(self.encoder, self.tokenizer, beside, max_length=self.max_length)
             write_habits(beside, self.pooling, self.max_length, self.encoder.config.hidden_size)
+            write_prompts(beside, self.prompts)
 
     def export(self, folder: str | Path, *, format: str = "onnx", quantize: str = "none") -> Exported:
         """Write a graph whose outputs are last_hidden_state and embeddings; see `interop.graphs.export`."""
@@ -99,6 +109,8 @@ class TextEncoder:
         texts: Iterable[str],
         pooling: Pooling | None = None,
         *,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
         normalize: bool = True,
         dtype: Precision = "fp32",
         batch_tokens: int = 0,
@@ -107,10 +119,11 @@ class TextEncoder:
         """Return one float32 row for each text, (N, D), in the order in which the texts came.
 
         texts         any iterable; only the rows are held, not the texts
+        prompt        words put before each text, or prompt_name, by which the checkpoint has some
         normalize     make every row one long
         dtype         "fp32"; "bf16"; "auto" is bf16 where it is faster
         batch_tokens  tokens computed at once; 0 suits the device
-        Raises InputError for a text that is no string.
+        Raises InputError for a text that is no string, and for a prompt_name that the checkpoint has not.
 
         >>> from minibert.embedding.loading import load_encoder
         >>> rows = load_encoder("runs/clf").embed(["a film", "a wonderful film", "a film"])
@@ -119,7 +132,10 @@ class TextEncoder:
         """
         total = len(texts) if isinstance(texts, Sequence) else None
         texts = _with_bar(texts, total, progress)
-        parts = self.embed_chunks(texts, pooling, normalize=normalize, dtype=dtype, batch_tokens=batch_tokens)
+        before = self.prompts.chosen(prompt, prompt_name)
+        parts = self.embed_chunks(
+            texts, pooling, prompt=before, normalize=normalize, dtype=dtype, batch_tokens=batch_tokens
+        )
         size = self.encoder.config.hidden_size
         if total is None:
             return np.concatenate([np.zeros((0, size), np.float32), *parts])
@@ -134,18 +150,20 @@ class TextEncoder:
         texts: Iterable[str],
         pooling: Pooling | None = None,
         *,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
         normalize: bool = True,
         dtype: Precision = "fp32",
         batch_tokens: int = 0,
     ) -> Iterator[np.ndarray]:
         """Yield the rows of `embed` some thousands at a time, for streams without an end."""
-        how = _checked(pooling or self.pooling)
+        how, before = _checked(pooling or self.pooling), self.prompts.chosen(prompt, prompt_name)
         if isinstance(texts, str):
             raise InputError(f"texts is one string, {texts[:40]!r}; give a list or an iterator of strings")
         encoder = self._in(dtype)
         budget = batch_tokens or usual_tokens(encoder)
         cut = count = 0
-        for chunk in chunks(texts, self.tokenizer, self.max_length):
+        for chunk in chunks(texts, self.tokenizer, self.max_length, prompt=before):
             yield embed_chunk(encoder, chunk, how, normalize=normalize, budget=budget)
             cut, count = cut + chunk.cut, count + len(chunk.order_N)
         if cut:
@@ -155,7 +173,7 @@ class TextEncoder:
     def hidden(
         self, texts: Sequence[str], *, dtype: Precision = "fp32", batch_tokens: int = 0
     ) -> list[HiddenText]:
-        """Return the tokens of each text with their vectors and spans.
+        """Return the tokens of each text with their vectors and spans; no prompt stands before it.
 
         >>> from minibert.embedding.loading import load_encoder
         >>> [text] = load_encoder("runs/clf").hidden(["A list."])

@@ -10,6 +10,7 @@ from typing import Any
 
 from minibert.checkpoint import read_json, write_json
 from minibert.errors import InputError
+from minibert.interop.prompts import NO_PROMPTS, Prompts, read_prompts
 
 POOLINGS = {"cls": "first", "mean": "mean"}
 STEPS = ("Transformer", "Pooling", "Normalize")
@@ -19,10 +20,16 @@ NO_LIMIT = 10**6  # tokenizers that know none write a number far above
 
 @dataclass(frozen=True)
 class Habits:
-    """How a checkpoint's texts become vectors: "mean" or "first", and the tokens at which a text is cut."""
+    """How a checkpoint's texts become vectors.
+
+    pooling     "mean" or "first"
+    max_length  the tokens at which a text is cut
+    prompts     what may be put before a text
+    """
 
     pooling: str
     max_length: int
+    prompts: Prompts = NO_PROMPTS
 
 
 def encoder_folder(folder: Path) -> Path:
@@ -57,7 +64,7 @@ def read_habits(folder: Path, longest: int) -> Habits:
         raise InputError(f"{inner / 'sentence_bert_config.json'}: do_lower_case true is not implemented")
     if not (folder / "modules.json").is_file():
         return Habits("mean", limit)
-    pooling = "mean"
+    pooling, prompts = "mean", read_prompts(folder)
     for step in read_json(folder / "modules.json"):
         kind = str(step.get("type")).rpartition(".")[2]
         if kind not in STEPS:
@@ -65,8 +72,11 @@ def read_habits(folder: Path, longest: int) -> Habits:
                 f"{folder / 'modules.json'}: the step {kind} is not implemented, only {', '.join(STEPS)}"
             )
         if kind == "Pooling":
-            pooling = _pooling(folder / str(step.get("path")) / "config.json")
-    return Habits(pooling, limit)
+            path = folder / str(step.get("path")) / "config.json"
+            pooling = _pooling(path)
+            if prompts.texts and not _read(path).get("include_prompt", True):
+                raise InputError(f"{path}: include_prompt false is not implemented")
+    return Habits(pooling, limit, prompts)
 
 
 def tokenizer_limit(folder: Path, longest: int) -> int:
