@@ -20,7 +20,7 @@ from minibert.data.examples import (
 from minibert.embedding.loading import load_encoder
 from minibert.embedding.text_encoder import TextEncoder
 from minibert.errors import InputError
-from minibert.few_labels.compare import few_shot
+from minibert.few_labels.compare import few_shot, few_shot_model
 from minibert.few_labels.zero_shot import zero_shot
 from minibert.finetune import finetune
 from minibert.interop.export import save_pretrained
@@ -61,6 +61,7 @@ __all__ = [
     "export",
     "extract",
     "few_shot",
+    "few_shot_model",
     "finetune",
     "load",
     "load_encoder",

@@ -21,6 +21,7 @@ from minibert.distributed.ranks import Ranks
 from minibert.errors import InputError
 from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
 from minibert.interop.heads import load
+from minibert.interop.hub import local_folder
 from minibert.interop.language_models import load_language_model
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
@@ -66,11 +67,12 @@ def finetune(
     Returns the model of the best validation epoch (of the last one without validation data). Raises
     InputError for unusable input, before anything is trained.
     """
+    model = local_folder(model)
     chosen = Settings.of(settings or {}, learning_rate=first_rate(model))
     kind = task_class(task)
     rows = read_examples(kind, train)
     held = read_examples(kind, validation) if validation is not None else []
-    made = open_for_task(Path(model), kind, rows, settings=chosen)
+    made = open_for_task(model, kind, rows, settings=chosen)
     batches = batches_of(made.task, rows, chosen.train)
     with kept_features(made, batches.windows, held, chosen.adapt, progress=chosen.data.progress) as learn:
         return train_into(
@@ -78,7 +80,7 @@ def finetune(
             lambda: learn(Run(made, batches, chosen.train, budget=budget)),
             held,
             settings=chosen,
-            data={"model": describe_model(Path(model)), "train": describe_data(rows)},
+            data={"model": describe_model(model), "train": describe_data(rows)},
             free={"resume": resume, "overwrite": overwrite_output_dir},
         )
 

@@ -21,6 +21,7 @@ from minibert.data.corpus import Corpus, source_of
 from minibert.data.files import expand
 from minibert.distributed.joining import joined
 from minibert.errors import InputError
+from minibert.interop.hub import local_folder
 from minibert.interop.language_models import open_for_pretraining
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
@@ -66,6 +67,7 @@ def pretrain(
     Raises InputError for unusable input, before anything is trained.
     """
     unlimited = {} if budget is None else {"train.max_steps": 1_000_000}
+    model = local_folder(model) if model else None
     chosen = Settings.of({**unlimited, **(settings or {})}, learning_rate=usual_rate(model))
     refuse_both(model, {"size": size, "tokenizer": tokenizer, "token_vectors": chosen.data.token_vectors})
     free = {"resume": resume, "overwrite": overwrite_output_dir}

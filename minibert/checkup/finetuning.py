@@ -19,6 +19,7 @@ from minibert.doctor.numbers import Course, attention_findings, course_findings
 from minibert.doctor.tokens import token_findings
 from minibert.errors import InputError
 from minibert.finetune import Settings, first_rate, read_examples, task_class
+from minibert.interop.hub import local_folder
 from minibert.tasks.from_scratch import is_size
 from minibert.tasks.task import Task
 from minibert.training.config import TrainingConfig
@@ -51,6 +52,7 @@ def check_finetuning(
 
     Random states stay as they are. Raises InputError for settings that do not exist.
     """
+    model = local_folder(model)
     chosen = Settings.of(settings or {}, learning_rate=first_rate(model))
     kind = task_class(task)
     try:
@@ -61,13 +63,13 @@ def check_finetuning(
     reject = str(chosen.task.get("reject_label", ""))
     findings = data_findings(kind, rows, held, quick=quick, reject=reject)
     facts: dict[str, Any] = {"task": task, "rows": len(rows), "validation_rows": len(held)}
-    if is_size(str(model)) and not Path(model).exists():
+    if is_size(str(model)) and not model.exists():
         return Checkup.of(findings, facts)
-    findings += folder_findings(Path(model), quick=quick)
+    findings += folder_findings(model, quick=quick)
     if not ill(findings):
         with torch.random.fork_rng(devices=[]):
             found, told = run_findings(
-                Path(model), kind, rows, settings=chosen, output=output_dir, validates=bool(held),
+                model, kind, rows, settings=chosen, output=output_dir, validates=bool(held),
                 budgeted=budget is not None, quick=quick,
             )  # fmt: skip
         findings, facts = findings + found, {**facts, **told}

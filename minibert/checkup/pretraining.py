@@ -20,6 +20,7 @@ from minibert.doctor.numbers import Course, attention_findings, course_findings
 from minibert.doctor.tokens import Tokens, token_findings
 from minibert.errors import InputError
 from minibert.interop.checkpoints import read_config
+from minibert.interop.hub import local_folder
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.pretrain import USUAL_SIZE
@@ -50,6 +51,7 @@ def check_pretraining(
 ) -> Checkup:
     """Look at a pretraining run before it begins; the arguments are those of `pretrain`."""
     unlimited = {} if budget is None else {"train.max_steps": 1_000_000}
+    model = local_folder(model) if model else None
     chosen = Settings.of({**unlimited, **(settings or {})}, learning_rate=first_rate(model))
     try:
         files = expand([str(path) for path in corpus])

@@ -12,8 +12,19 @@ from minibert.commands.inputs import check_output, labelled_examples
 from minibert.commands.memory import keep_memory
 from minibert.commands.parser import add_columns, add_command
 from minibert.errors import InputError
-from minibert.few_labels.compare import DEFAULTS, METHODS, SIZES, Plan, Trial, summary_of, table_of
+from minibert.few_labels.compare import (
+    DEFAULTS,
+    METHODS,
+    SIZES,
+    Plan,
+    Trial,
+    best_method,
+    few_shot_model,
+    summary_of,
+    table_of,
+)
 from minibert.finetune import Settings
+from minibert.output import MARK, check_free
 from minibert.tasks.classification import Classification
 from minibert.tasks.cloze import ClozeOptions
 
@@ -35,7 +46,14 @@ def add(commands: Any) -> None:
     model = "folder of an encoder; cloze and zero_shot need a masked-language-model head in it"
     parser.add_argument("--model", required=True, metavar="DIR", help=model)
     parser.add_argument("--train-file", required=True, metavar="FILE", help="labelled texts to draw from")
-    parser.add_argument("--test-file", required=True, metavar="FILE", help="labelled texts to score on")
+    parser.add_argument(
+        "--test-file", metavar="FILE", help="labelled texts to score on; with --save-model it may be left out"
+    )
+    parser.add_argument(
+        "--save-model",
+        metavar="DIR",
+        help="train the best method, or the only one, on all of --train-file and write the model there",
+    )
     counts = ",".join(map(str, SIZES))
     parser.add_argument(
         "--per-class",
@@ -62,23 +80,45 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Run all trials, write each as it is done, print the table."""
+    """Compare the methods, and train the best of them for good where a model is asked for."""
     if args.output:
         check_output(Path(args.output), overwrite=args.overwrite)
+    if args.save_model:
+        check_free(Path(args.save_model))
+    elif not args.test_file:
+        raise InputError(
+            "--test-file is missing: what are the methods to be compared on? or --save-model DIR"
+        )
     settings = chosen_settings(args, Settings.of)
     counts = [whole(text, "--per-class") for text in args.per_class.split(",")]
     methods = [name.strip() for name in args.methods.split(",") if name.strip()]
     train = labelled_examples(Classification, args.train_file, args)
-    test = labelled_examples(Classification, args.test_file, args)
+    test = labelled_examples(Classification, args.test_file, args) if args.test_file else []
     keep_memory()
-    plan = Plan.of(args.model, train, test, methods=methods, settings=settings)
+    told: dict[str, Any] = {"model": args.model}
+    if test:
+        plan = Plan.of(args.model, train, test, methods=methods, settings=settings)
+        trials = compared(plan, counts, args)
+        print(table_of(trials))
+        told["summary"], methods = summary_of(trials), [best_method(trials)]
+    if args.save_model:
+        if len(methods) != 1:
+            raise InputError("--save-model without --test-file: name one of --methods, such as contrastive")
+        few_shot_model(args.model, train, method=methods[0], settings=settings).save(args.save_model)
+        (Path(args.save_model) / MARK).touch()
+        print(f"{methods[0]}, trained on {len(train):,} texts, is in {args.save_model}")
+        told |= {"output_dir": args.save_model, "method": methods[0]}
+    return told
+
+
+def compared(plan: Plan, counts: list[int], args: argparse.Namespace) -> list[Trial]:
+    """Run all trials; write each as it is done."""
     trials: list[Trial] = []
     for trial in plan.trials(counts, args.draws, progress=sys.stderr.isatty()):
         trials.append(trial)
         if args.output:
             replace_json(Path(args.output), report(args, plan, trials))
-    print(table_of(trials))
-    return {"model": args.model, "summary": summary_of(trials)}
+    return trials
 
 
 def report(args: argparse.Namespace, plan: Plan, trials: list[Trial]) -> dict[str, Any]:

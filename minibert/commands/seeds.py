@@ -19,6 +19,7 @@ from minibert.finetune import (
     task_class,
 )
 from minibert.interop.heads import load
+from minibert.interop.hub import local_folder
 from minibert.output import RECORD, claimed, describe_data, is_done, locked, publish_model
 from minibert.output.record import describe_model
 from minibert.tasks.metrics import mean_and_spread
@@ -35,6 +36,7 @@ def finetune_seeds(model: str | Path, seeds: int, given: dict[str, Any]) -> dict
     task, validation, settings = given["task"], given["validation"], given["settings"]
     if seeds < 1 or not validation:
         raise InputError(f"--seeds {seeds} compares at least one model on --validation-file; give both")
+    model = local_folder(model)
     free = {"resume": given["resume"], "overwrite": given["overwrite_output_dir"]}
     first = int(settings.get("train.seed", 0))
     table: dict[int, dict[str, float]] = {}
@@ -42,9 +44,9 @@ def finetune_seeds(model: str | Path, seeds: int, given: dict[str, Any]) -> dict
         with claimed(output, **free):
             # Does the encoder open, are all labels known? Else an earlier run stays.
             chosen = Settings.of(settings)
-            opened = open_for_task(Path(model), task_class(task), given["train"], settings=chosen)
+            opened = open_for_task(model, task_class(task), given["train"], settings=chosen)
             opened.encode(validation)
-        data = data_of(Path(model), given) if given["resume"] else {}  # hashes to compare with
+        data = data_of(model, given) if given["resume"] else {}  # hashes to compare with
         for seed in range(first, first + seeds):
             folder = output / f"seed-{seed}"
             own: dict[str, Any] = {"output_dir": folder, "settings": {**settings, "train.seed": seed}}

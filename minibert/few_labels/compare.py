@@ -24,6 +24,7 @@ from minibert.errors import InputError
 from minibert.few_labels.contrast import CONTRAST_RATE, contrastive_classifier
 from minibert.few_labels.draws import check_counts, draw_few
 from minibert.finetune import Settings, first_rate, open_for_task, read_examples
+from minibert.interop.hub import local_folder
 from minibert.interop.sentence_transformers import is_made_to_embed
 from minibert.tasks.classification import Classification
 from minibert.tasks.cloze import Cloze
@@ -73,6 +74,26 @@ def few_shot(
     return list(plan.trials(per_class, draws, progress=progress))
 
 
+def few_shot_model(
+    model: str | Path,
+    train: str | Path | Sequence[TextExample],
+    *,
+    method: str = "contrastive",
+    settings: dict[str, Any] | None = None,
+) -> Model:
+    """Train on all the examples by one method of `few_shot`, and return the model; its `save` keeps it.
+
+    method  "contrastive" (SetFit), "finetune", "cloze" (PET), or "zero_shot", which trains nothing
+    Raises InputError as `few_shot` does.
+
+    >>> settings = {"train.max_steps": 10, "train.learning_rate": 1e-3}
+    >>> few_shot_model("runs/enc", "train.csv", settings=settings).predict(["a warm film"])[0].label
+    'positive'
+    """
+    plan = Plan.of(model, train, train, methods=[method], settings=settings or {})
+    return METHODS[method](plan)
+
+
 @dataclass(frozen=True)
 class Plan:
     """What is compared, checked: made by `of`."""
@@ -103,7 +124,7 @@ class Plan:
         unknown = sorted({str(row.label) for row in held} - {str(row.label) for row in rows})
         if unknown:
             raise InputError(f"test label {unknown[0]!r} is none of the training data; one of them is wrong")
-        plan = Plan(Path(model), rows, held, chosen, {**DEFAULTS, **settings})
+        plan = Plan(local_folder(model), rows, held, chosen, {**DEFAULTS, **settings})
         for name in chosen:
             if name in ("cloze", "zero_shot"):
                 plan.opened(Cloze, rows)
@@ -176,6 +197,13 @@ METHODS: dict[str, Callable[[Plan], Model]] = {
     "cloze": lambda plan: plan.trained(Cloze),
     "contrastive": Plan.contrasted,
 }
+
+
+def best_method(trials: Sequence[Trial]) -> str:
+    """Return the method that is right most often, on average over the draws with most examples."""
+    most = max(trial.per_class for trial in trials)
+    lines = [line for line in summary_of(trials) if line["per_class"] == most]
+    return str(max(lines, key=lambda line: line["accuracy"]["mean"])["method"])
 
 
 def summary_of(trials: Sequence[Trial]) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from minibert.further.lessons import DistillOptions, lesson_of_answers, lesson_o
 from minibert.further.settings import with_own, without_idle
 from minibert.further.vectors import lesson_of_vectors, teacher_of
 from minibert.interop.checkpoints import read_config
+from minibert.interop.hub import local_folder
 from minibert.output import describe_data
 from minibert.output.record import describe_model
 from minibert.tasks.model import Model
@@ -101,7 +102,7 @@ def settings_of(
     given = group(values, ("distill", "data", "train", *more))["distill"]
     if isinstance(teacher.task, Embedder):
         refuse_labels(given, several=several, model=model)
-    whole = None if model is None else read_config(Path(model)).num_hidden_layers
+    whole = None if model is None else read_config(local_folder(model)).num_hidden_layers
     if given.get("layers", whole) != whole and model is not None:
         raise InputError(f"layers {given['layers']}: the student has all {whole} of {model}; leave it out")
     if (several or model is not None) and given.get("hidden_weight"):
@@ -127,5 +128,7 @@ def refuse_labels(given: dict[str, Any], *, several: bool, model: str | Path | N
 
 def describe_models(folders: Sequence[str | Path], model: str | Path | None) -> dict[str, Any]:
     """Return what the record says of the teachers, and of the encoder that the student begins as."""
-    told = {f"teacher-{number}": describe_model(Path(folder)) for number, folder in enumerate(folders, 1)}
-    return told if model is None else {**told, "model": describe_model(Path(model))}
+    told = {
+        f"teacher-{number}": describe_model(local_folder(folder)) for number, folder in enumerate(folders, 1)
+    }
+    return told if model is None else {**told, "model": describe_model(local_folder(model))}

@@ -21,6 +21,7 @@ from minibert.further.methods import LearnOptions, Method, method_of
 from minibert.further.settings import rate_for, with_own
 from minibert.further.transfer import Transfer
 from minibert.interop.heads import load
+from minibert.interop.hub import local_folder
 from minibert.output import claimed, describe_data, is_done, locked, publish_model
 from minibert.output.record import describe_model
 from minibert.tasks.classification import Classification
@@ -51,11 +52,12 @@ def learn_on(
 
     Returns the model and what became of every part. Raises InputError before anything is trained.
     """
+    model = local_folder(model)
     options, tuned = settings_of(settings or {}, learning_rate=rate_for(model))
     rows, asked = parts_of(train, validation)
     torch.manual_seed(tuned.train.seed)
-    learnt = knows_classes(Path(model))
-    opened = opened_classifier(Path(model), rows[0], learnt=learnt, settings=tuned)
+    learnt = knows_classes(model)
+    opened = opened_classifier(model, rows[0], learnt=learnt, settings=tuned)
     method = method_of(options, tuned, opened, learnt=learnt)
     free = {"resume": resume, "overwrite": overwrite_output_dir}
     with locked(output_dir, **free) as output:
@@ -63,7 +65,7 @@ def learn_on(
             check_readable(opened, rows)
             method.check(rows)
         matrix = [accuracies(opened, asked)]
-        base, own = {"model": describe_model(Path(model))}, {"learn": to_dict(options)}
+        base, own = {"model": describe_model(model)}, {"learn": to_dict(options)}
         for number, part in enumerate(rows, 1):
             into = output / f"part-{number}"
             opened = learn_part(opened, part, into, method, settings=tuned, own=own, base=base, resume=resume)

@@ -14,7 +14,7 @@ import minibert as mb
 from minibert.cli import main
 from minibert.data.examples import TextExample
 from minibert.errors import InputError
-from minibert.few_labels.compare import few_shot, summary_of, table_of
+from minibert.few_labels.compare import Trial, best_method, few_shot, few_shot_model, summary_of, table_of
 from minibert.few_labels.contrast import PairsByLabel, contrastive_classifier, together_and_apart
 from minibert.few_labels.draws import draw_few
 from minibert.few_labels.linear_head import fit_logistic
@@ -229,3 +229,47 @@ def test_an_older_output_is_not_lost(folder, tmp_path, capsys):
     assert old.read_text() == "hours of work"
     assert main([*words, "--output", str(old), "--overwrite"]) == 0
     assert len(json.loads(old.read_text())["trials"]) == 1
+
+
+def test_the_model_of_a_method_is_kept_and_opened_again(folder, tmp_path):
+    settings = {"train.max_steps": 60, "train.precision": "fp32", "train.learning_rate": 3e-3}
+    model = few_shot_model(folder, ROWS, settings=settings)
+    model.save(tmp_path / "kept")
+    texts = [row.text for row in ROWS]
+    kept = mb.load(tmp_path / "kept").predict(texts)
+    assert [one.label for one in kept] == [one.label for one in model.predict(texts)]
+    assert np.mean([one.label == row.label for one, row in zip(kept, ROWS, strict=True)]) > 0.9
+    with pytest.raises(InputError, match="method 'setfit' is unknown; use some of zero_shot, finetune"):
+        few_shot_model(folder, ROWS, method="setfit")
+
+
+def test_the_best_method_is_the_one_with_most_examples():
+    def trial(method, per_class, draw, accuracy):
+        return Trial(method, per_class, draw, accuracy, accuracy, 1.0)
+
+    eight = [trial("finetune", 8, 0, 0.9), trial("contrastive", 8, 0, 0.5)]
+    more = [trial("finetune", 16, 0, 0.6), trial("finetune", 16, 1, 0.7), trial("contrastive", 16, 0, 0.66)]
+    assert best_method([*eight, *more]) == "contrastive"
+    assert best_method(eight) == "finetune"
+
+
+def test_the_command_trains_the_best_method_for_good(folder, tmp_path, capsys):
+    rows, out = tmp_path / "rows.csv", tmp_path / "model"
+    rows.write_text("text,label\n" + "".join(f"{row.text},{row.label}\n" for row in ROWS))
+    words = ["few-shot", "--model", str(folder), "--train-file", str(rows), "--max-steps", "5"]
+    assert main(words) == 2
+    assert "--test-file is missing" in capsys.readouterr().err
+    assert main([*words, "--save-model", str(out)]) == 2
+    assert "name one of --methods, such as contrastive" in capsys.readouterr().err
+    assert not out.exists()
+    assert main([*words, "--save-model", str(out), "--methods", "contrastive"]) == 0
+    assert f"contrastive, trained on {len(ROWS)} texts, is in {out}" in capsys.readouterr().out
+    assert main(["predict", "--model", str(out), ROWS[0].text]) == 0
+    assert main([*words, "--save-model", str(out), "--methods", "contrastive"]) == 2
+    assert "is not empty" in capsys.readouterr().err
+    words += ["--test-file", str(rows), "--per-class", "2", "--draws", "1"]
+    assert main([*words, "--save-model", str(tmp_path / "best")]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    best = max(told["summary"], key=lambda line: line["accuracy"]["mean"])["method"]
+    assert told["method"] == best
+    assert mb.load(tmp_path / "best").task.name == "classification"

@@ -9,7 +9,11 @@ import pytest
 import tiny_runs
 
 import minibert as mb
+from minibert.checkup.finetuning import check_finetuning
 from minibert.errors import InputError
+from minibert.further.distill import distill
+from minibert.further.learn_on import learn_on
+from minibert.further.update import update
 from minibert.interop.hub import local_folder
 
 NAME = "somebody/a-model.v2"
@@ -86,3 +90,36 @@ def test_a_hub_that_gives_nothing_is_one_error_with_its_reason(hub, failure, rea
     message = str(error.value)
     assert reason in message and "long tail" not in message
     assert f"hf download {NAME} --local-dir FOLDER" in message
+
+
+ROWS = [mb.TextExample("the cat", label="x"), mb.TextExample("the dog", label="y")]
+DOORS = {
+    "finetune": lambda: mb.finetune(NAME, task="classification", train=ROWS, output_dir="out"),
+    "pretrain": lambda: mb.pretrain(["c.txt"], model=NAME, output_dir="out"),
+    "few_shot": lambda: mb.few_shot(NAME, ROWS, ROWS, per_class=(1,), progress=False),
+    "few_shot_model": lambda: mb.few_shot_model(NAME, ROWS),
+    "learn_on": lambda: learn_on(NAME, train=[ROWS], validation=[ROWS], output_dir="out"),
+    "update": lambda: update(NAME, train=ROWS, kept=ROWS, output_dir="out"),
+    "distill": lambda: distill([NAME], train=ROWS, output_dir="out"),
+    "doctor": lambda: check_finetuning(NAME, task="classification", train=ROWS),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_every_door_asks_the_hub_for_a_name(hub, tmp_path, monkeypatch, door):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.txt").write_text("the cat sees the dog")
+    fake = hub(ConnectionError("no network today"))
+    with pytest.raises(InputError, match="the hub did not give a model of that name: no network today"):
+        DOORS[door]()
+    assert {name for name, _ in fake.asked} == {NAME}
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_was_fetched_is_finetuned(hub, tmp_path):
+    hub(tiny_runs.make_encoder(tmp_path / "enc"))
+    settings = {"train.max_steps": 1, "train.precision": "fp32", "data.progress": False}
+    model = mb.finetune(
+        NAME, task="classification", train=ROWS, output_dir=tmp_path / "out", settings=settings
+    )
+    assert model.task.labels == ("x", "y")
