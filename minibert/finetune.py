@@ -25,7 +25,7 @@ from minibert.interop.hub import local_folder
 from minibert.interop.language_models import load_language_model
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
-from minibert.output import Drive, claimed, describe_data, locked, nothing_left, start_record
+from minibert.output import Drive, allowed, claimed, describe_data, locked, nothing_left, start_record
 from minibert.output.record import describe_model
 from minibert.tasks.from_scratch import fresh_encoder, is_size
 from minibert.tasks.model import TASKS, Model
@@ -67,9 +67,8 @@ def finetune(
     Returns the model of the best validation epoch (of the last one without validation data). Raises
     InputError for unusable input, before anything is trained.
     """
-    model = local_folder(model)
+    model, kind = local_folder(model), task_class(task)
     chosen = Settings.of(settings or {}, learning_rate=first_rate(model))
-    kind = task_class(task)
     rows = read_examples(kind, train)
     held = read_examples(kind, validation) if validation is not None else []
     made = open_for_task(model, kind, rows, settings=chosen)
@@ -81,7 +80,7 @@ def finetune(
             held,
             settings=chosen,
             data={"model": describe_model(model), "train": describe_data(rows)},
-            free={"resume": resume, "overwrite": overwrite_output_dir},
+            free=allowed(resume, overwrite_output_dir, [model, train, validation]),
         )
 
 
@@ -92,14 +91,14 @@ def train_into(
     *,
     settings: Settings,
     data: dict[str, Any],
-    free: dict[str, bool],
+    free: dict[str, Any],
     own: dict[str, Any] | None = None,
 ) -> Model:
     """Drive the run that `begin` makes to its end in an output folder and return its model.
 
     held  examples to validate on after every epoch, none for no validation
     data  what the record says of the model and the rows that it learns from
-    free  {"resume": ..., "overwrite": ...}: what may be done to a folder that is not empty
+    free  what `allowed` returns: what may be done to a folder that is not empty
     own   a group of settings that the record keeps beside those of training, {"distill": {...}}
     Whatever is raised before the first step leaves the folder as it was.
     """
@@ -110,7 +109,7 @@ def train_into(
     with joined() as ranks, locked(output_dir, **free, writes=ranks.first) as output:
         told, resume = {**to_dict(settings), **(own or {})}, free["resume"]
         data = {**data, "validation": describe_data(held)}
-        if nothing_left(output, told, lambda: data, resume=resume):
+        if nothing_left(output, told, lambda: data, resume=resume, overwrite=free["overwrite"]):
             return reopened(output, settings.train)
         with claimed(output, **free, writes=ranks.first):
             run = begin()

@@ -25,7 +25,7 @@ from minibert.interop.hub import local_folder
 from minibert.interop.language_models import open_for_pretraining
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
-from minibert.output import Drive, checkpoints, claimed, locked, nothing_left, start_record
+from minibert.output import Drive, allowed, checkpoints, claimed, locked, nothing_left, start_record
 from minibert.output.record import describe_model
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model, load
@@ -38,7 +38,7 @@ from minibert.training.journal import describe, header
 from minibert.training.loop import Run
 from minibert.training.plan import Budget
 from minibert.training.prepared import find_tokenizer, tokenized
-from minibert.training.pretraining import FIRST_RATE, GOING_ON_RATE, Settings
+from minibert.training.pretraining import Settings, settings_for
 
 USUAL_SIZE = "modern-mini"
 
@@ -66,22 +66,21 @@ def pretrain(
     resume     go on from the newest checkpoint in `output_dir`; where nothing was saved, start afresh
     Raises InputError for unusable input, before anything is trained.
     """
-    unlimited = {} if budget is None else {"train.max_steps": 1_000_000}
-    model = local_folder(model) if model else None
-    chosen = Settings.of({**unlimited, **(settings or {})}, learning_rate=usual_rate(model))
+    chosen = settings_for(settings or {}, model=model, budget=budget)
     refuse_both(model, {"size": size, "tokenizer": tokenizer, "token_vectors": chosen.data.token_vectors})
-    free = {"resume": resume, "overwrite": overwrite_output_dir}
+    given = {"tokenizer": tokenizer, "model": local_folder(model) if model else None}
+    free = allowed(resume, overwrite_output_dir, [*given.values(), corpus])
     with joined() as ranks, locked(output_dir, **free, writes=ranks.first) as output:
-        if resume and over(corpus, output, chosen, tokenizer=tokenizer, model=model, looks=ranks.first):
+        if resume and over(corpus, output, chosen, given, looks=ranks.first, overwrite=overwrite_output_dir):
             return load(output)
         with claimed(output, **free, writes=ranks.first):
             with ranks.first_goes_ahead():
                 files = expand(list(map(str, corpus))) if ranks.first else []
-                made = first_model(files, output, chosen, size=size, tokenizer=tokenizer, model=model)
+                made = first_model(files, output, chosen, size=size, **given)
             shards = tokenized(files, made.task.tokenizer, output, settings=chosen)
             train, validation = batches_of(shards, made.task, chosen)
             run = begin(made, train, chosen, budget=budget, first=not checkpoints(output))
-            drive = ready(run, validation, output, settings=chosen, model=model, resume=resume)
+            drive = ready(run, validation, output, settings=chosen, model=given["model"], resume=resume)
         drive.follow(report_to=chosen.data.report_to, progress=chosen.data.progress)
         return load(output) if chosen.train.fsdp else made.eval()
 
@@ -90,10 +89,10 @@ def over(
     corpus: Sequence[str | Path],
     output: Path,
     settings: Settings,
+    given: dict[str, Any],
     *,
-    tokenizer: str | Path | None,
-    model: str | Path | None,
     looks: bool,
+    overwrite: bool,
 ) -> bool:
     """Tell whether the run in a folder is finished, by its settings; refuse it where its data were others.
 
@@ -101,16 +100,11 @@ def over(
     """
 
     def data() -> dict[str, Any]:
-        begun = {"model": describe_model(Path(model))} if model else {}
-        files, pieces = expand(list(map(str, corpus))), load_tokenizer(tokenizer or output)
+        begun = {"model": describe_model(given["model"])} if given["model"] else {}
+        files, pieces = expand(list(map(str, corpus))), load_tokenizer(given["tokenizer"] or output)
         return {**begun, "corpus": {"sha256": source_of(files, pieces, settings.data.text_column)}}
 
-    return nothing_left(output, to_dict(settings), data if looks else None, resume=True)
-
-
-def usual_rate(model: str | Path | None) -> float:
-    """Return the learning rate for whoever names none."""
-    return GOING_ON_RATE if model else FIRST_RATE
+    return nothing_left(output, to_dict(settings), data if looks else None, resume=True, overwrite=overwrite)
 
 
 def refuse_both(model: str | Path | None, given: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from minibert.errors import InputError
-from minibert.output import MARK, claimed
+from minibert.output import MARK, check_free, claimed, locked, replaced
 
 pytestmark = pytest.mark.usefixtures("nothing_executes")
 
@@ -82,3 +82,26 @@ def test_a_used_folder_is_refused(used, tmp_path):
         pass
     with pytest.raises(InputError, match="is a file"), claimed(used / "config.json"):
         pass
+
+
+@pytest.mark.parametrize("inside", ["", "model", "corpus/ids.bin", "../run", "corpus/*.bin"])
+def test_what_a_run_reads_is_never_overwritten(used, inside):
+    before = names(used)
+    read = [None, ["elsewhere.csv", used / inside], 7]
+    with pytest.raises(InputError, match=r"lies in the output folder .*run, which is to be"):
+        check_free(used, overwrite=True, inputs=read)
+    for door in (claimed, locked, replaced):
+        with pytest.raises(InputError, match="lies in the output"), door(used, overwrite=True, inputs=read):
+            pass
+    assert names(used) == before
+    check_free(used, overwrite=True, inputs=[used.parent / "train.csv", used.parent / "running", None])
+
+
+def test_a_folder_that_is_written_anew_is_locked_and_marked(used, tmp_path):
+    with replaced(tmp_path / "new", overwrite=False) as output:
+        assert (output / MARK).read_text("utf-8")  # who holds it
+        (output / "model.onnx").touch()
+    assert names(tmp_path / "new") == [MARK, "model.onnx"]
+    with pytest.raises(ZeroDivisionError), replaced(tmp_path / "none", overwrite=False):
+        raise ZeroDivisionError
+    assert not (tmp_path / "none").exists()

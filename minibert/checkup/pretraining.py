@@ -24,12 +24,12 @@ from minibert.interop.hub import local_folder
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.pretrain import USUAL_SIZE
-from minibert.pretrain import usual_rate as first_rate
 from minibert.text.loading import load_tokenizer
 from minibert.text.tokenizer import Tokenizer
 from minibert.training.plan import Budget
 from minibert.training.precision import choose_device
-from minibert.training.pretraining import FIRST_RATE, Settings
+from minibert.training.pretraining import FIRST_RATE, Settings, settings_for
+from minibert.training.pretraining import usual_rate as first_rate
 
 QUICK_CHARACTERS, CHARACTERS = 500_000, 5_000_000  # of a corpus that are read
 FILES = 50  # of it that are opened
@@ -50,9 +50,8 @@ def check_pretraining(
     quick: bool = False,
 ) -> Checkup:
     """Look at a pretraining run before it begins; the arguments are those of `pretrain`."""
-    unlimited = {} if budget is None else {"train.max_steps": 1_000_000}
     model = local_folder(model) if model else None
-    chosen = Settings.of({**unlimited, **(settings or {})}, learning_rate=first_rate(model))
+    chosen = settings_for(settings or {}, model=model, budget=budget)
     try:
         files = expand([str(path) for path in corpus])
         limit = QUICK_CHARACTERS if quick else CHARACTERS

@@ -31,6 +31,7 @@ from minibert.commands import (
     update,
 )
 from minibert.commands.flags import with_dashes
+from minibert.commands.inputs import spare_inputs
 from minibert.commands.parser import Parser
 from minibert.errors import InputError
 
@@ -85,4 +86,5 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         near = difflib.get_close_matches(name, re.findall(r"--[a-z0-9-]+", args.parser.format_help()), n=1)
         hint = f"did you mean {near[0]}?" if near else f"see {args.parser.prog} --help"
         raise InputError(f"unknown argument {unknown[0]!r}; {hint}")
+    spare_inputs(args)
     return args

@@ -17,7 +17,7 @@ from minibert.interop.heads import load
 from minibert.interop.hub import local_folder
 from minibert.interop.peft_folders import save_peft
 from minibert.interop.sentence_transformers import TRAINED_TO_EMBED
-from minibert.output import MARK, check_free
+from minibert.output import replaced
 from minibert.tasks.model import Model
 
 MODELS_WITHOUT_HEAD = "Model"  # how the architecture ends of a folder that holds an encoder alone
@@ -67,19 +67,15 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Write the folder; say what is in it and how far the graph is from the library."""
-    output = Path(args.output_dir)
-    check_free(output, overwrite=args.overwrite_output_dir)
-    model = opened(args)
-    if args.format in ("hf", "peft", "minibert"):
-        if args.quantize != "none":
-            raise InputError(
-                f"--quantize int8 is for --format onnx; --format {args.format} keeps the weights as they are"
-            )
-        keep_weights(model, output, args)
-        (output / MARK).touch()
-        return {"output_dir": str(output), "format": args.format}
-    told = written(model, output, args)
-    (output / MARK).touch()
+    with replaced(args.output_dir, overwrite=args.overwrite_output_dir, inputs=(args.model,)) as output:
+        model = opened(args)
+        if args.format in ("hf", "peft", "minibert"):
+            if args.quantize != "none":
+                kept = f"--format {args.format} keeps the weights as they are"
+                raise InputError(f"--quantize int8 is for --format onnx; {kept}")
+            keep_weights(model, output, args)
+            return {"output_dir": str(output), "format": args.format}
+        told = written(model, output, args)
     megabytes = round(sum(path.stat().st_size for path in output.glob("model*")) / 1e6, 1)
     print(
         f"{output / told.file}: {', '.join(told.inputs)} -> {', '.join(told.outputs)}; {megabytes} MB; "

@@ -10,7 +10,7 @@ from minibert.checkpoint import replace_json
 from minibert.commands.flags import add_fields, add_settings_flags, chosen_settings
 from minibert.commands.inputs import check_output, labelled_examples
 from minibert.commands.memory import keep_memory
-from minibert.commands.parser import add_columns, add_command
+from minibert.commands.parser import Parser, add_columns, add_command
 from minibert.errors import InputError
 from minibert.few_labels.compare import (
     DEFAULTS,
@@ -29,7 +29,7 @@ from minibert.tasks.classification import Classification
 from minibert.tasks.cloze import ClozeOptions
 
 UNUSED = ("eval_steps", "save_steps", "save_total_limit", "early_stopping_patience", "metric_for_best_model",
-          "logging_steps", "num_train_epochs")  # fmt: skip
+          "logging_steps", "num_train_epochs", "fsdp")  # fmt: skip
 
 
 def add(commands: Any) -> None:
@@ -43,17 +43,7 @@ def add(commands: Any) -> None:
         example="minibert few-shot --model runs/enc --train-file train.csv --test-file test.csv --template "
         '"{text} It was [MASK]." --verbalizer positive=great,negative=bad --output few.json',
     )
-    model = "folder of an encoder; cloze and zero_shot need a masked-language-model head in it"
-    parser.add_argument("--model", required=True, metavar="DIR", help=model)
-    parser.add_argument("--train-file", required=True, metavar="FILE", help="labelled texts to draw from")
-    parser.add_argument(
-        "--test-file", metavar="FILE", help="labelled texts to score on; with --save-model it may be left out"
-    )
-    parser.add_argument(
-        "--save-model",
-        metavar="DIR",
-        help="train the best method, or the only one, on all of --train-file and write the model there",
-    )
+    add_data(parser)
     counts = ",".join(map(str, SIZES))
     parser.add_argument(
         "--per-class",
@@ -77,6 +67,21 @@ def add(commands: Any) -> None:
     training = dataclasses.replace(Settings.of({}).train, **usual)
     add_fields(parser, "training, alike for all methods", training, group="train", without=UNUSED)
     add_settings_flags(parser)
+
+
+def add_data(parser: Parser) -> None:
+    """Add what is compared on what, and what is kept."""
+    model = "folder of an encoder; cloze and zero_shot need a masked-language-model head in it"
+    parser.add_argument("--model", required=True, metavar="DIR", help=model)
+    parser.add_argument("--train-file", required=True, metavar="FILE", help="labelled texts to draw from")
+    parser.add_argument(
+        "--test-file", metavar="FILE", help="labelled texts to score on; with --save-model it may be left out"
+    )
+    parser.add_argument(
+        "--save-model",
+        metavar="DIR",
+        help="train the best method, or the only one, on all of --train-file and write the model there",
+    )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

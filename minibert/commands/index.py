@@ -1,7 +1,6 @@
 """Build an index of documents, which `search` finds things in."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from minibert.commands.memory import keep_memory
@@ -10,7 +9,7 @@ from minibert.embedding.documents import read_searched
 from minibert.embedding.index import build_index
 from minibert.embedding.loading import load_encoder
 from minibert.interop.prompts import OF_DOCUMENTS
-from minibert.output import MARK, check_free
+from minibert.output import replaced
 from minibert.training.precision import choose_device
 
 
@@ -55,21 +54,19 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Embed a file of documents and write the index."""
-    output = Path(args.output_dir)
-    check_free(output, overwrite=args.overwrite_output_dir)
     keep_memory()
-    encoder = load_encoder(args.model, choose_device(args.device), base=args.base)
-    documents = read_searched(args.file, text_column=args.text_column, id_column=args.id_column)
-    index = build_index(
-        encoder,
-        documents,
-        output,
-        dtype=args.dtype,
-        similarity=args.similarity,
-        precision=args.precision,
-        kind=args.kind,
-        prompt=args.prompt,
-    )
-    (output / MARK).touch()
+    with replaced(args.output_dir, overwrite=args.overwrite_output_dir) as output:
+        encoder = load_encoder(args.model, choose_device(args.device), base=args.base)
+        documents = read_searched(args.file, text_column=args.text_column, id_column=args.id_column)
+        index = build_index(
+            encoder,
+            documents,
+            output,
+            dtype=args.dtype,
+            similarity=args.similarity,
+            precision=args.precision,
+            kind=args.kind,
+            prompt=args.prompt,
+        )
     print(f"{len(index):,} documents are in {output}")
     return {"output_dir": str(output), "documents": len(index), "size": index.settings.size}

@@ -10,11 +10,15 @@ from minibert.data.files import open_text
 from minibert.data.remote import local
 from minibert.errors import InputError
 from minibert.interop.heads import load
+from minibert.output import check_free
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model
 from minibert.tasks.question_answering import QuestionAnswering
 from minibert.tasks.task import Task
 from minibert.training.precision import choose_device, choose_dtype
+
+INPUTS = ("model", "teacher", "base", "tokenizer", "translators", "corpus", "run_dir",
+          "train_file", "validation_file", "kept_file", "test_file", "file")  # fmt: skip
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:
@@ -23,6 +27,15 @@ def check_output(path: Path, *, overwrite: bool) -> None:
         raise InputError(f"--output {path}: there is no folder {path.parent}")
     if path.exists() and not overwrite:
         raise InputError(f"--output {path} is there already; choose another name, or --overwrite")
+
+
+def spare_inputs(args: argparse.Namespace) -> None:
+    """Raise InputError where a command would overwrite a folder in which something lies that it reads."""
+    if getattr(args, "overwrite_output_dir", False) and getattr(args, "output_dir", None):
+        inputs = [getattr(args, name, None) for name in INPUTS]
+        check_free(
+            Path(args.output_dir), resume=getattr(args, "resume", False), overwrite=True, inputs=inputs
+        )
 
 
 def named_columns(kind: type[Task], args: argparse.Namespace) -> dict[str, str]:

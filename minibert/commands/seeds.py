@@ -20,7 +20,7 @@ from minibert.finetune import (
 )
 from minibert.interop.heads import load
 from minibert.interop.hub import local_folder
-from minibert.output import RECORD, claimed, describe_data, is_done, locked, publish_model
+from minibert.output import RECORD, allowed, claimed, describe_data, is_done, locked, publish_model
 from minibert.output.record import describe_model
 from minibert.tasks.metrics import mean_and_spread
 from minibert.training.best import goodness
@@ -37,7 +37,7 @@ def finetune_seeds(model: str | Path, seeds: int, given: dict[str, Any]) -> dict
     if seeds < 1 or not validation:
         raise InputError(f"--seeds {seeds} compares at least one model on --validation-file; give both")
     model = local_folder(model)
-    free = {"resume": given["resume"], "overwrite": given["overwrite_output_dir"]}
+    free = allowed(given["resume"], given["overwrite_output_dir"], [model])
     first = int(settings.get("train.seed", 0))
     table: dict[int, dict[str, float]] = {}
     with locked(given["output_dir"], **free) as output:

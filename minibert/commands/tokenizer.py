@@ -2,7 +2,6 @@
 
 import argparse
 import time
-from pathlib import Path
 from typing import Any
 
 from minibert.checkpoint import published
@@ -10,7 +9,7 @@ from minibert.commands.flags import add_fields
 from minibert.commands.parser import CORPUS, add_command, add_output
 from minibert.data.files import expand
 from minibert.data.readers import read_documents
-from minibert.output import MARK, check_free
+from minibert.output import replaced
 from minibert.text.sentencepiece import train_sentencepiece
 from minibert.training.pretraining import Settings as PretrainSettings
 
@@ -36,20 +35,18 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Train a vocabulary and save it."""
-    output = Path(args.output_dir)
-    check_free(output, overwrite=args.overwrite_output_dir)
     options = PretrainSettings.of({key: value for key, value in vars(args).items() if "." in key}).tokenizer
     start = time.perf_counter()
-    tokenizer = train_sentencepiece(
-        read_documents(expand(args.corpus), text_column=args.text_column),
-        options.vocab_size,
-        model_type=options.model_type,
-        lowercase=options.lowercase,
-        cjk_characters=options.cjk_characters,
-    )
-    with published(output) as folder:
-        tokenizer.save(folder)
-        (folder / MARK).touch()
+    with replaced(args.output_dir, overwrite=args.overwrite_output_dir) as output:
+        tokenizer = train_sentencepiece(
+            read_documents(expand(args.corpus), text_column=args.text_column),
+            options.vocab_size,
+            model_type=options.model_type,
+            lowercase=options.lowercase,
+            cjk_characters=options.cjk_characters,
+        )
+        with published(output) as folder:
+            tokenizer.save(folder)
     seconds = round(time.perf_counter() - start, 1)
     print(f"{tokenizer.vocab_size:,} pieces in {output}")
     return {"output_dir": str(output), "vocab_size": tokenizer.vocab_size, "seconds": seconds}

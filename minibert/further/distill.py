@@ -23,7 +23,7 @@ from minibert.further.settings import with_own, without_idle
 from minibert.further.vectors import lesson_of_vectors, teacher_of
 from minibert.interop.checkpoints import read_config
 from minibert.interop.hub import local_folder
-from minibert.output import describe_data
+from minibert.output import allowed, describe_data
 from minibert.output.record import describe_model
 from minibert.tasks.model import Model
 from minibert.training.distillation import Embedder
@@ -67,7 +67,7 @@ def distill(
         held,
         settings=tuned,
         data={**describe_models(folders, model), "train": describe_data(rows)},
-        free={"resume": resume, "overwrite": overwrite_output_dir},
+        free=allowed(resume, overwrite_output_dir, [*folders, model, train, validation]),
         own={"distill": to_dict(options)},
     )
 

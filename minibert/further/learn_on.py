@@ -22,7 +22,7 @@ from minibert.further.settings import rate_for, with_own
 from minibert.further.transfer import Transfer
 from minibert.interop.heads import load
 from minibert.interop.hub import local_folder
-from minibert.output import claimed, describe_data, is_done, locked, publish_model
+from minibert.output import allowed, claimed, describe_data, is_done, locked, publish_model
 from minibert.output.record import describe_model
 from minibert.tasks.classification import Classification
 from minibert.tasks.model import TASKS, Model
@@ -56,10 +56,9 @@ def learn_on(
     options, tuned = settings_of(settings or {}, learning_rate=rate_for(model))
     rows, asked = parts_of(train, validation)
     torch.manual_seed(tuned.train.seed)
-    learnt = knows_classes(model)
-    opened = opened_classifier(model, rows[0], learnt=learnt, settings=tuned)
+    opened = opened_classifier(model, rows[0], learnt=(learnt := knows_classes(model)), settings=tuned)
     method = method_of(options, tuned, opened, learnt=learnt)
-    free = {"resume": resume, "overwrite": overwrite_output_dir}
+    free = allowed(resume, overwrite_output_dir, [model, train, validation])
     with locked(output_dir, **free) as output:
         with claimed(output, **free):
             check_readable(opened, rows)

@@ -24,7 +24,7 @@ from minibert.further.comparison import Comparison, compare, disagreements, mcne
 from minibert.further.growing import grown
 from minibert.further.settings import opened_for_training, rate_for, with_own
 from minibert.interop.heads import load
-from minibert.output import claimed, describe_data, is_done, locked, publish_model
+from minibert.output import allowed, claimed, describe_data, is_done, locked, publish_model
 from minibert.output.record import describe_model
 from minibert.tasks.model import Model
 from minibert.tasks.task import Window
@@ -93,7 +93,7 @@ def update(
     rows = apart(read_examples(kind, train), judges)
     torch.manual_seed(tuned.train.seed)
     made = grown(opened, rows)
-    free = {"resume": resume, "overwrite": overwrite_output_dir}
+    free = allowed(resume, overwrite_output_dir, [model, train, kept, validation])
     with locked(output_dir, **free) as output:
         with claimed(output, **free):
             batches = batches_for(made, rows, held, tuned.train)

@@ -8,14 +8,15 @@ OUTPUT/.minibert        the mark of our folders; a running process holds its loc
 
 from minibert.output.checkpoints import checkpoints, newest_whole, nothing_left, publish_checkpoint
 from minibert.output.drive import Drive
-from minibert.output.folder import MARK, check_free, claimed, publish_model
-from minibert.output.lock import locked
+from minibert.output.folder import MARK, allowed, check_free, claimed, publish_model
+from minibert.output.lock import locked, replaced
 from minibert.output.record import RECORD, describe_data, is_done, is_finished, start_record
 
 __all__ = [
     "MARK",
     "RECORD",
     "Drive",
+    "allowed",
     "check_free",
     "checkpoints",
     "claimed",
@@ -27,5 +28,6 @@ __all__ = [
     "nothing_left",
     "publish_checkpoint",
     "publish_model",
+    "replaced",
     "start_record",
 ]

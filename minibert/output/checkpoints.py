@@ -37,18 +37,29 @@ def publish_checkpoint(
 
 
 def nothing_left(
-    output: Path, settings: dict[str, Any], data: Callable[[], dict[str, Any]] | None, *, resume: bool
+    output: Path,
+    settings: dict[str, Any],
+    data: Callable[[], dict[str, Any]] | None,
+    *,
+    resume: bool,
+    overwrite: bool,
 ) -> bool:
     """Tell whether a run that is to go on is finished, with no checkpoint to go on from; if so, say it.
 
-    settings  those it is asked to go on with: others, such as more steps, are another run
+    settings  those it is asked to go on with; others, such as more steps, are another run, which may replace
+              the finished one only if that was said (overwrite)
     data      returns what it is asked to learn from, each with its hash; others are refused by InputError;
               None where another process looks
     """
     if not resume or not is_finished(output) or checkpoints(output):
         return False
-    if changed_settings(output, settings, deciding=True):
-        return False
+    if changed := changed_settings(output, settings, deciding=True):
+        if overwrite:
+            return False
+        raise InputError(
+            f"{output} holds a finished run of other settings ({'; '.join(changed)}) and no checkpoint to "
+            "go on from; choose another folder, or --overwrite-output-dir trains anew"
+        )
     if data is not None:
         refuse_other_data(output, data())
     again = "--overwrite-output-dir trains anew"

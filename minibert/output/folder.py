@@ -8,9 +8,10 @@ next one to claim the folder puts them back.
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -23,8 +24,13 @@ ASIDE, MOVING, DISCARDED = ".earlier-", ".moving-", ".discarded-"
 UNFINISHED = (".model-", ".checkpoint-", ".run.json-", DISCARDED)  # what a killed process may leave
 
 
-def check_free(output: Path, *, resume: bool = False, overwrite: bool = False) -> None:
-    """Raise InputError if a run may not use the output folder: it holds something already, or is a file."""
+def check_free(
+    output: Path, *, resume: bool = False, overwrite: bool = False, inputs: Sequence[Any] = ()
+) -> None:
+    """Raise InputError if a run may not use the output folder: it holds something already, or is a file.
+
+    inputs  what the run reads; files and folders among it must not lie where an earlier run is replaced
+    """
     if output.exists() and not output.is_dir():
         raise InputError(f"{output} is a file; an output directory is wanted")
     used = output.is_dir() and any(path.name != MARK for path in output.iterdir())
@@ -34,11 +40,39 @@ def check_free(output: Path, *, resume: bool = False, overwrite: bool = False) -
         raise InputError(f"{output} was not made by minibert and is not overwritten; choose another")
     if used and resume and not (output / MARK).exists() and not any(output.glob("checkpoint-*")):
         raise InputError(f"{output} was not made by minibert: there is nothing to resume; choose another")
+    for one in paths_of(inputs) if used and overwrite else ():
+        if one.resolve().is_relative_to(output.resolve()):
+            raise InputError(
+                f"{one} lies in the output folder {output}, which is to be overwritten; choose another"
+            )
+
+
+def allowed(resume: bool, overwrite: bool, inputs: Sequence[Any]) -> dict[str, Any]:
+    """Return what `locked` and `claimed` are told of a folder that is not empty: what a run may do to it."""
+    return {"resume": resume, "overwrite": overwrite, "inputs": inputs}
+
+
+def paths_of(inputs: Sequence[Any]) -> Iterator[Path]:
+    """Yield the files and folders among what a run reads, be it named alone or in lists.
+
+    >>> list(paths_of(["runs/enc", None, ["a.csv", "b.csv"], 3]))
+    [PosixPath('runs/enc'), PosixPath('a.csv'), PosixPath('b.csv')]
+    """
+    for one in inputs:
+        if isinstance(one, str | Path):
+            yield Path(one)
+        elif isinstance(one, list | tuple):
+            yield from paths_of([part for part in one if isinstance(part, str | Path)])
 
 
 @contextmanager
 def claimed(
-    output_dir: str | Path, *, resume: bool = False, overwrite: bool = False, writes: bool = True
+    output_dir: str | Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    inputs: Sequence[Any] = (),
+    writes: bool = True,
 ) -> Iterator[Path]:
     """Give the output folder, empty unless resumed, to a block that makes a run ready; refuse a used one.
 
@@ -49,7 +83,7 @@ def claimed(
     if not writes:
         yield output
         return
-    check_free(output, resume=resume, overwrite=overwrite)
+    check_free(output, resume=resume, overwrite=overwrite, inputs=inputs)
     is_new = not output.exists()
     output.mkdir(parents=True, exist_ok=True)
     begun = any(path.name.startswith((ASIDE, MOVING)) for path in output.iterdir())

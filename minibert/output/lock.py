@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -25,7 +25,12 @@ HELD = (errno.EACCES, errno.EAGAIN)
 
 @contextmanager
 def locked(
-    output_dir: str | Path, *, resume: bool = False, overwrite: bool = False, writes: bool = True
+    output_dir: str | Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    inputs: Sequence[Any] = (),
+    writes: bool = True,
 ) -> Iterator[Path]:
     """Keep other runs out of an output folder while the block runs; the folder is made if missing.
 
@@ -37,7 +42,7 @@ def locked(
     if not writes:
         yield output
         return
-    check_free(output, resume=resume, overwrite=overwrite)
+    check_free(output, resume=resume, overwrite=overwrite, inputs=inputs)
     made = [path for path in (output, *output.parents) if not path.exists()]
     output.mkdir(parents=True, exist_ok=True)
     try:
@@ -52,6 +57,14 @@ def locked(
             (output / MARK).unlink()
             for path in made:
                 path.rmdir()
+
+
+@contextmanager
+def replaced(output_dir: str | Path, *, overwrite: bool, inputs: Sequence[Any] = ()) -> Iterator[Path]:
+    """Keep runs out of a folder while the block writes it anew, and mark it as ours when that is done."""
+    with locked(output_dir, overwrite=overwrite, inputs=inputs) as output:
+        yield output
+        (output / MARK).touch()
 
 
 def _take(mark: IO[str], output: Path) -> None:

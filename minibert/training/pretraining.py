@@ -1,11 +1,13 @@
 """What a pretraining run can be told: the vocabulary, the data, the masking, the training, the encoder."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from minibert.config import from_dict, group
 from minibert.tasks.masking import Masking
 from minibert.training.config import TrainingConfig
+from minibert.training.plan import Budget
 
 FIRST_RATE = 1e-3
 GOING_ON_RATE = 1e-4  # what Gururangan et al. (2020) take for the text of a task
@@ -65,3 +67,14 @@ class Settings:
             from_dict(TrainingConfig, train, where="train"),
             groups["model"],
         )
+
+
+def usual_rate(model: str | Path | None) -> float:
+    """Return the learning rate for whoever names none: a smaller one to go on with a model."""
+    return GOING_ON_RATE if model else FIRST_RATE
+
+
+def settings_for(values: dict[str, Any], *, model: str | Path | None, budget: Budget) -> Settings:
+    """Return the settings of a run; where it has a budget the clock ends it, or `train.max_steps` if told."""
+    unlimited = {} if budget is None else {"train.max_steps": 1_000_000}
+    return Settings.of({**unlimited, **values}, learning_rate=usual_rate(model))

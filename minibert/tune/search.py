@@ -21,7 +21,7 @@ from minibert.durable import replace_text
 from minibert.errors import InputError, MissingExtra
 from minibert.finetune import read_examples, task_class
 from minibert.interop.hub import local_folder
-from minibert.output import claimed, locked
+from minibert.output import allowed, claimed, locked
 from minibert.output.record import IDLE, differences
 from minibert.training.best import goodness
 from minibert.training.finetuning import Settings
@@ -84,7 +84,7 @@ def tune(
     if trials < 1:
         raise InputError(f"trials {trials} must be at least 1")
     rows, held = read_examples(kind, train), read_examples(kind, validation)
-    free = {"resume": resume, "overwrite": overwrite_output_dir}
+    free = allowed(resume, overwrite_output_dir, [model, train, validation])
     problem = Problem(local_folder(model), kind, rows, held)
     with locked(output_dir, **free) as output:
         with claimed(output, **free):

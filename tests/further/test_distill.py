@@ -196,7 +196,10 @@ def test_other_options_are_another_run(folder, tmp_path):
     few = {**FAST, "train.max_steps": 3}
     first = distill(folder / "classification", **given, settings=few)
     settings = {**few, "distill.temperature": 9.0}
-    again = distill(folder / "classification", **given, settings=settings, resume=True)
+    with pytest.raises(InputError, match="temperature was 2"):
+        distill(folder / "classification", **given, settings=settings, resume=True)
+    both = {"resume": True, "overwrite_output_dir": True}
+    again = distill(folder / "classification", **given, settings=settings, **both)
     assert not torch.equal(*(model.encoder.embeddings.token.weight for model in (first, again)))
     told = json.loads((tmp_path / "out" / "run.json").read_text("utf-8"))
     assert told["settings"]["distill"]["temperature"] == 9.0

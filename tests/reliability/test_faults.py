@@ -376,5 +376,8 @@ def test_a_finished_pretraining_without_checkpoints_is_left_as_it_is(tmp_path, c
     assert "corpus is not what the run began with" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in files_of(tmp_path / "enc")} == before
     longer = [3 if word == 2 else word for word in words]
-    assert main(list(map(str, [*longer, "--resume"]))) == 0, "more steps are another run"
+    assert main(list(map(str, [*longer, "--resume"]))) == 2, "more steps are another run"
+    assert "(train.max_steps was 2 and is 3) and no checkpoint to go on from" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in files_of(tmp_path / "enc")} == before
+    assert main(list(map(str, [*longer, "--resume", "--overwrite-output-dir"]))) == 0
     assert json.loads((tmp_path / "enc" / "run.json").read_text("utf-8"))["steps_done"] == 3
