@@ -14,10 +14,10 @@ Letters: T tokens, D channels, N texts. Left out: attention as an explanation (s
 transitions, tasks other than classification, multi_label, regression and tagging.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -25,18 +25,13 @@ from torch import Tensor
 
 from minibert.data.examples import MultiLabelExample, NumberExample, TextExample
 from minibert.errors import InputError
-from minibert.packed import Packed
-from minibert.tasks.classification import Classification
+from minibert.evaluation.explained import Score, score_of, window_of
 from minibert.tasks.model import Model
-from minibert.tasks.multi_label import MultiLabel
-from minibert.tasks.regression import Regression
-from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Task, Window
 from minibert.training.objectives import moved
 
 Method = Literal["integrated_gradients", "gradient_x_input"]
 Nothing = Literal["mask", "pad", "zero"]
-Score = Callable[[Packed, Sequence[Window]], Tensor]  # f of each window of a batch, (N,)
 AT_ONCE = 8192  # tokens of the copies that are computed together
 
 
@@ -103,6 +98,7 @@ def explain(
     """Say what each token adds to the score of a label, that of the model's answer where none is named.
 
     word     tagging: the number of the word whose tag is explained; the first with a tag but "O"
+             A text that the model reads in several windows is explained by that which says most for the label
     nothing  the text that says nothing: each token becomes the mask, padding, or a vector of zeros
     steps    nodes of the integral; where `gap` is large, take more
 
@@ -113,10 +109,9 @@ def explain(
     >>> found.gap < 0.05 and [piece.text for piece in found.pieces][:2]
     ['', 'a']
     """
-    if steps < 1:
-        raise InputError(f"steps is {steps}; at least 1 is needed, 50 are usual")
+    check(method, steps)
     model.eval()
-    window = model.task.encode(example)[0]
+    window, label, word = window_of(model, example, label=label, word=word)
     name, score = score_of(model, window, label=label, word=word)
     nodes = nodes_of(steps) if method == "integrated_gradients" else [(1.0, 1.0)]
     away_TD = rows_of_table(model, window.tokens.ids)
@@ -130,6 +125,14 @@ def explain(
     pair = example.pair if isinstance(example, TextExample | MultiLabelExample | NumberExample) else None
     pieces = tuple(pieces_of(model.task, window, scores_T.cpu().numpy(), (text, pair)))
     return Attribution(text, pair, name, method, value, left, pieces)
+
+
+def check(method: str, steps: int) -> None:
+    """Raise InputError for a method that is unknown, or too few nodes."""
+    if steps < 1:
+        raise InputError(f"steps is {steps}; at least 1 is needed, 50 are usual")
+    if method not in get_args(Method):
+        raise InputError(f"method {method!r} is unknown; use {' or '.join(get_args(Method))}")
 
 
 def nodes_of(steps: int) -> list[tuple[float, float]]:
@@ -181,63 +184,6 @@ def slopes(
         values += value_N.tolist()
         total_TD += (weight_N[:, None, None] * slope_NTD).sum(0)
     return values, total_TD
-
-
-def score_of(model: Model, window: Window, *, label: str | None, word: int | None) -> tuple[str, Score]:
-    """Return the label that is explained, and its score as a function of a batch."""
-    task, encoder = model.task, model.encoder
-    if word is not None and not isinstance(task, Tagging):
-        raise InputError(f"word {word}: {task.name} has no words to choose from; leave it out")
-    if isinstance(task, Regression):
-        if label is not None:
-            raise InputError(f"label {label!r}: regression answers with a number; leave the label out")
-        return "value", lambda batch, windows: task.numbers(task.scores(encoder, batch))
-    if isinstance(task, Classification | MultiLabel):
-        return labelled(model, window, lambda batch, windows: task.logits(encoder, batch), label=label)
-    if not isinstance(task, Tagging):
-        raise InputError(
-            f"{task.name} cannot be explained yet; classification, multi_label, regression and tagging can"
-        )
-    if not len(window.rows):
-        raise InputError("the text has no words; give one with words")
-    with torch.no_grad():
-        ((tags, _),) = task.predict(encoder, task.pack([window]).to(device_of(model)), [window])
-    names = [task.labels[int(tag)] for tag in tags]
-    place = next((at for at, name in enumerate(names) if name != "O"), 0) if word is None else word
-    if not 0 <= place < len(names):
-        raise InputError(f"word {place}: the text has {len(names)} words, 0 to {len(names) - 1}")
-
-    def emissions(batch: Packed, windows: Sequence[Window]) -> Tensor:
-        rows = torch.arange(len(windows)) * len(window) + int(window.rows[place])
-        return task.emissions(encoder, batch, rows.to(batch.ids.device))
-
-    return labelled(model, window, emissions, label=names[place] if label is None else label)
-
-
-def labelled(model: Model, window: Window, logits: Score, *, label: str | None) -> tuple[str, Score]:
-    """Return a label, the likeliest where none is named, and its log-odds as a function of a batch."""
-    task = model.task
-    assert isinstance(task, Classification | MultiLabel | Tagging)
-    if label is None:
-        with torch.no_grad():
-            label = task.labels[int(logits(task.pack([window]).to(device_of(model)), [window])[0].argmax())]
-    if label not in task.numbers:
-        raise InputError(f"label {label!r} is unknown; this model knows {', '.join(task.labels)}")
-    number = task.numbers[label]
-    if isinstance(task, MultiLabel):
-        return label, lambda batch, windows: logits(batch, windows)[:, number]
-    others = [other for other in range(len(task.labels)) if other != number]
-
-    def log_odds(batch: Packed, windows: Sequence[Window]) -> Tensor:
-        logits_NC = logits(batch, windows).double()
-        return logits_NC[:, number] - logits_NC[:, others].logsumexp(-1)
-
-    return label, log_odds
-
-
-def device_of(model: Model) -> torch.device:
-    """Return where a model computes."""
-    return next(model.parameters()).device
 
 
 def pieces_of(task: Task, window: Window, scores_T: np.ndarray, texts: Sequence[Any]) -> Iterator[Piece]:

@@ -1,6 +1,7 @@
 """Attributions: complete, equal to slopes measured by small moves, and pointing at what decides."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -11,12 +12,15 @@ from small_models import SHAPE, VOCABULARY, classifier, texts
 from tiny_runs import last_line
 
 import minibert as mb
-from minibert.attribution import explain, nothing_of, rows_of_table, score_of
+from minibert.attribution import explain, nothing_of, rows_of_table
 from minibert.cli import main
 from minibert.data.batches import ExampleBatches
 from minibert.data.examples import MultiLabelExample, NumberExample, TaggedExample, TextExample
+from minibert.errors import InputError
+from minibert.evaluation.explained import score_of
 from minibert.model.encoder import Encoder
 from minibert.report.explanations import coloured, explanations, stretches
+from minibert.tasks.classification import Classification
 from minibert.tasks.model import Model
 from minibert.tasks.multi_label import MultiLabel
 from minibert.tasks.regression import Regression
@@ -275,3 +279,48 @@ def test_rows_of_a_file_are_explained_after_texts_that_were_typed(folder, tmp_pa
     assert spelled == ["thecat", "thedogaroad", "thestoneacat"]
     assert main(["explain", "--model", str(folder / "clf")]) == 2
     assert "nothing to explain" in capsys.readouterr().err
+
+
+def long_model(task, examples):
+    """Return a model that reads twelve words at once, and a text of forty."""
+    model = built(task, examples, {"max_length": 14, "on_long": "split"}).double()
+    model.encoder.dtype = torch.float64
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(3.0)
+    return model, " ".join(f"w{5 + 7 * number % 31}" for number in range(40))
+
+
+def test_of_a_split_text_the_window_that_decides_is_explained(capsys):
+    model, text = long_model(Classification, [TextExample("w5", label="a"), TextExample("w6", label="b")])
+    found = explain(model, text, steps=5)
+    (answer,) = model.predict([text])
+    assert found.label == answer.label
+    windows = model.task.encode(text)
+    values = []
+    for window in windows:
+        _, score = score_of(model, window, label=found.label, word=None)
+        values.append(float(score(model.task.pack([window]), [window])[0]))
+    assert len(values) > 2 and found.value == pytest.approx(max(values))
+    told = f"the model reads the text in {len(windows)} windows; explained is number {np.argmax(values) + 1}"
+    assert told in capsys.readouterr().err
+    inside = [piece for piece in found.pieces if piece.text]
+    assert all(text[piece.start : piece.end] == piece.text for piece in inside)
+    ends = windows[int(np.argmax(values))].tokens.offsets.max()
+    assert max(piece.end for piece in inside) == ends
+
+
+def test_of_a_split_text_the_word_is_explained_where_it_was_asked():
+    model, text = long_model(Tagging, [tagged("XYXYX")])
+    spans = [(match.start(), match.end()) for match in re.finditer(r"\S+", text)]
+    example = TaggedExample(text, tuple(spans), None)
+    found = explain(model, example, word=33, steps=3)
+    assert found.label == model.predict([example])[0].tags[33]
+    inside = [piece for piece in found.pieces if piece.text]
+    assert min(piece.start for piece in inside) < spans[33][0] < max(piece.end for piece in inside)
+    assert min(piece.start for piece in inside) > 0
+
+
+def test_an_unknown_method_is_refused():
+    with pytest.raises(InputError, match="'x' is unknown; use integrated_gradients or"):
+        explain(made("classification")[0], TEXT, method="x")

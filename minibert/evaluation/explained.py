@@ -1,0 +1,108 @@
+"""What an attribution explains: which part of a text, and the score of which label there.
+
+A long text is read in windows (`on_long="split"`), and its answer is the mean over them. Explained is the
+window that speaks loudest for the label; of a tag, the window in which its word was asked.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from minibert.errors import InputError
+from minibert.packed import Packed
+from minibert.tasks.classification import Classification
+from minibert.tasks.model import Model
+from minibert.tasks.multi_label import MultiLabel
+from minibert.tasks.regression import Regression
+from minibert.tasks.tagging import Tagging
+from minibert.tasks.task import Window
+
+Score = Callable[[Packed, Sequence[Window]], Tensor]  # f of each window of a batch, (N,)
+
+
+def window_of(
+    model: Model, example: Any, *, label: str | None, word: int | None
+) -> tuple[Window, str | None, int | None]:
+    """Return the window that is explained, the label, and the word's number there; stderr says which."""
+    windows = model.task.encode(example)
+    if len(windows) == 1:
+        return windows[0], label, word
+    if isinstance(model.task, Tagging):
+        chosen = 0 if word is None else next((n for n, part in enumerate(windows) if word in part.units), 0)
+        if word is not None and word in windows[chosen].units:
+            word = windows[chosen].units.tolist().index(word)
+    else:
+        if label is None and isinstance(model.task, Classification | MultiLabel):
+            shares = model.predict([example])[0].probabilities
+            label = max(shares, key=lambda name: shares[name])
+        chosen = max(range(len(windows)), key=lambda number: value_of(model, windows[number], label))
+    told = f"the model reads the text in {len(windows)} windows; explained is number {chosen + 1}"
+    print(f"  {told}", file=sys.stderr)
+    return windows[chosen], label, word
+
+
+@torch.no_grad()
+def value_of(model: Model, window: Window, label: str | None) -> float:
+    """Return the score of a label in one window."""
+    _, score = score_of(model, window, label=label, word=None)
+    return float(score(model.task.pack([window]).to(device_of(model)), [window])[0])
+
+
+def score_of(model: Model, window: Window, *, label: str | None, word: int | None) -> tuple[str, Score]:
+    """Return the label that is explained, and its score as a function of a batch."""
+    task, encoder = model.task, model.encoder
+    if word is not None and not isinstance(task, Tagging):
+        raise InputError(f"word {word}: {task.name} has no words to choose from; leave it out")
+    if isinstance(task, Regression):
+        if label is not None:
+            raise InputError(f"label {label!r}: regression answers with a number; leave the label out")
+        return "value", lambda batch, windows: task.numbers(task.scores(encoder, batch))
+    if isinstance(task, Classification | MultiLabel):
+        return labelled(model, window, lambda batch, windows: task.logits(encoder, batch), label=label)
+    if not isinstance(task, Tagging):
+        raise InputError(
+            f"{task.name} cannot be explained yet; classification, multi_label, regression and tagging can"
+        )
+    if not len(window.rows):
+        raise InputError("the text has no words; give one with words")
+    with torch.no_grad():
+        ((tags, _),) = task.predict(encoder, task.pack([window]).to(device_of(model)), [window])
+    names = [task.labels[int(tag)] for tag in tags]
+    place = next((at for at, name in enumerate(names) if name != "O"), 0) if word is None else word
+    if not 0 <= place < len(names):
+        raise InputError(f"word {place}: the text has {len(names)} words, 0 to {len(names) - 1}")
+
+    def emissions(batch: Packed, windows: Sequence[Window]) -> Tensor:
+        rows = torch.arange(len(windows)) * len(window) + int(window.rows[place])
+        return task.emissions(encoder, batch, rows.to(batch.ids.device))
+
+    return labelled(model, window, emissions, label=names[place] if label is None else label)
+
+
+def labelled(model: Model, window: Window, logits: Score, *, label: str | None) -> tuple[str, Score]:
+    """Return a label, the likeliest where none is named, and its log-odds as a function of a batch."""
+    task = model.task
+    assert isinstance(task, Classification | MultiLabel | Tagging)
+    if label is None:
+        with torch.no_grad():
+            label = task.labels[int(logits(task.pack([window]).to(device_of(model)), [window])[0].argmax())]
+    if label not in task.numbers:
+        raise InputError(f"label {label!r} is unknown; this model knows {', '.join(task.labels)}")
+    number = task.numbers[label]
+    if isinstance(task, MultiLabel):
+        return label, lambda batch, windows: logits(batch, windows)[:, number]
+    others = [other for other in range(len(task.labels)) if other != number]
+
+    def log_odds(batch: Packed, windows: Sequence[Window]) -> Tensor:
+        logits_NC = logits(batch, windows).double()
+        return logits_NC[:, number] - logits_NC[:, others].logsumexp(-1)
+
+    return label, log_odds
+
+
+def device_of(model: Model) -> torch.device:
+    """Return where a model computes."""
+    return next(model.parameters()).device
