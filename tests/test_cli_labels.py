@@ -62,6 +62,26 @@ def test_texts_typed_are_answered_where_a_text_is_enough(encoder, tmp_path, caps
     assert "give a file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("task", ["classification", "multi_label", "regression"])
+def test_what_is_predicted_needs_no_labels_and_any_may_stand_there(task, encoder, tmp_path, capsys):
+    data, asked = tmp_path / "data.csv", tmp_path / "asked.csv"
+    data.write_text(FILES[task], "utf-8")
+    out = tmp_path / "out"
+    assert run("finetune", "--task", task, "--model", encoder, "--train-file", data, "--output-dir", out,
+               *FAST) == 0  # fmt: skip
+    found = []
+    for labels in ("label", "label,intent", "score"):
+        pair = "pair," if task == "regression" else ""
+        kinds = {"label": ("", "?"), "label,intent": (",", "x,y"), "score": ("high", "")}[labels]
+        cells = [("the cat", "a cat,", kinds[0]), ("the dog", "a dog,", kinds[1])]
+        rows = "".join(f"{text},{other if pair else ''}{label}\n" for text, other, label in cells)
+        asked.write_text(f"text,{pair}{labels}\n{rows}", "utf-8")
+        capsys.readouterr()
+        assert run("predict", "--model", out, "--file", asked, "--precision", "fp32") == 0
+        found.append(capsys.readouterr().out)
+    assert found[0] == found[1] == found[2] and len(found[0].splitlines()) == 2
+
+
 def test_columns_of_labels_are_named_with_commas(encoder, tmp_path, capsys):
     data = tmp_path / "toxic.csv"
     data.write_text("comment,toxic,insult\na,1,0\nb,1,1\nc,0,0\n", "utf-8")

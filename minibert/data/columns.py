@@ -21,6 +21,7 @@ PAIRS = (
     ("question", "answer"),
     ("qtext", "atext"),
 )
+NO_LABEL = ""  # a column of no name: labels may be missing or of any kind
 LABELS = ("label", "labels", "category", "intent", "class")
 
 
@@ -44,6 +45,7 @@ def choose_columns(
 ) -> Columns:
     """Return the columns to read; those that are not named are found by their usual names.
 
+    label  NO_LABEL for a file of which labels are not to be read
     usual  names of a label's column: the first of them, or else the only one
 
     A named text stays alone unless its pair is named too. Raises InputError, which begins with `where` and
@@ -54,13 +56,15 @@ def choose_columns(
     """
     there = f"there are {', '.join(columns)}"
     for named in (text, pair, label):
-        if named is not None and named not in columns:
+        if named not in (None, NO_LABEL) and named not in columns:
             raise InputError(f"{where}: no column {named!r}; {there}; is the first line a header?")
     if text is None:
         text, found = _find_text(where, columns, there)
         pair = pair or found
     if pair == text:
         raise InputError(f"{where}: column {text!r} cannot be both the text and its pair; {there}")
+    if label == NO_LABEL:
+        return Columns(text, pair)
     return Columns(text, pair, label or _find_label(where, columns, there, usual))
 
 

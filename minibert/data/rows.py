@@ -6,6 +6,7 @@ a field is what stands between two tabs, so that a text may begin with a quotati
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from minibert.data.files import kind_of, open_text
 from minibert.errors import InputError
 
 ROW_KINDS = (".csv", ".tsv", ".jsonl", ".json")
+HALF = re.compile(r"\\u[dD][89a-fA-F]")  # only an escape can bring one in: text that is UTF-8 has none
 LONGEST_FIELD = 2**31 - 1
 Row = tuple[int, dict[str, Any]]
 
@@ -51,6 +53,13 @@ def parse_object(where: str, line: str) -> dict[str, Any]:
         ) from error
     if not isinstance(row, dict):
         raise InputError(f"{where}: {line[:60]!r} is not an object; one JSON object per line is wanted")
+    if HALF.search(line):
+        try:
+            json.dumps(row, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{where}: half of a surrogate pair ({line[:60]!r}), which is no character; mend what wrote it"
+            ) from error
     return row
 
 

@@ -164,3 +164,15 @@ def test_a_corpus_row_without_the_column_is_named(tmp_path):
     path = write(tmp_path, "a.jsonl", '{"text": "a"}\n{"body": "b"}\n')
     with pytest.raises(InputError, match=r"a\.jsonl, line 2: no column 'text'; there are body"):
         list(read_documents([path]))
+
+
+@pytest.mark.parametrize(
+    "line", ['{"text": "a \\ud83d b", "label": "x"}', '{"text": "a", "label": "\\uDE00"}']
+)
+def test_half_of_a_surrogate_pair_is_refused_with_its_line(tmp_path, line):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "\\ud83d\\ude00", "label": "x"}\n' + line + "\n", "utf-8")
+    with pytest.raises(InputError, match="line 2: half of a surrogate pair"):
+        read_texts(path)
+    path.write_text('{"text": "\\ud83d\\ude00 \\\\ud83d", "label": "x"}\n', "utf-8")
+    assert read_texts(path) == [TextExample("\U0001f600 \\ud83d", None, "x")]
