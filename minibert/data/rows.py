@@ -58,7 +58,7 @@ def parse_object(where: str, line: str) -> dict[str, Any]:
             json.dumps(row, ensure_ascii=False).encode("utf-8")
         except UnicodeEncodeError as error:
             raise InputError(
-                f"{where}: half of a surrogate pair ({line[:60]!r}), which is no character; mend what wrote it"
+                f"{where}: half of a surrogate pair ({line[:60]!r}), which is no character; mend the file"
             ) from error
     return row
 

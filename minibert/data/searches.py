@@ -9,6 +9,7 @@ Three kinds of table are told apart by their columns:
 and .jsonl of dialogues, where what was said last answers what was said before (`dialogues`).
 """
 
+import sys
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 from minibert.data.dialogues import TURNS, read_dialogues, responses
 from minibert.data.examples import SearchExample, TextExample
 from minibert.data.files import open_text
+from minibert.data.labelled import NUMBERS
 from minibert.data.readers import read_texts
 from minibert.data.rows import Row, rows_of
 from minibert.errors import InputError
@@ -51,6 +53,13 @@ def read_searches(path: str | Path, columns: dict[str, str] | None = None) -> li
         raise InputError(
             f"{path}: one text in each row ({there}); a query and its passage are wanted: name them with "
             "text_column and pair_column (--text-column, --pair-column)"
+        )
+    grades = [name for name in NUMBERS if name in first[1]]
+    if pairs[0].label is None and grades:
+        raise InputError(
+            f"{path}: the column {grades[0]!r} looks like grades, and a passage answers its query or does "
+            "not: name a column of 1 and 0 with label_column (--label-column); for grades there is the task "
+            "similarity"
         )
     return gather(pairs, where=str(path))
 
@@ -102,6 +111,8 @@ def gather(pairs: Iterable[TextExample], *, where: str = "pairs") -> list[Search
                 "1 (it answers the query) or 0 is wanted"
             )
         (right if LABELS[label] else wrong).setdefault(pair.text, []).append(pair.pair or "")
+    if lost := len(wrong.keys() - right.keys()):
+        print(f"  {lost:,} queries of {where} have no right passage, and are left out", file=sys.stderr)
     return [
         SearchExample(query, passage, tuple(dict.fromkeys(wrong.get(query, ()))))
         for query, passages in right.items()

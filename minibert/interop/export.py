@@ -6,6 +6,7 @@ the mean of a text without a projection) is refused with what would fit.
 """
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,22 @@ def save_pretrained(model: Model, folder: str | Path) -> None:
     InputError where no family of theirs has the model's parts. A text encoder has a method of the same name.
     """
     task, model = model.task, merged(model)
+    if rules := rules_of(task):
+        told = ", ".join(f"{name} {value}" for name, value in rules.items())
+        print(f"  left out, since a config.json has no place for it: {told}", file=sys.stderr)
     with published(folder) as beside:
         write_pretrained(model.encoder, task.tokenizer, beside, task=task, max_length=task.max_length)
+
+
+def rules_of(task: Task | None) -> dict[str, Any]:
+    """Return what decides behind the scores of a task: a graph's user has to do it, transformers does not."""
+    if isinstance(task, Classification) and task.options.reject_label:
+        return {"reject_label": task.options.reject_label, "reject_below": task.threshold}
+    if isinstance(task, MultiLabel) and task.threshold != 0.5:
+        return {"threshold": task.threshold}
+    if isinstance(task, QuestionAnswering) and task.refuses:
+        return {"null_score_diff_threshold": task.threshold}
+    return {}
 
 
 def write_pretrained(

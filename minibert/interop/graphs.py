@@ -19,7 +19,7 @@ import torch
 from minibert.adapt.merging import is_mergeable, merged
 from minibert.checkpoint import published, write_json
 from minibert.errors import InputError, MissingExtra
-from minibert.interop.export import fitting_family, settings_of, write_tokenizer
+from minibert.interop.export import fitting_family, rules_of, settings_of, write_tokenizer
 from minibert.interop.graph_checks import Arrays, Runner, compare
 from minibert.interop.padded import PaddedModel, Source, input_names, output_names
 from minibert.model.encoder import Encoder
@@ -167,6 +167,7 @@ def description(source: Source) -> dict[str, Any]:
         **(
             {"labels": list(task.labels)} if isinstance(task, Classification | MultiLabel | Tagging) else told
         ),
+        **rules_of(task),
         "max_length": source.max_length,
         "pad_token_id": source.tokenizer.pad_id,
         "padding_side": "right",

@@ -116,3 +116,19 @@ def test_judgements_of_beir_and_of_trec(tmp_path):
     for line in ("1 184", "1\t184\thigh", "1 0 184 2 5"):
         with pytest.raises(InputError, match=r"bad\.txt, line 2: '1"):
             read_judgements(write(tmp_path / "bad.txt", "1 0 184 2", line))
+
+
+def test_grades_are_not_taken_for_right_answers(tmp_path):
+    path = tmp_path / "graded.csv"
+    path.write_text("sentence1,sentence2,score\na,b,4.5\nc,d,0.2\n", "utf-8")
+    with pytest.raises(InputError, match=r"'score' looks like grades.*the task"):
+        read_searches(path)
+    path.write_text("sentence1,sentence2,score,right\na,b,4.5,1\nc,d,0.2,1\n", "utf-8")
+    assert [row.positive for row in read_searches(path, {"label_column": "right"})] == ["b", "d"]
+
+
+def test_queries_without_a_right_passage_are_counted(tmp_path, capsys):
+    path = tmp_path / "qa.csv"
+    path.write_text("question,answer,label\nwho?,Ada,1\nwhere?,a cat,0\nwhen?,a dog,0\n", "utf-8")
+    assert [row.text for row in read_searches(path)] == ["who?"]
+    assert "2 queries of" in capsys.readouterr().err

@@ -258,3 +258,22 @@ def test_int8_is_a_smaller_file_and_near_the_model(tokenizer, tmp_path):
     in_float32 = sum(weight.nbytes for weight in encoder.parameters())
     assert (tmp_path / "out" / told.file).stat().st_size < 0.4 * in_float32
     assert 1e-5 < told.difference < 0.2
+
+
+def test_what_decides_behind_the_scores_goes_with_a_graph_and_is_told_otherwise(tokenizer, tmp_path, capsys):
+    config = shape(tokenizer, "tiny", num_hidden_layers=1, max_position_embeddings=31)
+    encoder, labels = Encoder(config), ["no", "yes"]
+    rejecting = {"labels": labels, "reject_label": "none", "reject_below": 0.7}
+    model = Model(encoder, Classification.reopen(tokenizer, config, rejecting))
+    mb.export(model, tmp_path / "graph", format="torch")
+    told = json.loads((tmp_path / "graph" / "graph.json").read_text("utf-8"))
+    assert (told["reject_label"], told["reject_below"]) == ("none", 0.7)
+    assert "left out" not in capsys.readouterr().err
+    mb.save_pretrained(model, tmp_path / "hf")
+    assert "no place for it: reject_label none, reject_below 0.7" in capsys.readouterr().err
+    several = MultiLabel.reopen(tokenizer, config, {"labels": labels, "fitted_threshold": 0.3})
+    mb.save_pretrained(Model(encoder, several), tmp_path / "several")
+    assert "no place for it: threshold 0.3" in capsys.readouterr().err
+    plain = Classification.reopen(tokenizer, config, {"labels": labels})
+    mb.save_pretrained(Model(encoder, plain), tmp_path / "plain")
+    assert "left out" not in capsys.readouterr().err
