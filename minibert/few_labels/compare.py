@@ -21,7 +21,7 @@ from tqdm import tqdm
 from minibert.data.batches import ExampleBatches
 from minibert.data.examples import TextExample
 from minibert.errors import InputError
-from minibert.few_labels.contrast import CONTRAST_RATE, contrastive_classifier
+from minibert.few_labels.contrast import CONTRAST_RATE, contrastive_classifier, refuse_unused
 from minibert.few_labels.draws import check_counts, draw_few
 from minibert.finetune import Settings, first_rate, open_for_task, read_examples
 from minibert.interop.hub import local_folder
@@ -129,6 +129,8 @@ class Plan:
             if name in ("cloze", "zero_shot"):
                 plan.opened(Cloze, rows)
         plan.opened(Classification, rows)
+        if "contrastive" in chosen:
+            refuse_unused(settings)
         return plan
 
     def trials(self, per_class: Sequence[int], draws: int, *, progress: bool) -> Iterator[Trial]:
@@ -171,8 +173,10 @@ class Plan:
     def trained(self, kind: type[Task]) -> Model:
         """Return the encoder and the head of a task after training on all rows."""
         model, config = self.opened(kind, self.train), self.chosen(kind).train
+        model.task.weigh(self.train)
         windows = [window for parts in model.encode(self.train) for window in parts]
-        batches = ExampleBatches(windows, model.task.collate, config.train_batch_size, 1, config.seed)
+        micro, size = config.gradient_accumulation_steps, config.train_batch_size
+        batches = ExampleBatches(windows, model.task.collate, size, micro, config.seed)
         for _ in Run(model, batches, config):
             pass
         return model.eval()

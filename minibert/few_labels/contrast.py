@@ -24,6 +24,7 @@ from torch import Tensor
 from minibert.data.batches import ExampleBatches
 from minibert.data.examples import TextExample
 from minibert.embedding.loading import load_encoder
+from minibert.errors import InputError
 from minibert.few_labels.likelihood import packs
 from minibert.few_labels.linear_head import fit_logistic
 from minibert.packed import Packed
@@ -38,6 +39,18 @@ from minibert.training.loop import Run
 from minibert.training.objectives import Objective, objective_of
 
 CONTRAST_RATE = 2e-5  # SetFit's, for encoders that embed well already; others have more to learn
+
+
+UNUSED = ("train.gradient_accumulation_steps", "train.r_drop_alpha", "data.from_scratch",
+          "data.reinit_layers", "task.pooling", "task.on_long", "task.class_weights")  # fmt: skip
+
+
+def refuse_unused(settings: dict[str, Any]) -> None:
+    """Raise InputError for a setting that training by contrast would pass over, or cannot do."""
+    for key, value in settings.items():
+        told = value is True or value not in (None, False, 0, 1, "none")
+        if told and (key in UNUSED or key.startswith(("model.", "adapt."))):
+            raise InputError(f"{key} {value!r}: not for contrastive; leave it out, or that method")
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from minibert.interop.heads import load
 from minibert.output import allowed, claimed, describe_data, is_done, locked, publish_model
 from minibert.output.record import describe_model
 from minibert.tasks.model import Model
-from minibert.tasks.task import Window
+from minibert.tasks.task import Task, Window
 from minibert.training.config import TrainingConfig
 from minibert.training.loop import Run
 
@@ -88,9 +88,9 @@ def update(
     opened = opened_for_training(model)
     chosen, tuned = with_own(settings or {}, "update", UpdateOptions, learning_rate=rate_for(model))
     kind = type(opened.task)
-    held = [] if validation is None else read_examples(kind, validation)
     judges = read_examples(kind, kept)
-    rows = apart(read_examples(kind, train), judges)
+    rows = apart(kind, read_examples(kind, train), judges)
+    held = [] if validation is None else apart(kind, read_examples(kind, validation), judges, "validation")
     torch.manual_seed(tuned.train.seed)
     made = grown(opened, rows)
     free = allowed(resume, overwrite_output_dir, [model, train, kept, validation])
@@ -133,15 +133,15 @@ def train_or_open(
     return train_into(folder, begin, held, settings=settings, data=data, free=free)
 
 
-def apart(rows: list[Any], judges: Sequence[Any]) -> list[Any]:
-    """Leave out of the training rows what the verdict is made on; say how many rows that are."""
-    seen = set(judges)
-    free = [row for row in rows if row not in seen]
+def apart(kind: type[Task], rows: list[Any], judges: Sequence[Any], use: str = "training") -> list[Any]:
+    """Leave out of some rows the texts that the verdict is made on, whatever their labels; say how many."""
+    seen = {kind.unanswered(row) for row in judges}
+    free = [row for row in rows if kind.unanswered(row) not in seen]
     if len(free) < len(rows):
         shared = len(rows) - len(free)
-        print(f"  {shared:,} of {len(rows):,} training rows are kept rows, and left out", file=sys.stderr)
+        print(f"  {shared:,} of {len(rows):,} {use} rows are kept rows, and left out", file=sys.stderr)
     if not free:
-        raise InputError(f"all {len(rows):,} training rows are kept rows; keep rows that are not trained on")
+        raise InputError(f"all {len(rows):,} {use} rows are kept rows; the verdict needs rows of its own")
     return free
 
 

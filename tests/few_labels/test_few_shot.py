@@ -196,6 +196,9 @@ def test_an_encoder_that_embeds_already_is_moved_by_small_steps(folder, tmp_path
         ({"test": [TextExample("a", label="strange")]}, "test label 'strange'"),
         ({"settings": {"task.template": "{text}"}}, "no \\[MASK\\]"),
         ({"settings": {"train.max_stepz": 3}}, "max_steps"),
+        ({"settings": {"data.from_scratch": True}}, "data.from_scratch True: not for contrastive"),
+        ({"settings": {"train.gradient_accumulation_steps": 4}}, "gradient_accumulation_steps 4: not for"),
+        ({"settings": {"train.r_drop_alpha": 0.5}}, "r_drop_alpha 0.5: not for contrastive"),
     ],
 )
 def test_what_cannot_be_compared_is_told_before_anything_is_trained(folder, given, told):

@@ -131,6 +131,15 @@ def test_kept_rows_are_left_out_of_training(folder, tmp_path, capsys):
         settings={**FAST, "train.max_steps": 1},
     )  # fmt: skip
     assert "1 of 5 training rows are kept rows, and left out" in capsys.readouterr().err
+    other = {"animal": "thing", "thing": "animal"}
+    turned = write(tmp_path / "turned.csv", [*ROWS[:4], *((text, other[label]) for text, label in KEPT[:2])])
+    update(
+        folder / "good", train=turned, kept=folder / "kept.csv", output_dir=tmp_path / "turned",
+        validation=both, settings={**FAST, "train.max_steps": 1},
+    )  # fmt: skip
+    told = capsys.readouterr().err
+    assert "2 of 6 training rows are kept rows" in told, "whatever their labels"
+    assert "1 of 5 validation rows are kept rows" in told
     with pytest.raises(InputError, match="all 9 training rows are kept rows"):
         update(
             folder / "good", train=folder / "kept.csv", kept=folder / "kept.csv",
