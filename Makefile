@@ -46,10 +46,10 @@ format: $(VENV)/.test  ## lay out the code and mend what can be mended
 	$(VENV)/bin/ruff check --fix --exit-zero .
 	$(VENV)/bin/ruff format .
 
-en-encoder: $(VENV)/.test  ## rebuild the committed English encoder
+en-encoder: $(VENV)/.test  ## half an hour of English pretraining: the encoder of the race, in runs/race/en/race
 	$(VENV)/bin/python benchmarks/race.py en --encoder-only $(ARGS)
 
-zh-encoder: $(VENV)/.test  ## rebuild the committed Chinese encoder
+zh-encoder: $(VENV)/.test  ## the same in Chinese: the encoder of the benchmarks' Chinese rows, in runs/race/zh/race
 	$(VENV)/bin/python benchmarks/race.py zh --encoder-only $(ARGS)
 
 clean:  ## remove environments, caches and build output; runs/ stays

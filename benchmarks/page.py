@@ -13,7 +13,7 @@ from pathlib import Path
 from bars import bars
 from cells import Line, read_lines, table_of
 from page_aims import AIMS, SOURCES, Aim, Record, Source
-from page_tables import NOT_MEASURED, TABLES, Table, markdown
+from page_tables import NOT_MEASURED, TABLES, Table, markdown, shortened
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -26,9 +26,9 @@ Made by `benchmarks/page.py` from [benchmarks/results](../benchmarks/results); d
 each number is measured is in [benchmarks/README.md](../benchmarks/README.md). Everybody's result is
 checked before anybody is timed, all take turns on one machine, and a ratio is taken within a round. Ours
 is compared with the others at their best, and where it falls short of an aim, the table says *missed*.
-What no file holds is *not measured*. "x best" is speed over that of the best of the others; "share of
-products" that of the machine's rate of matrix products which goes into operations that the work cannot do
-without."""
+What no file holds is *not measured*, and a commit that ends in + had changed files. "x best" is speed over
+that of the best of the others; "share of products" that of the machine's rate of matrix products which goes
+into operations that the work cannot do without."""
 
 
 def build(results: Path) -> tuple[str, str]:
@@ -55,7 +55,7 @@ def summary(records: Mapping[str, Record]) -> Table:
         value = measured(aim, records)
         verdict = "" if value is None else "met" if aim.met(value) else "missed"
         wanted = f"{'at most' if aim.at_most else 'at least'} {spelled(aim, aim.wanted)}"
-        shown = NOT_MEASURED if value is None else spelled(aim, value)
+        shown = NOT_MEASURED if value is None else spelled(aim, value) + aside(aim, records)
         rows.append([aim.what, aim.against, wanted, shown, verdict])
     return rows
 
@@ -68,6 +68,12 @@ def measured(aim: Aim, records: Mapping[str, Record]) -> float | None:
 def spelled(aim: Aim, value: float) -> str:
     """Write a number in the unit of its aim."""
     return f"{value:.0%}" if aim.unit == "share" else f"{value:.2f} x"
+
+
+def aside(aim: Aim, records: Mapping[str, Record]) -> str:
+    """Write the other number of an aim that has one, in brackets."""
+    value = aim.beside(records[aim.file]) if aim.beside else None
+    return "" if value is None else f" ({aim.what_is} {spelled(aim, value)})"
 
 
 def picture(records: Mapping[str, Record]) -> str:
@@ -91,7 +97,7 @@ def section(source: Source, record: Record | None) -> list[str]:
         f"{device}" + (f" ({', '.join(features)})" if features else ""),
         *([f"{facts['cores']} cores"] if facts.get("cores") else []),
         *named,
-        f"commit {str(facts.get('commit') or record.get('commit'))[:7]}",
+        f"commit {shortened(facts.get('commit') or record.get('commit'))}",
     ]
     where = f"[{source.file}](../benchmarks/results/{source.file})"
     return [heading, f"{command}; {', '.join(parts)}; {where}.", *TABLES[record["benchmark"]](record)]
@@ -101,7 +107,7 @@ def quality(store: Path, lines: list[Line]) -> list[str]:
     """Return the paragraphs of one store of cells: the tasks of an area, a line for each contestant."""
     area = store.stem.removeprefix("tasks-")
     script = "quality.py" if area == "quality" else f"tasks.py {area}"
-    commits = sorted({str(line["machine"]["commit"])[:7] for line in lines})
+    commits = sorted({shortened(line["machine"]["commit"]) for line in lines})
     processors = sorted({line["machine"]["processor"] for line in lines})
     where = f"[{store.name}](../benchmarks/results/{store.name})"
     return [

@@ -72,16 +72,21 @@ def finetuning(record: Record) -> list[str]:
 
 def memory(record: Record) -> list[str]:
     """Return a table for each kind of work."""
-    parts = []
+    parts = [
+        "In MiB. *rest* is the peak without imports, weights and the optimiser's state: what the work itself "
+        "adds, and what the aims compare."
+    ]
     for result in record["results"]:
-        rows = [["contestant", "peak", "imports", "weights", "optimiser", "rest", "ours / this"]]
+        head = ["contestant", "peak", "imports", "weights", "optimiser", "rest"]
+        rows = [[*head, "rest, ours / this", "peak, ours / this"]]
+        ours = result["rows"][0]
         for row in result["rows"]:
             sizes = (row[key] for key in ("peak", "before", "weights", "optimizer", "rest"))
             shown = [f"{round(size / MEGA):,}" for size in sizes]
-            rows.append([row["name"], *shown, f"{row['ours_over_this']:.2f}"])
+            rows.append([row["name"], *shown, *(f"{ours[key] / row[key]:.2f}" for key in ("rest", "peak"))])
         absent = result["not_measured"]
-        rows += [[name, NOT_MEASURED, reason, "", "", "", ""] for name, reason in absent.items()]
-        parts += [f"*{result['work']}*, in MiB.", markdown(rows)]
+        rows += [[name, NOT_MEASURED, reason, *[""] * 5] for name, reason in absent.items()]
+        parts += [f"*{result['work']}*:", markdown(rows)]
     absent = record["not_measured"]
     return parts + [f"*{work}*: {NOT_MEASURED}, {reason}." for work, reason in absent.items()]
 
@@ -142,6 +147,11 @@ def profile(record: Record) -> list[str]:
     return parts
 
 
+def shortened(commit: str | None) -> str:
+    """Write a commit in short; a + behind it says that files had been changed."""
+    return "unknown" if commit is None else commit[:7] + "+" * commit.endswith("+")
+
+
 def percent(score: Record) -> str:
     """Write a mean and its spread, in percent; no spread where one number is all there is."""
     spread = f" ± {100 * score['spread']:.1f}" if score.get("spread") else ""
@@ -189,7 +199,7 @@ def long_runs(record: Record) -> list[str]:
         if found is None:
             rows.append([name, NOT_MEASURED, "", ""])
             continue
-        minutes, commit = found["minutes_in_all"], str(found["machine"]["commit"])[:7]
+        minutes, commit = found["minutes_in_all"], shortened(found["machine"]["commit"])
         rows.append([*told(found), f"{minutes:.1f}", commit])
     return [markdown(rows)]
 

@@ -1,20 +1,20 @@
 """What the documents say is true: their Python runs, their links lead somewhere, docstring examples hold.
 
-A block fenced as ```python runs in a folder that holds only the small files of `write_samples`; the blocks
-of one document share their names and run in order; a budget of half an hour becomes one of two seconds.
-A block fenced as ```python no-run is only compiled. Docstring examples run in a copy of such a folder, which
-holds the small models of `write_models` as well, and know its tokenizer by the name `tokenizer`.
+A block fenced as ```python runs in a folder that holds only the files that the first block of docs/README.md
+writes; the blocks of one document share their names and run in order; a budget of half an hour becomes one
+of two seconds. A block fenced as ```python no-run is only compiled. Docstring examples run in a copy of such
+a folder, which holds two files and the small models of `write_models` as well, and know its tokenizer by the
+name `tokenizer`.
 """
 
 import doctest
 import importlib
 import io
-import pydoc_data.topics
 import re
 import shutil
 import time
 import traceback
-from contextlib import redirect_stdout
+from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -35,6 +35,7 @@ from minibert.training.config import TrainingConfig
 from minibert.training.loop import train
 
 ROOT = Path(__file__).resolve().parent.parent
+MAP = ROOT / "docs" / "README.md"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINKED = [*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 FENCE = re.compile(r"^```(?P<language>[^\n`]*)\n(?P<code>.*?)^```\s*$", re.MULTILINE | re.DOTALL)
@@ -104,23 +105,19 @@ def run_examples(module: ModuleType, tokenizer: Tokenizer | None = None) -> tupl
 
 
 def write_samples(folder: Path) -> None:
-    """Write what documents may speak of: corpus.txt, cats.txt, people.conll and three .csv."""
-    corpus = "\n".join(pydoc_data.topics.topics.values())
-    (folder / "corpus.txt").write_text(corpus, "utf-8")
-    (folder / "cats.txt").write_text("The cat sat.\n\nThe cat ran.\n", "utf-8")
-    (folder / "people.conll").write_text("Anna B-PER\nlives O\n", "utf-8")
-    words = {
-        "positive": ("wonderful", "moving", "clever", "funny", "warm", "fine", "brilliant", "tender"),
-        "negative": ("dull", "tired", "clumsy", "empty", "cold", "poor", "tedious", "shallow"),
-    }
-    things = {"train.csv": ("film", "story", "cast", "script"), "dev.csv": ("plot",), "test.csv": ("ending",)}
-    for name, nouns in things.items():
-        rows = [f"a {word} {noun},{label}" for noun in nouns for label in words for word in words[label]]
-        (folder / name).write_text("\n".join(["text,label", *rows, ""]), "utf-8")
+    """Write what documents may speak of, as docs/README.md tells its readers to."""
+    first = python_blocks(MAP.read_text("utf-8"))[0]
+    with chdir(folder):
+        exec(compile(first.code, str(MAP), "exec"), {})
 
 
 def write_models(folder: Path) -> None:
-    """Write what docstrings may speak of besides: a tokenizer, and in runs/clf a classifier of train.csv."""
+    """Write what docstrings may speak of besides.
+
+    Two small files, a tokenizer, and in runs/clf a classifier of train.csv.
+    """
+    (folder / "cats.txt").write_text("The cat sat.\n\nThe cat ran.\n", "utf-8")
+    (folder / "people.conll").write_text("Anna B-PER\nlives O\n", "utf-8")
     with (folder / "corpus.txt").open(encoding="utf-8") as lines:
         tokenizer = train_sentencepiece(lines, 1000)
     tokenizer.save(folder / "tokenizer")
@@ -227,8 +224,11 @@ def test_a_wrong_docstring_example_is_reported():
     assert "Expected:\n    4\nGot:\n    3" in report
 
 
-def test_the_samples_are_complete(tmp_path):
+def test_the_block_for_readers_writes_all_samples(tmp_path):
     write_samples(tmp_path)
-    assert (tmp_path / "corpus.txt").stat().st_size > 300_000
-    assert (tmp_path / "cats.txt").exists() and (tmp_path / "people.conll").exists()
-    assert len((tmp_path / "train.csv").read_text("utf-8").splitlines()) == 1 + 4 * 2 * 8
+    assert {path.name for path in tmp_path.iterdir()} == {"corpus.txt", "train.csv", "dev.csv", "test.csv"}
+    corpus = (tmp_path / "corpus.txt").read_text("utf-8")
+    assert len(corpus) > 300_000 and corpus.count("\n\n") > 1000
+    rows = (tmp_path / "train.csv").read_text("utf-8").splitlines()
+    assert len(rows) == 1 + 4 * 2 * 8
+    assert {row.rpartition(",")[2] for row in rows[1:]} == {"positive", "negative"}
