@@ -300,7 +300,7 @@ def test_of_a_split_text_the_window_that_decides_is_explained(capsys):
     values = []
     for window in windows:
         _, score = score_of(model, window, label=found.label, word=None)
-        values.append(float(score(model.task.pack([window]), [window])[0]))
+        values.append(score(model.task.pack([window]), [window])[0].item())
     assert len(values) > 2 and found.value == pytest.approx(max(values))
     told = f"the model reads the text in {len(windows)} windows; explained is number {np.argmax(values) + 1}"
     assert told in capsys.readouterr().err

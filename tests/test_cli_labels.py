@@ -119,3 +119,23 @@ def test_of_several_seeds_the_one_with_the_lowest_error_is_kept(encoder, tmp_pat
     errors = result["scores"]["mean_squared_error"]["values"]
     assert errors[result["best_seed"]] == min(errors)
     assert errors[0] != errors[1]
+
+
+def test_an_older_report_is_replaced_only_when_that_is_said(encoder, tmp_path, capsys):
+    data, out, page = tmp_path / "data.csv", tmp_path / "out", tmp_path / "why.html"
+    data.write_text(FILES["classification"], "utf-8")
+    assert run("finetune", "--task", "classification", "--model", encoder, "--train-file", data,
+               "--validation-file", data, "--output-dir", out, *FAST) == 0  # fmt: skip
+    before = (out / "report.html").read_bytes()
+    evaluate = ("evaluate", "--model", out, "--file", data, "--output-dir", out)
+    explain = ("explain", "--model", out, "the cat", "--steps", "2", "--output", page)
+    assert run(*evaluate) == 2
+    assert "report.html is there already; choose another place, or --overwrite" in capsys.readouterr().err
+    assert (out / "report.html").read_bytes() == before
+    assert run(*evaluate, "--overwrite") == 0
+    assert (out / "report.html").read_bytes() != before
+    page.write_text("mine")
+    assert run(*explain) == 2
+    assert page.read_text() == "mine"
+    assert run(*explain, "--overwrite") == 0
+    assert page.read_text() != "mine"

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from minibert.commands.inputs import labelled_examples, open_for_labels
+from minibert.commands.inputs import check_report, labelled_examples, open_for_labels
 from minibert.commands.parser import add_base, add_columns, add_command, add_model
 from minibert.data.rows import rows_of
 from minibert.errors import InputError
@@ -37,6 +37,7 @@ def add(commands: Any) -> None:
     errors = "how many of the surest mistakes are shown (default: 5)"
     parser.add_argument("--errors", type=int, default=5, metavar="N", help=errors)
     parser.add_argument("--output-dir", metavar="DIR", help="folder for report.html and report.json")
+    parser.add_argument("--overwrite", action="store_true", help="replace an older report there")
     parser.add_argument("--json", action="store_true", help="print nothing but one JSON object")
     add_columns(parser)
 
@@ -45,6 +46,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Print the whole evaluation, write it where wanted, and return it."""
     if args.draws < 1 or args.errors < 0:
         raise InputError(f"--draws {args.draws}, --errors {args.errors}: at least 1 draw and 0 mistakes")
+    if args.output_dir:
+        reports = [Path(args.output_dir) / name for name in ("report.html", "report.json")]
+        check_report(reports, overwrite=args.overwrite)
     groups = groups_of(args.file, args.groups) if args.groups else ()
     model = open_for_labels(args)
     kind = type(model.task)

@@ -2,12 +2,13 @@
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any, get_args
 
 from tqdm import tqdm
 
 from minibert.attribution import Attribution, Method, Nothing, explain
-from minibert.commands.inputs import named_columns, open_for_labels, refuse_empty
+from minibert.commands.inputs import check_report, named_columns, open_for_labels, refuse_empty
 from minibert.commands.parser import add_base, add_columns, add_command, add_model
 from minibert.errors import InputError
 from minibert.inspect import attention_maps
@@ -49,12 +50,15 @@ def add(commands: Any) -> None:
     parser.add_argument("--color", choices=("auto", "always", "never"), default="auto", help=colour)
     page = "write a page with shaded texts, and the attention of the last layer"
     parser.add_argument("--output", metavar="FILE.html", help=page)
+    parser.add_argument("--overwrite", action="store_true", help="replace an older page")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Print each text with the scores of its tokens."""
     if args.output and not args.output.endswith((".html", ".htm")):
         raise InputError(f"--output {args.output}: the page is HTML; name it x.html")
+    if args.output:
+        check_report([Path(args.output)], overwrite=args.overwrite)
     refuse_empty(args.text)
     args.precision = "fp32"  # gradients of small numbers
     model = open_for_labels(args)

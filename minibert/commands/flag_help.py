@@ -94,8 +94,8 @@ HELP = {
     "train.num_train_epochs": "times that the data are gone through, unless --max-steps is above 0",
     "train.max_steps": "number of steps; -1 lets --num-train-epochs decide",
     "train.train_batch_size": "texts in a step",
-    "train.gradient_accumulation_steps": "parts that a step is computed in, one after the other, to save memory: "
-    "finetune splits its texts, pretrain takes so many batches",
+    "train.gradient_accumulation_steps": "parts of a step, one after the other, to save memory: finetune "
+    "splits its texts, pretrain takes so many batches",
     "train.device": "where to compute; auto takes the GPU if torch sees one, else the CPU",
     "train.precision": "numbers to compute in; auto takes bf16 where this machine is faster in it",
     "train.attention": "implementation of attention; auto takes the fastest that fits",

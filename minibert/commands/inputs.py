@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,13 @@ def check_output(path: Path, *, overwrite: bool) -> None:
         raise InputError(f"--output {path}: there is no folder {path.parent}")
     if path.exists() and not overwrite:
         raise InputError(f"--output {path} is there already; choose another name, or --overwrite")
+
+
+def check_report(paths: Sequence[Path], *, overwrite: bool) -> None:
+    """Raise InputError, before any work, where a report stands already."""
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise InputError(f"{path} is there already; choose another place, or --overwrite")
 
 
 def spare_inputs(args: argparse.Namespace) -> None:

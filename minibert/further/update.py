@@ -90,7 +90,9 @@ def update(
     kind = type(opened.task)
     judges = read_examples(kind, kept)
     rows = apart(kind, read_examples(kind, train), judges)
-    held = [] if validation is None else apart(kind, read_examples(kind, validation), judges, "validation")
+    held = (
+        [] if validation is None else apart(kind, read_examples(kind, validation), judges, use="validation")
+    )
     torch.manual_seed(tuned.train.seed)
     made = grown(opened, rows)
     free = allowed(resume, overwrite_output_dir, [model, train, kept, validation])
@@ -133,7 +135,7 @@ def train_or_open(
     return train_into(folder, begin, held, settings=settings, data=data, free=free)
 
 
-def apart(kind: type[Task], rows: list[Any], judges: Sequence[Any], use: str = "training") -> list[Any]:
+def apart(kind: type[Task], rows: list[Any], judges: Sequence[Any], *, use: str = "training") -> list[Any]:
     """Leave out of some rows the texts that the verdict is made on, whatever their labels; say how many."""
     seen = {kind.unanswered(row) for row in judges}
     free = [row for row in rows if kind.unanswered(row) not in seen]

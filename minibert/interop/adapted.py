@@ -131,7 +131,7 @@ def open_base(folder: Path, base: str | Path | Model) -> tuple[Encoder, Tokenize
     if not place.is_dir():
         raise InputError(
             f"{folder} holds an adapter, and its base {place} is not there; say where it is: "
-            f"mb.load({str(folder)!r}, base=...) or --base DIR"
+            f"mb.load({str(folder)!r}, base=...), or --base DIR of the commands that only ask a model"
         )
     encoder, tokenizer = read_encoder(place), load_tokenizer(place)
     check_vocabulary(tokenizer, encoder.config, place)

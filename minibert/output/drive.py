@@ -66,8 +66,14 @@ class Drive:
             print(f"  nothing was saved in {self.output}: the run starts afresh", file=sys.stderr)
             return False
         refuse_other_shape(found, self.run.model.encoder.config.to_dict())
-        load_weights(self.run.model, found)
-        kept = load_state(self.run, found)
+        try:
+            load_weights(self.run.model, found)
+            kept = load_state(self.run, found)
+        except InputError as error:
+            if not changes:
+                raise
+            told = f"{found} is of a run with other settings and cannot be gone on from: {'; '.join(changes)}"
+            raise InputError(told) from error
         self.elapsed, self.pending, self.checked = kept["elapsed"], kept["pending"], kept["checked"]
         if self.best is not None:
             self.best.load_state_dict(kept["best"])

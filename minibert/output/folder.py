@@ -35,7 +35,9 @@ def check_free(
         raise InputError(f"{output} is a file; an output directory is wanted")
     used = output.is_dir() and any(path.name != MARK for path in output.iterdir())
     if used and not (resume or overwrite):
-        raise InputError(f"{output} is not empty; choose another, or --overwrite-output-dir, or --resume")
+        raise InputError(
+            f"{output} is not empty; choose another, or --overwrite-output-dir, or --resume (a run)"
+        )
     if used and overwrite and not resume and not (output / MARK).exists():
         raise InputError(f"{output} was not made by minibert and is not overwritten; choose another")
     if used and resume and not (output / MARK).exists() and not any(output.glob("checkpoint-*")):

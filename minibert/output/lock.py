@@ -21,6 +21,7 @@ from minibert.errors import InputError
 from minibert.output.folder import MARK, check_free
 
 HELD = (errno.EACCES, errno.EAGAIN)
+NO_FOLDER = (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 @contextmanager
@@ -42,9 +43,14 @@ def locked(
     if not writes:
         yield output
         return
-    check_free(output, resume=resume, overwrite=overwrite, inputs=inputs)
-    made = [path for path in (output, *output.parents) if not path.exists()]
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        check_free(output, resume=resume, overwrite=overwrite, inputs=inputs)
+        made = [path for path in (output, *output.parents) if not path.exists()]
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in NO_FOLDER:
+            raise InputError(f"{output} cannot be a folder: {error.strerror}; choose another") from error
+        raise
     try:
         with (output / MARK).open("a+", encoding="utf-8") as mark:
             _take(mark, output)

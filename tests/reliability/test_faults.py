@@ -381,3 +381,16 @@ def test_a_finished_pretraining_without_checkpoints_is_left_as_it_is(tmp_path, c
     assert {path: path.read_bytes() for path in files_of(tmp_path / "enc")} == before
     assert main(list(map(str, [*longer, "--resume", "--overwrite-output-dir"]))) == 0
     assert json.loads((tmp_path / "enc" / "run.json").read_text("utf-8"))["steps_done"] == 3
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [(("--optim", "muon"), "train.optim was 'adamw' and is 'muon'"), (("--freeze", "encoder"), "train.freeze was"),
+     (("--pooling", "mean"), "task.pooling was")],
+)  # fmt: skip
+def test_a_run_that_cannot_go_on_with_other_settings_names_them(given, run, capsys, flags, told):
+    before = {path: path.read_bytes() for path in files_of(run)}
+    assert main(line(given, run, "--resume", *flags)) == 2
+    err = capsys.readouterr().err
+    assert "cannot be gone on from" in err and told in err
+    assert {path: path.read_bytes() for path in files_of(run)} == before
