@@ -385,9 +385,12 @@ def test_a_finished_pretraining_without_checkpoints_is_left_as_it_is(tmp_path, c
 
 @pytest.mark.parametrize(
     ("flags", "told"),
-    [(("--optim", "muon"), "train.optim was 'adamw' and is 'muon'"), (("--freeze", "encoder"), "train.freeze was"),
-     (("--pooling", "mean"), "task.pooling was")],
-)  # fmt: skip
+    [
+        (("--optim", "muon"), "train.optim was 'adamw' and is 'muon'"),
+        (("--freeze", "encoder"), "train.freeze was"),
+        (("--pooling", "mean"), "task.pooling was"),
+    ],
+)
 def test_a_run_that_cannot_go_on_with_other_settings_names_them(given, run, capsys, flags, told):
     before = {path: path.read_bytes() for path in files_of(run)}
     assert main(line(given, run, "--resume", *flags)) == 2
