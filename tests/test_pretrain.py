@@ -13,6 +13,7 @@ from minibert.errors import InputError
 from minibert.pretrain import pretrain, start_table
 from minibert.tasks.model import Model
 from minibert.training.log import read_log
+from minibert.training.pretraining import Settings
 
 MODULE = importlib.import_module("minibert.pretrain")  # the attribute of that name is the function
 SETTINGS = {
@@ -73,3 +74,9 @@ def test_a_run_goes_on_with_the_size_that_it_began_with(corpus, tmp_path):
         pretrain([corpus], tmp_path, size="mini", settings={**settings, "train.max_steps": 9}, resume=True)
     pretrain([corpus], tmp_path, size="tiny", settings=settings, resume=True)
     assert (tmp_path / "model.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["max_seq_length", "tokens_per_batch", "validation_tokens", "workers"])
+def test_sizes_that_hold_nothing_are_refused(name):
+    with pytest.raises(InputError, match=f"{name} -5 must be at least"):
+        Settings.of({f"data.{name}": -5})

@@ -206,7 +206,8 @@ def _split(tag: str, scheme: str) -> tuple[str, str]:
     meaning = _meaning(scheme)
     if letter not in meaning or bool(dash) != bool(label):
         raise InputError(
-            f"tag {tag!r} is not a tag of {scheme}; use detect_scheme to find the scheme, then to_bio"
+            f"tag {tag!r} is not a tag of {scheme}; write all tags in one scheme (minibert.tasks.spans has "
+            "detect_scheme and to_bio)"
         )
     return meaning[letter], label
 

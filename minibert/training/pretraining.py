@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from minibert.config import from_dict, group
+from minibert.errors import InputError
 from minibert.tasks.masking import Masking
 from minibert.training.config import TrainingConfig
 from minibert.training.plan import Budget
@@ -39,6 +40,12 @@ class DataOptions:
     workers: int = 0
     report_to: str = "none"
     progress: bool = True
+
+    def __post_init__(self) -> None:
+        least = {"max_seq_length": 3, "tokens_per_batch": 3, "validation_tokens": 1, "workers": 0}
+        for name, fewest in least.items():
+            if getattr(self, name) < fewest:
+                raise InputError(f"{name} {getattr(self, name)} must be at least {fewest}")
 
 
 @dataclass(frozen=True)
