@@ -29,6 +29,7 @@ from minibert.durable import replace_text, seal, sync
 from minibert.errors import InputError
 
 WEIGHTS = "model.safetensors"
+LONE = re.compile("[\ud800-\udfff]")  # half a character, which UTF-8 cannot write
 
 
 @contextmanager
@@ -67,8 +68,9 @@ def replace_folder(new: Path, place: Path) -> None:
 
 
 def as_json(values: Any) -> str:
-    """Return plain values as indented JSON, one line end last."""
-    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    """Return plain values as indented JSON, one line end last; half a character is written as its number."""
+    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    return LONE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def write_json(path: Path, values: Any) -> None:

@@ -7,6 +7,7 @@ and what it does.
 """
 
 import errno
+import io
 import json
 import os
 import sys
@@ -24,6 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> main(["fill-mask", "The [MASK] of a list."])  # the model is missing, and stderr says so
     2
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # half a character in a text does not cost the rest
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         args = parse(sys.argv[1:] if argv is None else argv)
         result = args.command(args)
@@ -47,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return complain(f"the disk is full: {error}; {saved}")
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             return complain(f"not allowed: {error}")
+        if error.filename is not None:
+            return complain(f"this path cannot be used: {error}")
         raise
     return NOT_OK if result is not None and result.get("ok") is False else 0
 

@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import json
 import re
+import sys
 import tomllib
 import types
 import typing
@@ -74,7 +75,7 @@ def parse_setting(text: str) -> Any:
     """
     try:
         return json.loads(text.lower() if text.lower() in ("true", "false") else text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -111,12 +112,17 @@ def _nearest(key: str, names: list[str]) -> str:
 
 
 def _fit(key: str, value: Any, wanted: Any, where: str) -> Any:
-    """Return the value if it is of the wanted type: an int as a float and "none" as None where those fit."""
+    """Return the value if it is of the wanted type: an int as a float and "none" as None where those fit.
+
+    Infinity and NaN, which JSON and TOML can spell, are no numbers of a setting.
+    """
     for option in _options(wanted):
         if typing.get_origin(option) is typing.Literal:
             if value in typing.get_args(option):
                 return value
-        elif option is float and isinstance(value, int) and not isinstance(value, bool):
+        elif option is float and isinstance(value, int | float) and not isinstance(value, bool):
+            if not abs(value) <= sys.float_info.max:
+                raise InputError(f"{where}: {key} is {value!r:.40}, expected a finite number")
             return float(value)
         elif option is int and isinstance(value, bool):
             continue

@@ -92,11 +92,19 @@ def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Put a text in the place of a file at once: whoever reads it finds the old text or the new one."""
+    """Put a text in the place of a file at once: whoever reads it finds the old text or the new one.
+
+    Raises InputError for half a character (a lone surrogate), which UTF-8 cannot write.
+    """
+    try:
+        data = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        piece = text[max(0, error.start - 30) : error.end]
+        raise InputError(f"{path}: {piece!r} ends with half a character, which no file can hold") from error
     handle, beside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(beside, 0o644)

@@ -1,13 +1,21 @@
 """Whatever a person can do wrong ends with exit status 2 and a message that names it, and nothing is lost."""
 
 import errno
+import json
 import math
+import os
 
 import pytest
 import tiny_runs
 import torch
 
+from minibert.checkpoint import read_json, replace_json, write_json
 from minibert.cli import main
+from minibert.data.examples import TextExample
+from minibert.durable import replace_text
+from minibert.errors import InputError
+from minibert.finetune import finetune
+from minibert.output import locked
 from minibert.tasks import model as model_module
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import load
@@ -368,3 +376,67 @@ def test_a_fault_of_ours_is_not_hidden(folder, monkeypatch):
     monkeypatch.setattr(Run, "_step", lambda self: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main([*map(str, finetuning(folder, folder / "fault"))])
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (("--label-smoothing-factor", "1.5"), "label_smoothing 1.5 must be at least 0 and below 1"),
+        (("--label-smoothing-factor", "NaN"), "label_smoothing is nan, expected a finite number"),
+        (("--classifier-dropout", "-1"), "classifier_dropout -1.0 must be at least 0 and below 1"),
+        (("--max-seq-length", "2", "--on-long", "split"), "max_length 2 has no room for a token"),
+        (("--max-seq-length", "2000"), "max_length 2000 is more than the 64 tokens"),
+        (("--max-seq-length", "-5"), "max_length -5 has no room"),
+        (("--seed", "99999999999999999999999"), "seed 99999999999999999999999 must be from 0 to"),
+        (("--seed", "9" * 5000), "seed is '9999"),
+        (("--weight-decay", "NaN"), "weight_decay is nan"),
+        (("--max-grad-norm", "Infinity"), "max_grad_norm is inf"),
+        (("--eval-steps", "-3"), "eval_steps -3 must not be negative"),
+    ],
+)
+def test_a_number_that_no_run_can_use_is_refused_before_any_work(folder, tmp_path, refused, more, expected):
+    assert expected in refused(*finetuning(folder, tmp_path / "out", *more))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_place_where_no_folder_can_be_is_named_and_nothing_is_left(folder, tmp_path, refused):
+    for place in (folder / "train.csv" / "out", tmp_path / "new" / ("a" * 300)):
+        assert str(place) in refused(*finetuning(folder, place))
+        assert str(place) in refused(*finetuning(folder, place, "--no-doctor"))
+        with pytest.raises(InputError, match="cannot be a folder"), locked(place):
+            pass
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT])
+def test_whatever_is_wrong_with_a_path_is_one_line_that_names_it(folder, refused, monkeypatch, number):
+    def fail(*arguments):
+        raise OSError(number, os.strerror(number), "some/where")
+
+    monkeypatch.setattr("minibert.commands.finetune.finetuned", fail)
+    assert "'some/where'" in refused(*finetuning(folder, folder / "never"))
+
+
+def test_half_a_character_is_refused_in_a_label_and_never_costs_what_is_written(folder, tmp_path, capsys):
+    rows = [TextExample("the cat", label="a\ud800"), TextExample("the road", label="b")]
+    with pytest.raises(InputError, match=r"label 'a\\ud800' has half of a character"):
+        finetune(folder / "enc", task="classification", train=rows, output_dir=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    values = {"labels": ["a\ud800", "caf\u00e9", "\U0001f600"]}
+    for write in (write_json, replace_json):
+        write(tmp_path / "values.json", values)
+        assert read_json(tmp_path / "values.json") == values
+        assert "caf\u00e9" in (tmp_path / "values.json").read_text("utf-8")
+    with pytest.raises(InputError, match=r"note.txt: 'the a\\ud800' ends with half a character"):
+        replace_text(tmp_path / "note.txt", "the a\ud800 and more")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["values.json"]
+
+
+def test_half_a_character_in_a_result_is_printed_as_its_number(monkeypatch, tmp_path):
+    with (tmp_path / "out.txt").open("w", encoding="utf-8") as stdout:
+        monkeypatch.setattr("sys.stdout", stdout)
+        monkeypatch.setattr("minibert.commands.predict.run", lambda args: {"text": "caf\u00e9 \ud83d"})
+        assert main(["predict", "--model", "any", "a text"]) == 0
+    written = (tmp_path / "out.txt").read_text("utf-8")
+    assert written == '{"text": "caf\u00e9 \\ud83d"}\n'
+    assert json.loads(written) == {"text": "caf\u00e9 \ud83d"}

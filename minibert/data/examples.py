@@ -1,6 +1,74 @@
-"""What one row of a data set is, before any tokenizer has seen it."""
+"""What one row of a data set is, before any tokenizer has seen it; and what is none."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, TypeVar
+
+from minibert.errors import InputError
+
+E = TypeVar("E", bound=Any)
+
+
+def as_example(kind: type[E], given: Any) -> E:
+    """Return an example as it is, and a bare text as an example of this kind.
+
+    Raises InputError for what is neither. An example of another kind will do if it has the same fields.
+
+    >>> as_example(TextExample, "a cat")
+    TextExample(text='a cat', pair=None, label=None)
+    """
+    if isinstance(given, str):
+        return kind(given)
+    if not fits(kind, given):
+        raise InputError(f"{spelled(given)} came where a text or a {form_of(kind)} is wanted")
+    return given
+
+
+def check_examples(kind: type[Any], examples: Iterable[Any]) -> None:
+    """Raise InputError for the first of the examples that is none of this kind, and name its place."""
+    for number, example in enumerate(examples, 1):
+        if not fits(kind, example):
+            raise InputError(f"example {number} is {spelled(example)}; a {form_of(kind)} is wanted")
+
+
+def fits(kind: type[Any], given: Any) -> bool:
+    """Whether something is an example of this kind, or has its fields."""
+    if isinstance(given, kind):
+        return True
+    return all(getattr(given, field.name, MISSING) is not MISSING for field in fields(kind))
+
+
+def form_of(kind: type[Any]) -> str:
+    """Spell how an example of this kind is made.
+
+    >>> form_of(TextExample)
+    'TextExample(text, pair, label)'
+    """
+    return f"{kind.__name__}({', '.join(field.name for field in fields(kind))})"
+
+
+def spelled(value: Any) -> str:
+    """Spell a value that was given in place of another, cut off, with its type."""
+    return f"{value!r:.60} ({type(value).__name__})"
+
+
+def need_texts(example: Any, *names: str) -> None:
+    """Raise InputError for a field of an example that is no text, nor None where None is its default."""
+    for name in names:
+        value = getattr(example, name)
+        if isinstance(value, str):
+            continue
+        optional = getattr(type(example), name, name) is None  # a default stands in the class
+        if value is not None or not optional:
+            wanted = "a text, or None for none," if optional else "a text"
+            raise InputError(f"{type(example).__name__}: {name} is {spelled(value)}; {wanted} is wanted")
+
+
+def need_label(label: Any) -> None:
+    """Raise InputError for a label that is NaN, which stands for an empty cell and would become a class."""
+    if isinstance(label, float) and math.isnan(label):
+        raise InputError("label is nan, an empty cell; give the label, or None where it is to be predicted")
 
 
 @dataclass(frozen=True)
@@ -11,6 +79,10 @@ class TextExample:
     pair: str | None = None
     label: str | None = None
 
+    def __post_init__(self) -> None:
+        need_texts(self, "text", "pair")
+        need_label(self.label)
+
 
 @dataclass(frozen=True)
 class ParallelExample:
@@ -18,6 +90,9 @@ class ParallelExample:
 
     source: str
     target: str | None = None
+
+    def __post_init__(self) -> None:
+        need_texts(self, "source", "target")
 
 
 @dataclass(frozen=True)
@@ -32,6 +107,9 @@ class TaggedExample:
     spans: tuple[tuple[int, int], ...]
     tags: tuple[str, ...] | None = None
 
+    def __post_init__(self) -> None:
+        need_texts(self, "text")
+
 
 @dataclass(frozen=True)
 class SearchExample:
@@ -41,6 +119,9 @@ class SearchExample:
     positive: str | None = None
     negatives: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        need_texts(self, "text", "positive")
+
 
 @dataclass(frozen=True)
 class SummaryExample:
@@ -48,6 +129,9 @@ class SummaryExample:
 
     text: str
     summary: str | None = None
+
+    def __post_init__(self) -> None:
+        need_texts(self, "text", "summary")
 
 
 @dataclass(frozen=True)
@@ -71,6 +155,9 @@ class QuestionExample:
     answers: tuple[GoldAnswer, ...] | None = None
     id: str = ""
 
+    def __post_init__(self) -> None:
+        need_texts(self, "question", "passage")
+
 
 @dataclass(frozen=True)
 class MultiLabelExample:
@@ -80,6 +167,9 @@ class MultiLabelExample:
     pair: str | None = None
     labels: tuple[str, ...] | None = None
 
+    def __post_init__(self) -> None:
+        need_texts(self, "text", "pair")
+
 
 @dataclass(frozen=True)
 class NumberExample:
@@ -88,6 +178,9 @@ class NumberExample:
     text: str
     pair: str | None = None
     label: float | None = None
+
+    def __post_init__(self) -> None:
+        need_texts(self, "text", "pair")
 
 
 @dataclass(frozen=True)
@@ -101,6 +194,9 @@ class ChoiceExample:
     choices: tuple[str, ...]
     label: int | None = None
     question: str | None = None
+
+    def __post_init__(self) -> None:
+        need_texts(self, "text", "question")
 
 
 @dataclass(frozen=True)
@@ -116,6 +212,10 @@ class IntentExample:
     tags: tuple[str, ...] | None = None
     intent: str | None = None
 
+    def __post_init__(self) -> None:
+        need_texts(self, "text")
+        need_label(self.intent)
+
 
 @dataclass(frozen=True)
 class RelationExample:
@@ -128,6 +228,10 @@ class RelationExample:
     head: tuple[int, int]
     tail: tuple[int, int]
     label: str | None = None
+
+    def __post_init__(self) -> None:
+        need_texts(self, "text")
+        need_label(self.label)
 
 
 @dataclass(frozen=True)

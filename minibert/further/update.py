@@ -90,9 +90,8 @@ def update(
     kind = type(opened.task)
     judges = read_examples(kind, kept)
     rows = apart(kind, read_examples(kind, train), judges)
-    held = (
-        [] if validation is None else apart(kind, read_examples(kind, validation), judges, use="validation")
-    )
+    chosen_on = [] if validation is None else read_examples(kind, validation)
+    held = apart(kind, chosen_on, judges, use="validation") if chosen_on else []
     torch.manual_seed(tuned.train.seed)
     made = grown(opened, rows)
     free = allowed(resume, overwrite_output_dir, [model, train, kept, validation])

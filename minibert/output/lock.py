@@ -12,7 +12,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
@@ -45,8 +45,7 @@ def locked(
         return
     try:
         check_free(output, resume=resume, overwrite=overwrite, inputs=inputs)
-        made = [path for path in (output, *output.parents) if not path.exists()]
-        output.mkdir(parents=True, exist_ok=True)
+        made = _make(output)
     except OSError as error:
         if error.errno in NO_FOLDER:
             raise InputError(f"{output} cannot be a folder: {error.strerror}; choose another") from error
@@ -71,6 +70,19 @@ def replaced(output_dir: str | Path, *, overwrite: bool, inputs: Sequence[Any] =
     with locked(output_dir, overwrite=overwrite, inputs=inputs) as output:
         yield output
         (output / MARK).touch()
+
+
+def _make(output: Path) -> list[Path]:
+    """Make a folder; return it with those above it that were missing. Nothing is left where that fails."""
+    made = [path for path in (output, *output.parents) if not path.exists()]
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        for path in made:
+            with suppress(OSError):
+                path.rmdir()
+        raise
+    return made
 
 
 def _take(mark: IO[str], output: Path) -> None:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert.config import from_dict, to_dict
-from minibert.data.examples import TextExample
+from minibert.data.examples import TextExample, as_example, check_examples
 from minibert.data.readers import read_texts
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
@@ -33,9 +33,11 @@ from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Packed
 from minibert.tasks.calibration import at_temperature, fit_rejection, fit_temperature, rejection_scores
 from minibert.tasks.class_weights import balanced
+from minibert.tasks.label_sets import refuse_broken
 from minibert.tasks.metrics import calibration_error, choice_scores
-from minibert.tasks.pooling import PoolingOptions, projection_of, text_scores, text_windows
+from minibert.tasks.pooling import PoolingOptions, check_shares, projection_of, text_scores, text_windows
 from minibert.tasks.task import Choices, Loss, Targets, Task, Window
+from minibert.tasks.windows import window_length
 from minibert.text.tokenizer import Tokenizer
 
 
@@ -56,6 +58,8 @@ class ClassificationOptions(PoolingOptions):
     calibrate: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        check_shares(self, "label_smoothing")
         if not 0 <= self.reject_below <= 1:
             raise InputError(f"reject_below {self.reject_below} must be between 0 and 1")
 
@@ -83,7 +87,7 @@ class Classification(Task):
         labels: Sequence[str],
         options: ClassificationOptions,
     ) -> None:
-        super().__init__(tokenizer, options.max_length or config.longest_text)
+        super().__init__(tokenizer, window_length(options.max_length, config, tokenizer))
         self.labels = tuple(labels)
         self.options = options
         self.numbers = {label: number for number, label in enumerate(self.labels)}
@@ -107,9 +111,11 @@ class Classification(Task):
         examples: Sequence[TextExample],
         options: dict[str, Any],
     ) -> "Classification":
+        check_examples(TextExample, examples)
         chosen = from_dict(ClassificationOptions, options, where="classification options")
         given = {str(example.label) for example in examples if example.label is not None}
         labels = sorted(given - {chosen.reject_label}, key=natural)
+        refuse_broken(labels)
         if len(labels) < 2:
             raise InputError(f"classification needs at least two labels; the training data has {labels}")
         task = cls(tokenizer, config, labels, chosen)
@@ -136,8 +142,7 @@ class Classification(Task):
 
     def encode(self, example: TextExample | str) -> list[Window]:
         """Return one window, or several if a long text is to be split; a text of no class asks for no row."""
-        if isinstance(example, str):
-            example = TextExample(example)
+        example = as_example(TextExample, example)
         rejected = bool(self.options.reject_label) and str(example.label) == self.options.reject_label
         number = -1 if rejected or example.label is None else self._number(str(example.label))
         windows = text_windows(self, example.text, example.pair, np.array([number]))

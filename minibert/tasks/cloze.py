@@ -23,18 +23,20 @@ import torch
 from torch import Tensor, nn
 
 from minibert.config import from_dict
-from minibert.data.examples import TextExample
+from minibert.data.examples import TextExample, as_example, check_examples
 from minibert.data.readers import read_texts
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
 from minibert.tasks.classification import Classified, natural, plain_answer
+from minibert.tasks.label_sets import refuse_broken
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.metrics import choice_scores
-from minibert.tasks.pooling import refuse_unanswered
+from minibert.tasks.pooling import check_shares, refuse_unanswered
 from minibert.tasks.task import Choices, Loss, Targets, Task, Window
-from minibert.tasks.templates import EXAMPLE, Template, Words, read_verbalizer, word_numbers
+from minibert.tasks.templates import EXAMPLE, PAIR, Template, Words, read_verbalizer, word_numbers
+from minibert.tasks.windows import window_length
 from minibert.text.tokenizer import Tokenizer
 
 
@@ -52,6 +54,9 @@ class ClozeOptions:
     max_length: int = 0
     label_smoothing: float = 0.0
 
+    def __post_init__(self) -> None:
+        check_shares(self, "label_smoothing")
+
 
 class Cloze(Task):
     """One label for each text, by the word that fills a gap."""
@@ -65,10 +70,17 @@ class Cloze(Task):
     def __init__(
         self, tokenizer: Tokenizer, config: EncoderConfig, words: Words, options: ClozeOptions
     ) -> None:
-        super().__init__(tokenizer, options.max_length or config.longest_text)
+        super().__init__(tokenizer, window_length(options.max_length, config, tokenizer))
         self.options, self.words = options, words
         self.labels = tuple(words)
         self.template = Template.of(options.template)
+        pair = "" if PAIR in self.template.parts else None
+        alone, _ = self.template.encode(tokenizer, "", pair, max_length=self.max_length)
+        if len(alone) == self.max_length:
+            raise InputError(
+                f"template {str(self.template)!r} alone has {len(alone)} tokens, and max_length "
+                f"{self.max_length} leaves no room for a text; use a larger one"
+            )
         self.numbers = {label: number for number, label in enumerate(self.labels)}
         tokens = word_numbers(tokenizer, self.template, words)
         owner_W = torch.tensor([self.numbers[label] for label, ids in tokens.items() for _ in ids])
@@ -92,11 +104,13 @@ class Cloze(Task):
         examples: Sequence[TextExample],
         options: dict[str, Any],
     ) -> "Cloze":
+        check_examples(TextExample, examples)
         chosen = from_dict(ClozeOptions, options, where="cloze options")
         if not chosen.template:
             raise InputError(f"cloze needs a template, such as --template {EXAMPLE!r}")
         refuse_unanswered(cls, examples)
         labels = sorted({str(example.label) for example in examples}, key=natural)
+        refuse_broken(labels)
         words = read_verbalizer(chosen.verbalizer, labels)
         if len(words) < 2:
             raise InputError(f"cloze needs at least two labels; the training data has {labels}")
@@ -120,8 +134,7 @@ class Cloze(Task):
 
     def encode(self, example: TextExample | str) -> list[Window]:
         """Return one window, the template around the text; its row is the gap."""
-        if isinstance(example, str):
-            example = TextExample(example)
+        example = as_example(TextExample, example)
         tokens, gap = self.template.encode(
             self.tokenizer, example.text, example.pair, max_length=self.max_length
         )

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert.config import from_dict, to_dict
-from minibert.data.examples import IntentExample
+from minibert.data.examples import IntentExample, as_example, check_examples
 from minibert.data.intents import read_intents, read_unanswered_intents
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
@@ -32,12 +32,13 @@ from minibert.model.encoder import Encoder
 from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Layout, Packed
 from minibert.tasks.crf import LinearChainCRF
-from minibert.tasks.pooling import pool
+from minibert.tasks.label_sets import refuse_broken
+from minibert.tasks.pooling import check_shares, pool
 from minibert.tasks.requests import IntentTargets, IntentWindow, Understood, request_scores
 from minibert.tasks.spans import to_bio
 from minibert.tasks.tags import entities_of, likeliest, spell_tags, tag_labels, words_of
 from minibert.tasks.task import Choices, Loss, Task, rows_of
-from minibert.tasks.windows import fit_words
+from minibert.tasks.windows import fit_words, window_length
 from minibert.text.tokenizer import Tokenizer
 
 
@@ -52,6 +53,11 @@ class IntentSlotsOptions:
     label_smoothing: float = 0.0
     crf: bool = False
     slot_loss_coef: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_shares(self, "classifier_dropout", "label_smoothing")
+        if self.slot_loss_coef < 0:
+            raise InputError(f"slot_loss_coef {self.slot_loss_coef} must not be negative")
 
 
 class IntentSlots(Task):
@@ -72,7 +78,7 @@ class IntentSlots(Task):
         *,
         scheme: str,
     ) -> None:
-        super().__init__(tokenizer, options.max_length or config.longest_text)
+        super().__init__(tokenizer, window_length(options.max_length, config, tokenizer))
         self.intents, self.labels = tuple(intents), tuple(labels)
         self.options, self.scheme = options, scheme
         self.intent_numbers = {intent: number for number, intent in enumerate(self.intents)}
@@ -107,12 +113,14 @@ class IntentSlots(Task):
         examples: Sequence[IntentExample],
         options: dict[str, Any],
     ) -> "IntentSlots":
+        check_examples(IntentExample, examples)
         chosen = from_dict(IntentSlotsOptions, options, where="options of intent_slots")
         for example in examples:
             if not cls.answered(example):
                 raise InputError(f"{example.text[:60]!r} lacks its intent or its tags; training needs both")
         intents = sorted({str(example.intent) for example in examples})
         labels, scheme = tag_labels(example.tags for example in examples if example.tags is not None)
+        refuse_broken([*intents, *labels])
         if len(intents) < 2:
             raise InputError(f"intent_slots needs at least two intents; the training data has {intents}")
         if scheme is None or len(labels) < 2:
@@ -136,6 +144,7 @@ class IntentSlots(Task):
         """Return the example with its tags in BIO; a bare text is cut into words."""
         if isinstance(example, str):
             return IntentExample(example, words_of(example).spans)
+        example = as_example(IntentExample, example)
         tags = None if example.tags is None else tuple(to_bio(example.tags, self.scheme))
         return replace(example, tags=tags)
 

@@ -4,11 +4,23 @@ Averages of F1 are those of metrics.py: *macro* is the plain mean over the label
 Left out: Hamming loss, which flatters whoever gives no labels at all.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from minibert.errors import InputError
 from minibert.tasks.metrics import class_scores
+
+
+def refuse_broken(labels: Iterable[str]) -> None:
+    """Raise InputError for a label with half a character (a lone surrogate), which no file can hold.
+
+    In a text it is no matter: tokenizers read something else in its place.
+    """
+    for label in map(str, labels):
+        if not label.isascii() and any("\ud800" <= letter <= "\udfff" for letter in label):
+            raise InputError(
+                f"label {label!r} has half of a character, a lone surrogate; mend it where the data come from"
+            )
 
 
 def label_set_scores(

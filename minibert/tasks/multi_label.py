@@ -20,7 +20,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from minibert.config import from_dict, to_dict
-from minibert.data.examples import MultiLabelExample
+from minibert.data.examples import MultiLabelExample, as_example, check_examples
 from minibert.data.labelled import read_multi_label
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
@@ -29,9 +29,10 @@ from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Packed
 from minibert.tasks.calibration import fit_threshold
 from minibert.tasks.classification import natural
-from minibert.tasks.label_sets import label_set_scores
+from minibert.tasks.label_sets import label_set_scores, refuse_broken
 from minibert.tasks.pooling import PoolingOptions, projection_of, refuse_unanswered, text_scores, text_windows
 from minibert.tasks.task import Loss, Targets, Task, Window
+from minibert.tasks.windows import window_length
 from minibert.text.tokenizer import Tokenizer
 
 
@@ -45,6 +46,7 @@ class MultiLabelOptions(PoolingOptions):
     threshold: float = 0.5
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.threshold <= 1:
             raise InputError(f"threshold {self.threshold} must be between 0 and 1")
 
@@ -67,7 +69,7 @@ class MultiLabel(Task):
     def __init__(
         self, tokenizer: Tokenizer, config: EncoderConfig, labels: Sequence[str], options: MultiLabelOptions
     ) -> None:
-        super().__init__(tokenizer, options.max_length or config.longest_text)
+        super().__init__(tokenizer, window_length(options.max_length, config, tokenizer))
         self.labels = tuple(labels)
         self.options = options
         self.numbers = {label: number for number, label in enumerate(self.labels)}
@@ -89,9 +91,11 @@ class MultiLabel(Task):
         examples: Sequence[MultiLabelExample],
         options: dict[str, Any],
     ) -> "MultiLabel":
+        check_examples(MultiLabelExample, examples)
         chosen = from_dict(MultiLabelOptions, options, where="multi_label options")
         refuse_unanswered(cls, examples)
         labels = sorted({label for example in examples for label in example.labels or ()}, key=natural)
+        refuse_broken(labels)
         if not labels:
             raise InputError("multi_label needs at least one label; no text of the training data has any")
         return cls(tokenizer, config, labels, chosen)
@@ -114,8 +118,7 @@ class MultiLabel(Task):
 
     def encode(self, example: MultiLabelExample | str) -> list[Window]:
         """Return one window, or several if a long text is to be split; its labels are 0 and 1, (1, C)."""
-        if isinstance(example, str):
-            example = MultiLabelExample(example)
+        example = as_example(MultiLabelExample, example)
         has_1C = np.full((1, len(self.labels)), 0.0 if example.labels is not None else np.nan, np.float32)
         for label in example.labels or ():
             if label not in self.numbers:

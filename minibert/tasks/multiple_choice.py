@@ -25,7 +25,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from minibert.config import from_dict, to_dict
 from minibert.data.choices import read_choices
-from minibert.data.examples import ChoiceExample
+from minibert.data.examples import ChoiceExample, as_example, check_examples
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
@@ -33,7 +33,7 @@ from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Packed
 from minibert.tasks.pooling import PoolingOptions, projection_of, refuse_unanswered, text_scores
 from minibert.tasks.task import Loss, Targets, Task, Window
-from minibert.tasks.windows import fit_text
+from minibert.tasks.windows import fit_text, window_length
 from minibert.text.encoded import Encoded
 from minibert.text.tokenizer import Tokenizer
 
@@ -43,6 +43,7 @@ class MultipleChoiceOptions(PoolingOptions):
     """What a person may choose: how a text becomes a vector, and whether a long text is cut or refused."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.on_long == "split":
             raise InputError("on_long 'split' is not for multiple_choice; use truncate, head_tail or error")
 
@@ -79,7 +80,7 @@ class MultipleChoice(Task):
     columns: ClassVar[tuple[str, ...]] = ("text_column", "question_column", "choices_column", "label_column")
 
     def __init__(self, tokenizer: Tokenizer, config: EncoderConfig, options: MultipleChoiceOptions) -> None:
-        super().__init__(tokenizer, options.max_length or config.longest_text)
+        super().__init__(tokenizer, window_length(options.max_length, config, tokenizer))
         self.options = options
         self.dense, self.norm = projection_of(config, options.activation, options.projection_norm)
         self.dropout = Dropout(options.classifier_dropout)
@@ -98,6 +99,7 @@ class MultipleChoice(Task):
         examples: Sequence[ChoiceExample],
         options: dict[str, Any],
     ) -> "MultipleChoice":
+        check_examples(ChoiceExample, examples)
         refuse_unanswered(cls, examples)
         return cls(
             tokenizer, config, from_dict(MultipleChoiceOptions, options, where="multiple_choice options")
@@ -116,6 +118,7 @@ class MultipleChoice(Task):
         """Return one window, in which every choice stands beside the text."""
         if isinstance(example, str):
             raise InputError(f"multiple_choice needs choices beside the text {example[:60]!r}; give a file")
+        example = as_example(ChoiceExample, example)
         if len(example.choices) < 2:
             raise InputError(
                 f"{example.text[:60]!r} has {len(example.choices)} choices; at least 2 are needed"

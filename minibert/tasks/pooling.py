@@ -42,12 +42,22 @@ class PoolingOptions:
     projection: Activation = "auto"
     projection_norm: bool = False
 
+    def __post_init__(self) -> None:
+        check_shares(self, "classifier_dropout")
+
     @property
     def activation(self) -> str:
         """The activation of the dense layer after the pooling; "none" for no such layer."""
         if self.projection != "auto":
             return self.projection
         return "tanh" if self.pooling == "first" else "none"
+
+
+def check_shares(options: Any, *names: str) -> None:
+    """Raise InputError for an option that is a share of everything and not in [0, 1)."""
+    for name in names:
+        if not 0 <= getattr(options, name) < 1:
+            raise InputError(f"{name} {getattr(options, name)} must be at least 0 and below 1, such as 0.1")
 
 
 class Pooled(Protocol):

@@ -24,7 +24,7 @@ import numpy as np
 from torch import Tensor
 
 from minibert.config import from_dict, to_dict
-from minibert.data.examples import QuestionExample
+from minibert.data.examples import QuestionExample, check_examples
 from minibert.data.questions import read_questions
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
@@ -41,7 +41,7 @@ from minibert.tasks.answer_spans import (
     shares_of,
     spans_of_window,
 )
-from minibert.tasks.pooling import Activation, project, projection_of
+from minibert.tasks.pooling import Activation, check_shares, project, projection_of
 from minibert.tasks.task import Loss, Task, Window, rows_of
 from minibert.tasks.windows import spread
 from minibert.text.encoded import Encoded
@@ -113,6 +113,7 @@ class QuestionAnswering(Task):
         examples: Sequence[QuestionExample],
         options: dict[str, Any],
     ) -> "QuestionAnswering":
+        check_examples(QuestionExample, examples)
         chosen = from_dict(QuestionAnsweringOptions, options, where="question_answering options")
         if not any(gold.start is not None for example in examples for gold in example.answers or ()):
             raise InputError(
@@ -235,7 +236,8 @@ class QuestionAnswering(Task):
 
 
 def check(options: QuestionAnsweringOptions, room: int) -> None:
-    """Raise InputError for a length that leaves nothing to read or to answer with."""
+    """Raise InputError for a length that leaves nothing to read or to answer with, and for a bad share."""
+    check_shares(options, "classifier_dropout")
     if room < 2:
         raise InputError(
             f"max_length {options.max_length} leaves {room} tokens for question and passage; use 16 or more"

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from minibert.config import from_dict, to_dict
-from minibert.data.examples import NumberExample
+from minibert.data.examples import NumberExample, as_example, check_examples
 from minibert.data.labelled import read_numbers
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
@@ -32,6 +32,7 @@ from minibert.tasks.correlation import pearson, spearman
 from minibert.tasks.ordinal import Levels
 from minibert.tasks.pooling import PoolingOptions, projection_of, refuse_unanswered, text_scores, text_windows
 from minibert.tasks.task import Loss, Targets, Task, Window
+from minibert.tasks.windows import window_length
 from minibert.text.tokenizer import Tokenizer
 
 MOST_LEVELS = 50
@@ -71,7 +72,7 @@ class Regression(Task):
         spread: float = 1.0,
         levels: Sequence[float] = (),
     ) -> None:
-        super().__init__(tokenizer, options.max_length or config.longest_text)
+        super().__init__(tokenizer, window_length(options.max_length, config, tokenizer))
         self.options = options
         self.centre, self.spread = centre, spread
         self.dense, self.norm = projection_of(config, options.activation, options.projection_norm)
@@ -92,6 +93,7 @@ class Regression(Task):
         examples: Sequence[NumberExample],
         options: dict[str, Any],
     ) -> "Regression":
+        check_examples(NumberExample, examples)
         chosen = from_dict(RegressionOptions, options, where="regression options")
         refuse_unanswered(cls, examples)
         numbers = [number_of(example) for example in examples]
@@ -127,8 +129,7 @@ class Regression(Task):
 
     def encode(self, example: NumberExample | str) -> list[Window]:
         """Return one window, or several if a long text is to be split; the label is a number or nan, (1,)."""
-        if isinstance(example, str):
-            example = NumberExample(example)
+        example = as_example(NumberExample, example)
         number = float("nan") if example.label is None else number_of(example)
         return text_windows(self, example.text, example.pair, np.array([number], np.float64))
 

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert.config import from_dict, to_dict
-from minibert.data.examples import RelationExample
+from minibert.data.examples import RelationExample, as_example, check_examples
 from minibert.data.relations import check_mentions, parse_marked, read_relations
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
@@ -31,10 +31,13 @@ from minibert.model.encoder import Encoder
 from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Packed
 from minibert.tasks.class_weights import balanced
+from minibert.tasks.label_sets import refuse_broken
 from minibert.tasks.markers import insert_markers, keep_nearest, marker_ids
 from minibert.tasks.metrics import choice_scores
+from minibert.tasks.pooling import check_shares
 from minibert.tasks.relation_scores import negative_of, relation_of, relation_scores
 from minibert.tasks.task import Choices, Loss, Targets, Task, Window, rows_of
+from minibert.tasks.windows import window_length
 from minibert.text.tokenizer import Tokenizer
 
 
@@ -52,6 +55,9 @@ class RelationOptions:
     label_smoothing: float = 0.0
     class_weights: Literal["none", "balanced"] = "none"
     negative_label: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_shares(self, "classifier_dropout", "label_smoothing")
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ class Relations(Task):
         labels: Sequence[str],
         options: RelationOptions,
     ) -> None:
-        super().__init__(tokenizer, options.max_length or config.longest_text)
+        super().__init__(tokenizer, window_length(options.max_length, config, tokenizer))
         self.labels, self.options = tuple(labels), options
         self.numbers = {label: number for number, label in enumerate(self.labels)}
         self.negative = negative_of(self.labels, options.negative_label)
@@ -108,9 +114,11 @@ class Relations(Task):
         examples: Sequence[RelationExample],
         options: dict[str, Any],
     ) -> "Relations":
+        check_examples(RelationExample, examples)
         chosen = from_dict(RelationOptions, options, where="options of relations")
         found = [str(example.label) for example in examples if example.label is not None]
         labels = sorted(set(found))
+        refuse_broken(labels)
         if len(labels) < 2 or len(found) < len(examples):
             raise InputError(
                 f"relations needs at least two labels, and one for each pair; the training data has {labels} "
@@ -139,6 +147,7 @@ class Relations(Task):
         """Return the example; of a bare text, the markers <e1></e1><e2></e2> are taken out."""
         if isinstance(example, str):
             return RelationExample(*parse_marked(example, where="a text"))
+        example = as_example(RelationExample, example)
         check_mentions(example.text, example.head, example.tail, where=f"{example.text[:40]!r}")
         return example
 

@@ -24,7 +24,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from minibert.config import from_dict, to_dict
-from minibert.data.examples import SearchExample
+from minibert.data.examples import SearchExample, as_example, check_examples
 from minibert.data.searches import read_queries, read_searches
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
@@ -34,7 +34,7 @@ from minibert.tasks.contrastive import SearchTargets, info_nce, wrong_answers
 from minibert.tasks.pooling import pool
 from minibert.tasks.ranking_metrics import ranking_scores
 from minibert.tasks.task import Loss, Task, Window
-from minibert.tasks.windows import fit_text
+from minibert.tasks.windows import fit_text, window_length
 from minibert.text.encoded import Encoded
 from minibert.text.tokenizer import Tokenizer
 
@@ -55,6 +55,12 @@ class RetrievalOptions:
     temperature: float = 0.05
     hard_negatives: int = 1
     symmetric: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise InputError(f"temperature is {self.temperature}; it must be above 0, such as 0.05")
+        if self.hard_negatives < 0:
+            raise InputError(f"hard_negatives is {self.hard_negatives}; 0 or more are wanted")
 
 
 @dataclass(frozen=True)
@@ -87,11 +93,7 @@ class Retrieval(Task):
     columns: ClassVar[tuple[str, ...]] = ("text_column", "pair_column", "label_column")
 
     def __init__(self, tokenizer: Tokenizer, config: EncoderConfig, options: RetrievalOptions) -> None:
-        super().__init__(tokenizer, options.max_length or config.longest_text)
-        if options.temperature <= 0:
-            raise InputError(f"temperature is {options.temperature}; it must be above 0, such as 0.05")
-        if options.hard_negatives < 0:
-            raise InputError(f"hard_negatives is {options.hard_negatives}; 0 or more are wanted")
+        super().__init__(tokenizer, window_length(options.max_length, config, tokenizer))
         self.options = options
 
     @classmethod
@@ -106,6 +108,7 @@ class Retrieval(Task):
         examples: Sequence[SearchExample],
         options: dict[str, Any],
     ) -> "Retrieval":
+        check_examples(SearchExample, examples)
         return cls(tokenizer, config, from_dict(RetrievalOptions, options, where="retrieval options"))
 
     def settings(self) -> dict[str, Any]:
@@ -119,6 +122,7 @@ class Retrieval(Task):
         """Return the window of the query, which holds what a step learns from, then those of the passages."""
         if isinstance(example, str):
             return [Window(self.tokens(example))]
+        example = as_example(SearchExample, example)
         texts = [] if example.positive is None else [example.positive, *example.negatives]
         passages = tuple(map(self.tokens, texts))
         query: Any = SearchWindow(self.tokens(example.text), passages[: 1 + self.options.hard_negatives])

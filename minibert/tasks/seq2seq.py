@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert.config import from_dict, to_dict
-from minibert.data.examples import ParallelExample
+from minibert.data.examples import ParallelExample, as_example, check_examples
 from minibert.data.parallel import read_parallel
 from minibert.errors import InputError
 from minibert.kernels.cross_entropy import linear_cross_entropy
@@ -39,7 +39,7 @@ from minibert.tasks.from_scratch import check_known
 from minibert.tasks.task import Loss, Task
 from minibert.tasks.teacher_forcing import PairWindow, TeacherForcing
 from minibert.tasks.text_metrics import Metric, check_metric, text_scores
-from minibert.tasks.windows import fit_text
+from minibert.tasks.windows import fit_text, window_length
 from minibert.text.tokenizer import Tokenizer
 
 
@@ -101,7 +101,7 @@ class Seq2Seq(Task):
     columns: ClassVar[tuple[str, ...]] = ("source_column", "target_column")
 
     def __init__(self, tokenizer: Tokenizer, config: EncoderConfig, options: Seq2SeqOptions) -> None:
-        super().__init__(tokenizer, options.max_length or config.longest_text)
+        super().__init__(tokenizer, window_length(options.max_length, config, tokenizer))
         if options.share_embeddings and config.embedding_size not in (0, config.hidden_size):
             raise InputError(
                 f"this encoder's token table is {config.embedding_size} wide and its hidden states "
@@ -152,6 +152,7 @@ class Seq2Seq(Task):
         examples: Sequence[ParallelExample],
         options: dict[str, Any],
     ) -> "Seq2Seq":
+        check_examples(ParallelExample, examples)
         chosen = from_dict(Seq2SeqOptions, options, where="seq2seq options")
         check_metric(chosen.metric)
         check_known(tokenizer, "source", [example.source for example in examples])
@@ -167,8 +168,7 @@ class Seq2Seq(Task):
 
     def encode(self, example: ParallelExample | str) -> list[PairWindow]:  # type: ignore[override]
         """Return one window; a target that is too long is cut off, and its end still stands behind it."""
-        if isinstance(example, str):
-            example = ParallelExample(example)
+        example = as_example(ParallelExample, example)
         options = self.options
         (tokens,) = fit_text(
             self.tokenizer, example.source, None, max_length=self.max_length, on_long=options.on_long

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert.config import from_dict, to_dict
-from minibert.data.examples import NumberExample
+from minibert.data.examples import NumberExample, as_example, check_examples
 from minibert.data.labelled import read_numbers
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
@@ -35,7 +35,7 @@ from minibert.tasks.correlation import pearson, spearman
 from minibert.tasks.pooling import pool, refuse_unanswered
 from minibert.tasks.regression import number_of
 from minibert.tasks.task import Loss, Task, Window
-from minibert.tasks.windows import fit_text
+from minibert.tasks.windows import fit_text, window_length
 from minibert.text.encoded import Encoded
 from minibert.text.tokenizer import Tokenizer
 
@@ -51,6 +51,10 @@ class SimilarityOptions:
     max_length: int = 0
     similarity_loss: Literal["cosent", "cosine"] = "cosent"
     temperature: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise InputError(f"temperature is {self.temperature}; it must be above 0, such as 0.05")
 
 
 @dataclass(frozen=True)
@@ -104,9 +108,7 @@ class Similarity(Task):
         low: float,
         high: float,
     ) -> None:
-        super().__init__(tokenizer, options.max_length or config.longest_text)
-        if options.temperature <= 0:
-            raise InputError(f"temperature is {options.temperature}; it must be above 0, such as 0.05")
+        super().__init__(tokenizer, window_length(options.max_length, config, tokenizer))
         self.options, self.low, self.high = options, low, high
 
     @classmethod
@@ -121,6 +123,7 @@ class Similarity(Task):
         examples: Sequence[NumberExample],
         options: dict[str, Any],
     ) -> "Similarity":
+        check_examples(NumberExample, examples)
         chosen = from_dict(SimilarityOptions, options, where="similarity options")
         refuse_unanswered(cls, examples)
         grades = sorted({number_of(example) for example in examples})
@@ -139,11 +142,11 @@ class Similarity(Task):
 
     def encode(self, example: NumberExample | str) -> list[Window]:
         """Return the window of the first text, which holds what is learnt from, and that of the second."""
-        if isinstance(example, str) or example.pair is None:
-            text = example if isinstance(example, str) else example.text
+        example = as_example(NumberExample, example)
+        if example.pair is None:
             raise InputError(
-                f"{text[:60]!r} stands alone, and similarity compares two texts; name the column of the "
-                "second (pair_column, --pair-column); vectors of single texts come from `embed`"
+                f"{example.text[:60]!r} stands alone, and similarity compares two texts; name the column of "
+                "the second (pair_column, --pair-column); vectors of single texts come from `embed`"
             )
         first, second = self.tokens(example.text), self.tokens(example.pair)
         grade = float("nan") if example.label is None else number_of(example)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from minibert.config import from_dict, to_dict
 from minibert.data.documents import documents_in, read_annotated, tags_of
-from minibert.data.examples import TaggedExample
+from minibert.data.examples import TaggedExample, as_example, check_examples
 from minibert.data.tagged import read_tagged, read_untagged
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
@@ -30,12 +30,13 @@ from minibert.model.encoder import Encoder
 from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Packed
 from minibert.tasks.crf import LinearChainCRF
+from minibert.tasks.label_sets import refuse_broken
 from minibert.tasks.metrics import choice_scores
-from minibert.tasks.pooling import Activation, project, projection_of
+from minibert.tasks.pooling import Activation, check_shares, project, projection_of
 from minibert.tasks.spans import span_scores, to_bio
 from minibert.tasks.tags import Entity, entities_of, likeliest, spell_tags, tag_labels, words_of
 from minibert.tasks.task import Choices, Loss, Targets, Task, Window, rows_of
-from minibert.tasks.windows import fit_words
+from minibert.tasks.windows import fit_words, window_length
 from minibert.text.tokenizer import Tokenizer
 
 
@@ -50,6 +51,9 @@ class TaggingOptions:
     crf: bool = False
     projection: Activation = "auto"
     projection_norm: bool = False
+
+    def __post_init__(self) -> None:
+        check_shares(self, "classifier_dropout", "label_smoothing")
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class Tagging(Task):
         *,
         scheme: str | None,
     ) -> None:
-        super().__init__(tokenizer, options.max_length or config.longest_text)
+        super().__init__(tokenizer, window_length(options.max_length, config, tokenizer))
         self.labels, self.options, self.scheme = tuple(labels), options, scheme
         self.numbers = {label: number for number, label in enumerate(self.labels)}
         self.act = options.projection.replace("auto", "none")
@@ -120,9 +124,11 @@ class Tagging(Task):
         examples: Sequence[TaggedExample],
         options: dict[str, Any],
     ) -> "Tagging":
+        check_examples(TaggedExample, examples)
         chosen = from_dict(TaggingOptions, options, where="tagging options")
         sequences = [example.tags for example in examples if example.tags is not None]
         labels, scheme = tag_labels(sequences)
+        refuse_broken(labels)
         if len(labels) < 2:
             raise InputError(f"tagging needs at least two tags; the training data has {labels}")
         return cls(tokenizer, config, labels, chosen, scheme=scheme)
@@ -140,6 +146,7 @@ class Tagging(Task):
         """Return the example with its tags in this task's scheme; a bare text is cut into words."""
         if isinstance(example, str):
             return words_of(example)
+        example = as_example(TaggedExample, example)
         if example.tags is None or self.scheme is None:
             return example
         return replace(example, tags=tuple(to_bio(example.tags, self.scheme)))

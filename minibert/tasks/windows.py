@@ -5,9 +5,40 @@ from collections.abc import Sequence
 import numpy as np
 
 from minibert.errors import InputError
+from minibert.model.config import EncoderConfig
 from minibert.tasks.task import Window
 from minibert.text.encoded import Encoded, concatenate
 from minibert.text.tokenizer import Tokenizer
+
+
+def window_length(max_length: int, config: EncoderConfig, tokenizer: Tokenizer) -> int:
+    """Return the tokens of a window, all included: `max_length`, or for 0 what the encoder allows.
+
+    Raises InputError for more than an encoder has positions (rotary ones have no end), and for too few to
+    hold a token of a text.
+    """
+    if not max_length:
+        return config.longest_text
+    room_for(tokenizer, max_length)
+    if max_length > config.longest_text and not config.modern:
+        raise InputError(
+            f"max_length {max_length} is more than the {config.longest_text} tokens that the encoder has "
+            f"positions for; use at most {config.longest_text}, or 0 for all of them"
+        )
+    return max_length
+
+
+def room_for(tokenizer: Tokenizer, max_length: int, *, pair: bool = False) -> int:
+    """Return how many tokens of a text, or a pair, a window has room for; raises InputError for too few."""
+    control = tokenizer.special_count(pair=pair)
+    fewest = control + (2 if pair else 1)
+    if max_length < fewest:
+        what = "a token of each text of a pair" if pair else "a token of a text"
+        raise InputError(
+            f"max_length {max_length} has no room for {what} beside {control} control tokens; "
+            f"use {fewest} or more"
+        )
+    return max_length - control
 
 
 def spread(length: int, room: int, overlap: int) -> list[tuple[int, int]]:
@@ -33,7 +64,7 @@ def fit_text(
     """
     first = tokenizer.encode(text)
     second = None if pair is None else tokenizer.encode(pair)
-    room = max_length - tokenizer.special_count(pair=second is not None)
+    room = room_for(tokenizer, max_length, pair=second is not None)
     length = len(first) + (0 if second is None else len(second))
     if length <= room:
         return [tokenizer.build(first, second)]
@@ -102,7 +133,7 @@ def fit_words(
     tokens = tokenizer.encode(text, sorted({border for span in spans for border in span}))
     starts_M = np.array([start for start, _ in spans], dtype=np.int64)
     first_M = np.searchsorted(tokens.offsets[:, 1], starts_M, side="right").clip(max=max(0, len(tokens) - 1))
-    room = max_length - tokenizer.special_count()
+    room = room_for(tokenizer, max_length)
     if len(tokens) > room and on_long == "error":
         raise InputError(
             f"a text has {len(tokens)} tokens and the model takes {room}: {text[:60]!r}...; "

@@ -1,11 +1,15 @@
 """The best weights so far on validation data, and how long nothing better has come: early stopping."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from minibert.errors import InputError
 from minibert.tasks.model import own_state
+from minibert.training.config import TrainingConfig
+
+FEW = 32  # examples that mostly have every score
 
 
 class Best:
@@ -26,11 +30,7 @@ class Best:
     def offer(self, model: nn.Module, scores: dict[str, Any], step: int) -> None:
         """Compare with the best so far; `goodness` says what is better."""
         metric = self.metric or next(iter(scores))
-        if not isinstance(scores.get(metric), float | int):
-            numbers = [name for name, value in scores.items() if isinstance(value, float | int)]
-            raise InputError(
-                f"metric_for_best_model {metric!r} is not scored here; use one of {', '.join(numbers)}"
-            )
+        need_metric(metric, scores)
         value = goodness(metric, scores[metric])
         self.waited += 1
         if self.value is None or value > self.value:
@@ -58,6 +58,35 @@ class Best:
         """Go on where `state_dict` was taken."""
         self.value, self.waited = state["value"], state["waited"]
         self.weights, self.record, self.scores = state["weights"], state["record"], state["scores"]
+
+
+def check_choice(
+    config: TrainingConfig, held: Sequence[Any], scores: Callable[[Sequence[Any]], dict[str, Any]]
+) -> None:
+    """Raise InputError where a run is told to choose by validation data and cannot, before it begins.
+
+    scores  returns those of the model as it is, on some of the held-out examples; asked only where a score
+            is named, and about all of them only where a few do not have it
+    """
+    metric = config.metric_for_best_model
+    for name in ("metric_for_best_model", "early_stopping_patience"):
+        if getattr(config, name) and not held:
+            raise InputError(
+                f"{name} {getattr(config, name)} needs validation data; give some, or leave it out"
+            )
+    if metric is not None and not is_number(scores(held[:FEW]), metric):
+        need_metric(metric, scores(held))
+
+
+def need_metric(metric: str, scores: dict[str, Any]) -> None:
+    """Raise InputError for a name that is none of the scores'."""
+    if not is_number(scores, metric):
+        numbers = ", ".join(name for name in scores if is_number(scores, name))
+        raise InputError(f"metric_for_best_model {metric!r} is not scored here; use one of {numbers}")
+
+
+def is_number(scores: dict[str, Any], name: str) -> bool:
+    return isinstance(scores.get(name), float | int)
 
 
 def goodness(metric: str, value: float) -> float:

@@ -1,9 +1,24 @@
 """The numbers of a training run, under the names of Hugging Face's training arguments."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from minibert.errors import InputError
+
+SEEDS = 2**32  # as numpy and transformers have them; `loop` multiplies a seed within torch's 64 bits
+NOT_NEGATIVE = (
+    "weight_decay",
+    "max_grad_norm",
+    "warmup_steps",
+    "r_drop_alpha",
+    "fgm_epsilon",
+    "gradual_unfreezing",
+    "eval_steps",
+    "save_steps",
+    "save_total_limit",
+    "early_stopping_patience",
+)
 
 
 @dataclass(frozen=True)
@@ -59,21 +74,25 @@ class TrainingConfig:
     metric_for_best_model: str | None = None
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InputError(f"{name} {value} must be a finite number")
         for name in ("learning_rate", "muon_learning_rate", "adam_epsilon", "num_train_epochs"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} {getattr(self, name)} must be above 0")
         for name in ("train_batch_size", "gradient_accumulation_steps", "logging_steps"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} {getattr(self, name)} must be at least 1")
-        for name in ("weight_decay", "max_grad_norm", "warmup_steps", "save_steps", "save_total_limit"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} {getattr(self, name)} must not be negative")
-        for name in ("r_drop_alpha", "fgm_epsilon", "gradual_unfreezing"):
+        for name in NOT_NEGATIVE:
             if getattr(self, name) < 0:
                 raise InputError(f"{name} {getattr(self, name)} must not be negative")
         for name in ("warmup_ratio", "decay_ratio", "adam_beta1", "adam_beta2", "momentum"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} {getattr(self, name)} must be between 0 and 1")
+        if self.max_steps < -1:
+            raise InputError(f"max_steps {self.max_steps} must be -1 (num_train_epochs decides) or more")
+        if not 0 <= self.seed < SEEDS:
+            raise InputError(f"seed {self.seed} must be from 0 to {SEEDS - 1}")
         if not 0 <= self.ema_decay < 1:
             raise InputError(f"ema_decay {self.ema_decay} must be at least 0 (no average) and below 1")
         others = [("optim", "muon"), ("fgm_epsilon", self.fgm_epsilon or None), ("torch_compile", True)]

@@ -7,7 +7,6 @@ happened is in trials.db (SQLite), so a search that was cut goes on where it was
     OUTPUT/trials.db   every trial        OUTPUT/best.toml   for `minibert finetune --config`
 """
 
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -16,24 +15,21 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from minibert.config import group, parse_seconds
+from minibert.config import parse_seconds
 from minibert.durable import replace_text
 from minibert.errors import InputError, MissingExtra
 from minibert.finetune import read_examples, task_class
 from minibert.interop.hub import local_folder
 from minibert.output import allowed, claimed, locked
-from minibert.output.record import IDLE, differences
 from minibert.training.best import goodness
 from minibert.training.finetuning import Settings
 from minibert.training.loop import NotFinite
-from minibert.training.recipes import recipe_for
-from minibert.tune.settings_file import GROUPS, as_toml
-from minibert.tune.space import RECIPE, Range, Space, check_space
-from minibert.tune.trial import Problem, try_settings
+from minibert.tune.settings_file import as_toml
+from minibert.tune.space import Range, Space, check_ends, check_space, joined, spell
+from minibert.tune.study import SETTINGS, fixed, opened_study
+from minibert.tune.trial import Problem, Rehearsal, try_settings
 
 BEST, TRIALS = "best.toml", "trials.db"
-SETTINGS = "settings"
-RANDOM_TRIALS = 5  # before the first is pruned
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,7 @@ def tune(
     """
     optuna = needed_optuna()
     kind = task_class(task)
-    check_space(space, kind)
+    check_space(space, kind, same=settings)
     seed = Settings.of(settings or {}).train.seed
     if trials < 1:
         raise InputError(f"trials {trials} must be at least 1")
@@ -88,7 +84,7 @@ def tune(
     problem = Problem(local_folder(model), kind, rows, held)
     with locked(output_dir, **free) as output:
         with claimed(output, **free):
-            problem.check(settings or {})
+            check_ends(space, Rehearsal(problem, settings or {}).ready)
             same = {"space": repr(sorted(space.items())), **problem.hashes(), SETTINGS: fixed(settings or {})}
             study = opened_study(optuna, output / TRIALS, same, seed=seed)
         search = Search(optuna, study, problem, space, settings or {})
@@ -103,46 +99,6 @@ def needed_optuna() -> Any:
         raise MissingExtra("optuna is not installed: pip install 'minibert-encoder[tune]'") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
-
-
-def fixed(settings: dict[str, Any]) -> str:
-    """Spell what is the same in all trials, but for what no weight depends on; in one order.
-
-    >>> fixed({"train.seed": 1, "train": {"max_steps": 9}, "data.progress": False})
-    '{"train.max_steps": 9, "train.seed": 1}'
-    """
-    tables = group(settings, GROUPS)
-    flat = {f"{name}.{key}": value for name, table in tables.items() for key, value in table.items()}
-    return json.dumps({key: value for key, value in flat.items() if key not in IDLE}, sort_keys=True)
-
-
-def opened_study(optuna: Any, path: Path, same: dict[str, str], *, seed: int = 0) -> Any:
-    """Open the study of a file, or begin it; what a killed process left under way is tried again.
-
-    same  what all trials have in common, by its name; the file of other trials is refused by InputError
-    seed  of what is proposed
-    """
-    study = optuna.create_study(
-        storage=f"sqlite:///{path}",
-        study_name="tune",
-        direction="maximize",
-        load_if_exists=True,
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=RANDOM_TRIALS),
-    )
-    # Without the trials it would propose the same again where it goes on.
-    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
-    for name, value in same.items():
-        before = study.user_attrs.get(name, value)
-        if before != value:
-            what = f"another {name}"
-            if name == SETTINGS:
-                what = f"other settings: {', '.join(differences(json.loads(before), json.loads(value)))}"
-            raise InputError(f"{path}: the search began with {what}; resume with the same, or anew")
-        study.set_user_attr(name, value)
-    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        study.enqueue_trial(trial.params)
-    return study
 
 
 class Search:
@@ -176,11 +132,14 @@ class Search:
             trial.report(value, number)
             return not trial.should_prune()
 
-        settings = self.settings_of({key: self.proposed(trial, key) for key in self.space})
+        values = {key: self.proposed(trial, key) for key in self.space}
+        settings = joined(values, self.settings, self.problem.kind)
         try:
             metric, value = try_settings(self.problem, settings, go_on=go_on)
         except NotFinite as error:
             raise self.optuna.TrialPruned(str(error)) from error
+        except InputError as error:
+            raise InputError(f"a trial of {spell(values)} cannot be: {error}") from error
         trial.set_user_attr("metric", metric)
         trial.set_user_attr("score", value)
         if trial.should_prune():
@@ -196,12 +155,6 @@ class Search:
             return trial.suggest_int(key, what.low, what.high, log=what.log)
         return trial.suggest_float(key, what.low, what.high, log=what.log)
 
-    def settings_of(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Join the recipe, what is the same in all trials, and what is tried, which wins."""
-        recipe = recipe_for(self.problem.kind, values[RECIPE]) if RECIPE in values else {}
-        tried = {key: value for key, value in values.items() if key != RECIPE}
-        return {**recipe, **self.settings, **tried}
-
     def ended(self) -> list[Any]:
         states = self.optuna.trial.TrialState
         found: list[Any] = self.study.get_trials(states=(states.COMPLETE, states.PRUNED))
@@ -216,20 +169,17 @@ class Search:
         best, ended = self.best(), self.ended()
         pruned = sum(trial.state == self.optuna.trial.TrialState.PRUNED for trial in ended)
         named = best.user_attrs
-        settings = self.settings_of(best.params)
+        settings = joined(best.params, self.settings, self.problem.kind)
         return Found(named["metric"], named["score"], best.params, settings, len(ended), pruned)
 
     def tell(self, trial: Any, trials: int) -> None:
         """Print a trial as it ends."""
-        values = ", ".join(f"{key} {spell(value)}" for key, value in trial.params.items())
         score = trial.user_attrs.get("score")
         how = "no finite loss" if score is None else f"{trial.user_attrs['metric']} {score:.4f}"
         given_up = f", given up after validation {len(trial.intermediate_values)}"
         pruned = score is not None and trial.state == self.optuna.trial.TrialState.PRUNED
-        print(
-            f"trial {len(self.ended())} of {trials}: {how}{given_up if pruned else ''}  ({values})",
-            file=sys.stderr,
-        )
+        how += given_up if pruned else ""
+        print(f"trial {len(self.ended())} of {trials}: {how}  ({spell(trial.params)})", file=sys.stderr)
 
 
 def told(found: Found) -> str:
@@ -237,7 +187,3 @@ def told(found: Found) -> str:
     return (
         f"{found.metric} {found.score:.4f}, the best of {found.trials} trials ({found.pruned} given up early)"
     )
-
-
-def spell(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

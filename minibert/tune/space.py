@@ -10,7 +10,8 @@ In a .toml, tables hold the same texts, or lists: `[train]`, `learning_rate = "1
 """
 
 import dataclasses
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,8 @@ def parse_dimension(key: str, text: str) -> Range | Choice:
     numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high))
     if not numbers or (colon and scale != "log"):
         raise InputError(f"{key}={text}: expected {FORM}")
+    if not all(abs(end) <= sys.float_info.max for end in (low, high)):
+        raise InputError(f"{key}={text}: the ends of a range must be finite numbers")
     if not low < high:
         raise InputError(f"{key}={text}: {low:g} is not below {high:g}; turn them round, or give one value")
     if scale and low <= 0:
@@ -116,29 +119,82 @@ def choice(key: str, values: list[Any]) -> Choice:
     return Choice(tuple(values))
 
 
-def check_space(space: Space, kind: type[Task]) -> None:
+def check_space(space: Space, kind: type[Task], *, same: dict[str, Any] | None = None) -> None:
     """Raise InputError for a key that no setting has, and for a value that it does not take.
 
-    The ends of a range, and every value of a choice, are tried on the settings alone.
+    same  settings of all trials, beside which the ends of a range, and every value of a choice, are tried
     """
-    options = {field.name for field in dataclasses.fields(kind.Options)} if kind.Options else set()
-    shape = {field.name for field in dataclasses.fields(EncoderConfig)}
     for key, what in space.items():
-        group, _, name = key.partition(".")
         for value in what.ends:
-            if key == RECIPE:
-                recipe_for(kind, str(value))
-                continue
-            Settings.of({key: value})
-            if group == "task":
-                known(key, name, options)
-                assert kind.Options is not None
-                from_dict(kind.Options, {name: value}, where=f"--search {key}")
-            elif group == "model":
-                known(key, name, shape)
+            try:
+                check_value(key, value, kind, same or {})
+            except InputError as error:
+                raise InputError(f"--search {spell({key: value})}: {error}") from error
 
 
-def known(key: str, name: str, names: set[str]) -> None:
-    """Raise InputError for a name that is none of a group's."""
-    if name not in names:
-        raise InputError(f"--search {key}: unknown key {name!r}; known keys: {', '.join(sorted(names))}")
+def check_value(key: str, value: Any, kind: type[Task], same: dict[str, Any]) -> None:
+    """Try a value on the settings alone."""
+    group, _, name = key.partition(".")
+    if key == RECIPE:
+        recipe_for(kind, str(value))
+        return
+    Settings.of({**same, key: value})
+    if group == "task":
+        options = known(name, kind.Options)
+        from_dict(options, {name: value}, where="task")
+    elif group == "model":
+        known(name, EncoderConfig)
+
+
+def check_ends(space: Space, ready: Callable[[dict[str, Any]], None]) -> None:
+    """Raise InputError for a value that no trial can have, with its key, before any has begun.
+
+    The first of all values is made ready together, and then every other choice, or end of a range, beside
+    the first of all others: a trial may draw each of them.
+    ready  makes a trial of some values ready, {} for what is the same in all; raises InputError if it cannot
+    """
+    first = {key: what.ends[0] for key, what in space.items()}
+    for change in ({}, *({key: value} for key, what in space.items() for value in what.ends[1:])):
+        try:
+            ready({**first, **change})
+        except InputError as error:
+            if not change and complaint(ready) == str(error):
+                raise
+            raise InputError(
+                f"--search {spell(change or first)}: no trial can be made of it: {error}"
+            ) from error
+
+
+def complaint(ready: Callable[[dict[str, Any]], None]) -> str:
+    """Return what is wrong with what all trials have in common; nothing mostly."""
+    try:
+        ready({})
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def joined(values: dict[str, Any], same: dict[str, Any], kind: type[Task]) -> dict[str, Any]:
+    """Join the recipe, what is the same in all trials, and what is tried, which wins."""
+    recipe = recipe_for(kind, values[RECIPE]) if RECIPE in values else {}
+    return {**recipe, **same, **{key: value for key, value in values.items() if key != RECIPE}}
+
+
+def spell(values: dict[str, Any]) -> str:
+    """Spell what is tried.
+
+    >>> spell({"train.learning_rate": 3.14159e-5, "train.seed": 1})
+    'train.learning_rate 3.14e-05, train.seed 1'
+    """
+    return ", ".join(
+        f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in values.items()
+    )
+
+
+def known(name: str, kind: type[Any] | None) -> type[Any]:
+    """Return a data class that has a field of this name; raises InputError where it has none."""
+    names = [] if kind is None else sorted(field.name for field in dataclasses.fields(kind))
+    if kind is None or name not in names:
+        raise InputError(f"unknown key {name!r}; known keys: {', '.join(names)}")
+    return kind

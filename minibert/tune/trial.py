@@ -13,15 +13,17 @@ from typing import Any
 import torch
 
 from minibert.adapt.features import kept_features
+from minibert.data.batches import ExampleBatches
 from minibert.distributed.ranks import Ranks
 from minibert.finetune import batches_of, first_rate, open_for_task
 from minibert.output import describe_data
 from minibert.output.record import describe_model
-from minibert.tasks.task import Task
-from minibert.training.best import Best
+from minibert.tasks.task import Task, Window
+from minibert.training.best import Best, check_choice
 from minibert.training.finetuning import Settings
 from minibert.training.held_out import HeldOut
 from minibert.training.loop import Run
+from minibert.tune.space import joined
 
 
 @dataclass(frozen=True)
@@ -33,19 +35,42 @@ class Problem:
     rows: Sequence[Any]
     held: Sequence[Any]
 
-    def check(self, settings: dict[str, Any]) -> None:
-        """Raise InputError for what no trial could do: a strange setting, an unknown label."""
-        chosen = Settings.of(settings, learning_rate=first_rate(self.model))
-        model = open_for_task(self.model, self.kind, self.rows, settings=chosen)
-        model.encode(self.rows)
-        model.encode(self.held)
-
     def hashes(self) -> dict[str, str]:
         """Return what model and rows are known by; a model that is only a size has no weights yet."""
         files = describe_model(self.model)["sha256"]
         model = json.dumps(files, sort_keys=True) if files else self.model.name
         parts = {"training data": self.rows, "validation data": self.held}
         return {"model": model, **{name: describe_data(rows)["sha256"] for name, rows in parts.items()}}
+
+
+class Rehearsal:
+    """Makes trials ready, and trains none: for what no trial could do, a strange setting, an unknown label.
+
+    same  settings of all trials
+    The rows are cut into tokens again only where a setting may change what becomes of them.
+    """
+
+    def __init__(self, problem: Problem, same: dict[str, Any]) -> None:
+        self.problem, self.same = problem, same
+        self.windows: list[Window] = []
+        self.told: Any = None
+
+    def ready(self, values: dict[str, Any]) -> None:
+        """Make a trial of some values ready; raises InputError where it cannot be."""
+        problem = self.problem
+        settings = joined(values, self.same, problem.kind)
+        chosen = Settings.of(settings, learning_rate=first_rate(problem.model))
+        model = open_for_task(problem.model, problem.kind, problem.rows, settings=chosen)
+        told = (chosen.task, chosen.model, chosen.data.vocab_size)
+        if told != self.told:
+            parts = model.encode(problem.rows)
+            self.windows = [window for windows in parts for window in windows if len(window.rows)]
+            model.encode(problem.held)
+            self.told = told
+        check_choice(chosen.train, problem.held, model.evaluate)
+        batches = ExampleBatches(self.windows, model.task.collate, chosen.train.train_batch_size)
+        with kept_features(model, self.windows[:1], (), chosen.adapt, progress=False) as learn:
+            learn(Run(model, batches, chosen.train))
 
 
 def try_settings(

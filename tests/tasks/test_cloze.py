@@ -226,9 +226,8 @@ def test_pairs_and_their_template_go_together(task):
 
 def test_a_template_longer_than_the_model_is_told(english):
     options = {**OPTIONS, "template": "word " * 80 + "{text} [MASK]"}
-    task = Cloze.build(english, shape("bert", english.vocab_size), RATED, options)
     with pytest.raises(InputError, match=r"alone has .* takes 61"):
-        task.encode("a list")
+        Cloze.build(english, shape("bert", english.vocab_size), RATED, options)
 
 
 def test_a_word_is_the_token_that_stands_in_the_gap(english):
@@ -236,3 +235,14 @@ def test_a_word_is_the_token_that_stands_in_the_gap(english):
     first = word_numbers(english, Template.of("[MASK]: {text}"), {"a": ("the",)})
     assert english.tokens(inside["a"]) == english.tokens(first["a"]) == ["▁the"]
     assert np.array_equal(inside["a"], english.encode("the").ids)
+
+
+def test_a_length_that_leaves_no_room_beside_the_template_is_refused(english):
+    alone = len(english.encode("It is")) + 1 + english.special_count()
+    options = {**OPTIONS, "template": "{text}It is [MASK]", "max_length": alone}
+    with pytest.raises(InputError, match=rf"max_length {alone} leaves no room for a text"):
+        Cloze.build(english, shape("bert", english.vocab_size), RATED, options)
+    task = Cloze.build(
+        english, shape("bert", english.vocab_size), RATED, {**options, "max_length": alone + 1}
+    )
+    assert len(task.encode("a list of words")[0]) == alone + 1

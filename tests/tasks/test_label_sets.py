@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minibert.errors import InputError
-from minibert.tasks.label_sets import label_set_scores
+from minibert.tasks.label_sets import label_set_scores, refuse_broken
 
 LABELS = ["a", "b", "c", "d"]
 SETS = st.lists(st.tuples(st.sets(st.sampled_from(LABELS)), st.sets(st.sampled_from(LABELS))), min_size=1)
@@ -53,3 +53,11 @@ def test_strange_labels_and_missing_answers_are_refused():
         label_set_scores([["a"], []], [[]], ["a"])
     with pytest.raises(InputError, match="0 texts"):
         label_set_scores([], [], ["a"])
+
+
+def test_a_label_with_half_a_character_is_refused():
+    refuse_broken(["a", "caf\u00e9", "\U0001f600", 3])
+    for label in ("a\ud800", "\udfff"):
+        with pytest.raises(InputError, match="half of a character") as error:
+            refuse_broken(["a", label])
+        assert repr(label) in str(error.value)

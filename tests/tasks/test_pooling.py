@@ -3,10 +3,15 @@
 import pytest
 import torch
 
+from minibert.errors import InputError
 from minibert.packed import Layout
+from minibert.tasks.extractive_summary import ExtractiveSummaryOptions
+from minibert.tasks.model import TASKS
 from minibert.tasks.pooling import pool
+from minibert.tasks.question_answering import QuestionAnsweringOptions
 
 LENGTHS = [3, 1, 97]
+BY_THEIR_TASK = (QuestionAnsweringOptions, ExtractiveSummaryOptions)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -26,3 +31,15 @@ def test_a_mean_in_bfloat16_is_at_most_twice_as_far_off_as_plain_pytorchs():
     mine = pool("mean", hidden, Layout.of(lengths))
     assert mine.dtype == torch.bfloat16
     assert (mine.double() - exact).norm() <= 2 * (plain.double() - exact).norm()
+
+
+@pytest.mark.parametrize("name", ["classifier_dropout", "label_smoothing"])
+@pytest.mark.parametrize("value", [-0.1, 1.0, 1.5, float("nan")])
+def test_a_share_that_cannot_be_is_refused_when_the_options_of_any_task_are_made(name, value):
+    with_it = [task.Options for task in TASKS.values() if task.Options and name in vars(task.Options())]
+    assert len(with_it) >= 6
+    for options in with_it:
+        if options not in BY_THEIR_TASK:
+            with pytest.raises(InputError, match=f"{name} {value}"):
+                options(**{name: value})
+            assert vars(options(**{name: 0.9}))[name] == 0.9

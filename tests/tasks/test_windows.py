@@ -1,8 +1,25 @@
 """Which tokens of a long text a model is shown."""
 
+import numpy as np
 import pytest
+from check_task import shape
 
-from minibert.tasks.windows import fit_text
+from minibert.data.examples import (
+    ChoiceExample,
+    IntentExample,
+    MultiLabelExample,
+    NumberExample,
+    ParallelExample,
+    RelationExample,
+    SearchExample,
+    TaggedExample,
+    TextExample,
+)
+from minibert.errors import InputError
+from minibert.tasks.model import TASKS
+from minibert.tasks.windows import fit_text, fit_words
+
+BERT, MODERN = shape("bert", 500), shape("modernbert", 500)
 
 
 @pytest.mark.parametrize("pair", [None, "a b c"])
@@ -30,3 +47,52 @@ def test_a_text_that_just_fits_is_left_alone(english, on_long):
     longest = len(english.encode(text)) + english.special_count()
     [window] = fit_text(english, text, None, max_length=longest, on_long=on_long)
     assert window.ids.tolist() == english.build(english.encode(text)).ids.tolist()
+
+
+@pytest.mark.parametrize("on_long", ["truncate", "head_tail", "split"])
+@pytest.mark.parametrize("pair", [None, "a pair of words"])
+def test_a_window_without_room_for_its_texts_is_refused(english, on_long, pair):
+    fewest = english.special_count(pair=pair is not None) + (1 if pair is None else 2)
+    for length in range(fewest):
+        with pytest.raises(InputError, match=rf"max_length {length} has no room .* use {fewest} or more"):
+            fit_text(english, "a text of words", pair, max_length=length, on_long=on_long)
+    for window in fit_text(english, "a text of words", pair, max_length=fewest, on_long=on_long):
+        assert len(window) == fewest
+
+
+def test_a_window_without_room_for_a_word_is_refused(english):
+    given = {"labels": np.zeros(2, np.int64), "on_long": "split"}
+    for length in (-5, 1, 2):
+        with pytest.raises(InputError, match=f"max_length {length} has no room"):
+            fit_words(english, "two words", [(0, 3), (4, 9)], max_length=length, **given)
+    windows = fit_words(english, "two words", [(0, 3), (4, 9)], max_length=3, **given)
+    assert sum(len(window.rows) for window in windows) == 2
+
+
+EXAMPLES = {
+    "classification": [TextExample("a list", label="a"), TextExample("an error", label="b")],
+    "multi_label": [MultiLabelExample("a list", labels=("a",))],
+    "regression": [NumberExample("a list", label=1.0), NumberExample("an error", label=2.0)],
+    "similarity": [NumberExample("a list", "a", 1.0), NumberExample("an error", "a", 2.0)],
+    "retrieval": [SearchExample("a list", "an error")],
+    "seq2seq": [ParallelExample("a list", "an error")],
+    "multiple_choice": [ChoiceExample("a list", ("a", "an error"), 1)],
+    "tagging": [TaggedExample("a list", ((0, 1), (2, 6)), ("B-X", "O"))],
+    "intent_slots": [
+        IntentExample("a list", ((0, 1), (2, 6)), ("B-X", "O"), intent) for intent in ("one", "other")
+    ],
+    "relations": [RelationExample("a list", (0, 1), (2, 6), label) for label in ("one", "other")],
+    "cloze": [TextExample("a list", label="the"), TextExample("an error", label="a")],
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_length_that_the_encoder_has_no_positions_for_is_refused_unless_they_are_rotary(english, name):
+    own = {"template": "{text} [MASK]"} if name == "cloze" else {}
+    for length, message in ((62, "max_length 62 is more than the 61 tokens"), (-5, "max_length -5")):
+        with pytest.raises(InputError, match=message):
+            TASKS[name].build(english, BERT, EXAMPLES[name], {"max_length": length, **own})
+    for config, length in ((BERT, 61), (MODERN, 500)):
+        task = TASKS[name].build(english, config, EXAMPLES[name], {"max_length": length, **own})
+        assert task.max_length == length
+    assert TASKS[name].build(english, MODERN, EXAMPLES[name], own).max_length == 61

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from minibert.errors import InputError
-from minibert.training.best import Best
+from minibert.training.best import FEW, Best, check_choice
+from minibert.training.config import TrainingConfig
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,35 @@ def test_the_weights_of_the_best_score_come_back(metric, values, kept):
 def test_a_metric_that_is_not_scored_is_named_beside_those_that_are():
     with pytest.raises(InputError, match=r"'f1' is not scored here; use one of accuracy"):
         Best("f1").offer(torch.nn.Linear(1, 1), {"accuracy": 0.5, "per_class": {}}, 1)
+
+
+def scores_of(asked):
+    """Return what scores examples: what the task always says, and of some that are rare one score more."""
+
+    def scores(examples):
+        asked.append(len(examples))
+        return {"accuracy": 0.5, "per_class": {}, **({"rare": 0.1} if "rare" in examples else {})}
+
+    return scores
+
+
+@pytest.mark.parametrize("name", ["metric_for_best_model", "early_stopping_patience"])
+def test_to_choose_by_validation_data_there_must_be_some(name):
+    config = TrainingConfig(**{name: "accuracy" if name == "metric_for_best_model" else 2})
+    with pytest.raises(InputError, match=f"{name} .* needs validation data"):
+        check_choice(config, [], scores_of([]))
+    check_choice(config, ["a"], scores_of([]))
+    check_choice(TrainingConfig(), [], scores_of([]))
+
+
+def test_a_score_is_looked_for_on_a_few_examples_and_then_on_all():
+    asked, held = [], ["often"] * 99 + ["rare"]
+    check_choice(TrainingConfig(), held, scores_of(asked))
+    assert asked == []
+    check_choice(TrainingConfig(metric_for_best_model="accuracy"), held, scores_of(asked))
+    assert asked == [FEW]
+    check_choice(TrainingConfig(metric_for_best_model="rare"), held, scores_of(asked))
+    assert asked == [FEW, FEW, 100]
+    for name in ("nonsense", "per_class"):
+        with pytest.raises(InputError, match=f"'{name}' is not scored here; use one of accuracy, rare"):
+            check_choice(TrainingConfig(metric_for_best_model=name), held, scores_of(asked))

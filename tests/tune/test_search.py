@@ -14,6 +14,7 @@ from minibert.finetune import finetune
 from minibert.interop.heads import load
 from minibert.model.encoder import Encoder
 from minibert.tasks.classification import Classification
+from minibert.training.config import SEEDS
 from minibert.tune import search as searching
 from minibert.tune.search import tune
 from minibert.tune.settings_file import as_toml
@@ -201,12 +202,63 @@ def test_a_table_in_the_settings_is_read_again_as_it_was(tmp_path):
         ({"settings": {"train.sed": 1}}, "did you mean 'seed'"),
         ({"settings": {"task.poling": "mean"}}, "did you mean 'pooling'"),
         ({"space": parse_space(["train.sed=1|2"])}, "did you mean 'seed'"),
+        (
+            {"space": parse_space(["data.reinit_layers=0..5"])},
+            "--search data.reinit_layers 5: .*reinit_layers 5",
+        ),
+        ({"space": parse_space(["train.freeze=encoder|0|7"])}, "--search train.freeze 7: .*freeze 7 must be"),
+        ({"space": parse_space(["model.num_hidden_layers=1..3"])}, "--search model.num_hidden_layers 3: "),
+        ({"space": parse_space(["task.max_length=2..30"])}, "--search task.max_length 2: .*no room"),
+        ({"space": parse_space(["task.max_length=30|300"])}, "--search task.max_length 300: .*64 tokens"),
+        (
+            {"space": parse_space(["adapt.adapter=none|lora"]), "settings": {"train.freeze": "encoder"}},
+            "--search adapt.adapter lora: .*freeze 'encoder' beside adapter 'lora'",
+        ),
+        (
+            {"settings": {"train.metric_for_best_model": "nonsense"}},
+            "^metric_for_best_model 'nonsense' is not",
+        ),
     ],
 )
 def test_unusable_input_leaves_nothing_behind(folder, tmp_path, change, message):
     with pytest.raises(InputError, match=message):
         search(folder, tmp_path / "out", **change)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_pair_of_values_that_no_trial_can_have_is_named(folder, tmp_path, monkeypatch):
+    def impossible(problem, settings, *, go_on):
+        raise InputError("these two do not go together")
+
+    monkeypatch.setattr(searching, "try_settings", impossible)
+    with pytest.raises(InputError, match=r"a trial of train.learning_rate \S+ cannot be: these two"):
+        search(folder, tmp_path / "out")
+
+
+@pytest.mark.parametrize("damage", ["other", "cut", "overwritten"])
+def test_a_damaged_file_of_trials_is_refused_and_stays_as_it_is(folder, tmp_path, quick, damage):
+    search(folder, tmp_path / "out")
+    path = tmp_path / "out" / "trials.db"
+    whole = path.read_bytes()
+    path.write_bytes(
+        {
+            "other": b"no trials\n" * 99,
+            "cut": whole[: len(whole) // 2],
+            "overwritten": whole[:8000] + b"\xff" * 9000 + whole[17000:],
+        }[damage]
+    )
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"trials.db: damaged.*another folder, or --overwrite-output-dir"):
+        search(folder, tmp_path / "out", resume=True)
+    assert path.read_bytes() == before
+
+
+def test_the_largest_seed_searches(folder, tmp_path, quick):
+    assert search(folder, tmp_path / "out", settings={"train.seed": SEEDS - 1}, trials=3).trials == 3
+    assert (
+        search(folder, tmp_path / "out", settings={"train.seed": SEEDS - 1}, trials=4, resume=True).trials
+        == 4
+    )
 
 
 def test_without_optuna_the_extra_is_named(folder, tmp_path, monkeypatch):

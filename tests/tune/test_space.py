@@ -7,7 +7,7 @@ from minibert.errors import InputError
 from minibert.tasks.classification import Classification
 from minibert.tasks.tagging import Tagging
 from minibert.tune.settings_file import as_toml
-from minibert.tune.space import Choice, Range, check_space, parse_space
+from minibert.tune.space import Choice, Range, check_ends, check_space, joined, parse_space
 
 
 def test_ranges_choices_and_recipes_are_read_as_typed():
@@ -45,6 +45,10 @@ def test_a_file_says_the_same_and_what_is_typed_wins(tmp_path):
         ("train.learning_rate=high..low", "train.learning_rate=high..low: expected"),
         ("train.learning_rate=1e-3..1e-4", "0.001 is not below 0.0001; turn them round"),
         ("train.r_drop_alpha=0..1:log", "begins above 0; raise 0, or drop :log"),
+        ("train.learning_rate=1e-4..Infinity", "the ends of a range must be finite numbers"),
+        ("train.learning_rate=-Infinity..1", "the ends of a range must be finite numbers"),
+        ("train.learning_rate=0..NaN", "the ends of a range must be finite numbers"),
+        (f"train.max_steps=1..1{'0' * 400}", "the ends of a range must be finite numbers"),
         ("train.learning_rate=1e-5..1e-3:sqrt", "1e-5..1e-3:sqrt: expected"),
         ("task.pooling=mean", "is no choice; give at least two values"),
         ("task.pooling=mean|mean", "each once"),
@@ -75,6 +79,8 @@ def test_an_empty_space_says_how_to_fill_it(tmp_path):
         ("task.pooling=first|last", "pooling is 'last'"),
         ("model.dropout=0..0.5", "unknown key 'dropout'; known keys: .*hidden_dropout_prob"),
         ("recipe=plain|fancy", "recipe 'fancy' is unknown"),
+        ("task.label_smoothing=0..1.5", "--search task.label_smoothing 1.5: label_smoothing 1.5 must be"),
+        ("train.learning_rate=1|NaN", "--search train.learning_rate nan: .*expected a finite number"),
     ],
 )
 def test_a_key_or_value_that_no_run_could_have_is_found_before_any_trial(text, message):
@@ -96,3 +102,56 @@ def test_settings_come_back_from_the_file_that_holds_them(tmp_path):
     path.write_text(as_toml(settings, about="one\ntwo"), "utf-8")
     tables = read_file(path)
     assert {f"{g}.{k}": v for g, table in tables.items() for k, v in table.items()} == settings
+
+
+SPACE = parse_space(["train.freeze=encoder|0|7", "train.learning_rate=1e-5..1e-3", "recipe=plain|few_rows"])
+
+
+def refusing(*bad, tried):
+    def ready(values):
+        tried.append(values)
+        for key, value in bad:
+            if values.get(key) == value:
+                raise InputError(f"{key} cannot be")
+
+    return ready
+
+
+def test_every_end_and_choice_is_tried_beside_the_first_of_the_others():
+    tried = []
+    check_ends(SPACE, refusing(tried=tried))
+    first = {"train.freeze": "encoder", "train.learning_rate": 1e-5, "recipe": "plain"}
+    changes = ({}, {"train.freeze": 0}, {"train.freeze": 7}, {"train.learning_rate": 1e-3},
+               {"recipe": "few_rows"})  # fmt: skip
+    assert tried == [{**first, **change} for change in changes]
+
+
+def test_a_value_that_no_trial_can_have_is_named_with_its_key():
+    with pytest.raises(InputError, match=r"^--search train.freeze 7: .*train.freeze cannot be"):
+        check_ends(SPACE, refusing(("train.freeze", 7), tried=[]))
+    with pytest.raises(
+        InputError, match=r"^--search train.freeze encoder, train.learning_rate 1e-05, recipe"
+    ):
+        check_ends(SPACE, refusing(("train.freeze", "encoder"), tried=[]))
+
+
+def test_what_is_wrong_with_all_trials_is_no_fault_of_the_space():
+    def ready(values):
+        raise InputError("the data cannot be read")
+
+    with pytest.raises(InputError, match=r"^the data cannot be read"):
+        check_ends(SPACE, ready)
+
+
+def test_a_value_is_tried_beside_what_is_the_same_in_all_trials():
+    space = parse_space(["adapt.cache_features=true|false"])
+    with pytest.raises(InputError, match=r"--search adapt.cache_features True: .*freeze 0"):
+        check_space(space, Classification)
+    check_space(space, Classification, same={"train.freeze": "encoder"})
+
+
+def test_what_is_tried_wins_over_what_is_the_same_and_that_over_a_recipe():
+    same = {"train.ema_decay": 0.5, "train.seed": 1}
+    settings = joined({"recipe": "few_rows", "train.seed": 2}, same, Classification)
+    assert (settings["train.ema_decay"], settings["train.seed"]) == (0.5, 2)
+    assert settings["task.pooling"] == "mean"
