@@ -76,8 +76,8 @@ def test_a_run_goes_on_in_other_numbers_of_processes(together, corpus, tmp_path)
     argv = ["pretrain", str(corpus), *PRETRAIN, "--no-doctor", "--save-steps", "1"]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     together.run(1, command, *argv, "--output-dir", str(whole))
-    for size, steps in ((2, 1), (1, 3), (2, 4)):
-        more = ["--output-dir", str(parts), "--max-steps", str(steps), *(["--resume"] if steps > 1 else [])]
+    for size, steps in ((2, 2), (1, 3), (2, 4)):
+        more = ["--output-dir", str(parts), "--max-steps", str(steps), *(["--resume"] if steps > 2 else [])]
         ended = together.run(size, command, *argv, *more)
         assert ended["statuses"] == [0] * size, ended["told"]
     assert losses_of(parts) == pytest.approx(losses_of(whole), rel=1e-5)

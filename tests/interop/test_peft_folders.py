@@ -104,7 +104,7 @@ def pair_task(encoder):
     """Return a task whose head no family has: only the adapter is written."""
     lines = [tiny_runs.sentence(number) for number in range(200)]
     tokenizer = mb.train_sentencepiece(lines, tiny_runs.VOCABULARY)
-    return Retrieval.build(tokenizer, encoder.config, [mb.TextExample("a")], {})
+    return Retrieval.build(tokenizer, encoder.config, [], {})
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta"])
