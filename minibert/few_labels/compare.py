@@ -87,7 +87,7 @@ def few_shot_model(
     Raises InputError as `few_shot` does.
 
     >>> settings = {"train.max_steps": 10, "train.learning_rate": 1e-3}
-    >>> few_shot_model("runs/enc", "train.csv", settings=settings).predict(["a warm film"])[0].label
+    >>> few_shot_model("runs/clf", "train.csv", settings=settings).predict(["a warm film"])[0].label
     'positive'
     """
     plan = Plan.of(model, train, train, methods=[method], settings=settings or {})
