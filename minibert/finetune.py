@@ -30,10 +30,11 @@ from minibert.output.record import describe_model
 from minibert.tasks.from_scratch import fresh_encoder, is_size
 from minibert.tasks.model import TASKS, Model
 from minibert.tasks.task import Task, Window
+from minibert.tasks.windows import windows_of
 from minibert.text.loading import load_tokenizer
-from minibert.training.best import Best
+from minibert.training.best import Best, check_choice
 from minibert.training.config import TrainingConfig
-from minibert.training.degenerate import diagnose
+from minibert.training.degenerate import diagnose, refuse_lonely
 from minibert.training.finetuning import HIGHEST_RATE, Settings, usual_rate
 from minibert.training.fresh_layers import redraw_top
 from minibert.training.held_out import HeldOut
@@ -188,7 +189,9 @@ def check_adapting(folder: Path, settings: Settings) -> None:
 
 def batches_of(task: Task, examples: Sequence[Any], config: TrainingConfig) -> ExampleBatches[Window, Any]:
     """Encode the examples once and make their batches."""
-    return batches_from([task.encode(example) for example in examples], task, config)
+    windows = windows_of(task, examples)
+    refuse_lonely(task, [window for parts in windows for window in parts], config)
+    return batches_from(windows, task, config)
 
 
 def batches_from(
@@ -229,6 +232,7 @@ def ready(
     """Say on stderr what is about to run, and return the run as something that drives to its end."""
     task = run.model.task
     validation = HeldOut(run.model, held, run.ranks)
+    check_choice(settings.train, held, lambda some: HeldOut(run.model, some, run.ranks).scores())
     facts = describe(run, task.max_length, run.config.train_batch_size * task.max_length)
     print(header({task.name: str(output), **facts}), file=sys.stderr)
     drive = Drive(

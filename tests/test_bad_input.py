@@ -440,3 +440,63 @@ def test_half_a_character_in_a_result_is_printed_as_its_number(monkeypatch, tmp_
     written = (tmp_path / "out.txt").read_text("utf-8")
     assert written == '{"text": "caf\u00e9 \\ud83d"}\n'
     assert json.loads(written) == {"text": "caf\u00e9 \ud83d"}
+
+
+def test_a_score_that_nobody_gives_is_refused_before_training(folder, tmp_path, refused):
+    message = refused(*finetuning(folder, tmp_path / "out", "--metric-for-best-model", "nonsense"))
+    assert "'nonsense' is not scored here; use one of accuracy, macro_f1" in message
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "more", [("--metric-for-best-model", "accuracy"), ("--early-stopping-patience", "2")]
+)
+def test_to_choose_a_model_there_must_be_validation_data(folder, tmp_path, refused, more):
+    given = ("finetune", "--task", "classification", "--model", folder / "enc", "--train-file",
+             folder / "train.csv", "--output-dir", tmp_path / "out", *FAST, *more)  # fmt: skip
+    assert "needs validation data" in refused(*given)
+    assert not (tmp_path / "out").exists()
+
+
+PAIRS = {
+    "similarity": "text,pair,label\nthe cat,a cat,5\nthe road,a dog,1\nthe stone,a stone,4\n",
+    "retrieval": "query,positive\nthe cat,a cat\nthe road,a road\nthe stone,a stone\n",
+}
+
+
+@pytest.mark.parametrize("task", PAIRS)
+def test_a_loss_that_compares_refuses_to_see_one_example_at_a_time(folder, tmp_path, refused, capsys, task):
+    (tmp_path / "pairs.csv").write_text(PAIRS[task], encoding="utf-8")
+    given = ("finetune", "--task", task, "--model", folder / "enc", "--train-file", tmp_path / "pairs.csv",
+             "--output-dir", tmp_path / "out", *FAST)  # fmt: skip
+    assert "train_batch_size 1 shows one example at a time" in refused(*given, "--train-batch-size", 1)
+    cut = ("--train-batch-size", 4, "--gradient-accumulation-steps", 4)
+    assert "train_batch_size 4 in 4 parts" in refused(*given, *cut)
+    assert not (tmp_path / "out").exists()
+    assert main([*map(str, given), "--train-batch-size", "2"]) == 0  # the last of three pairs is alone
+
+
+def test_one_example_at_a_time_does_for_losses_that_do_not_compare(folder, tmp_path):
+    hard = tmp_path / "hard.csv"
+    hard.write_text("query,positive,negative\nthe cat,a cat,a dog\nthe road,a road,a cat\n", encoding="utf-8")
+    (tmp_path / "pairs.csv").write_text(PAIRS["similarity"], encoding="utf-8")
+    for task, file, more in (
+        ("retrieval", hard, ()),
+        ("similarity", tmp_path / "pairs.csv", ("--similarity-loss", "cosine")),
+    ):
+        given = ("finetune", "--task", task, "--model", folder / "enc", "--train-file", file, "--output-dir",
+                 tmp_path / task, *FAST, "--train-batch-size", 1, *more)  # fmt: skip
+        assert main([*map(str, given)]) == 0
+
+
+def test_what_is_no_text_is_refused_with_its_place(folder, tmp_path, capsys):
+    if not (folder / "clf").exists():
+        assert main([*map(str, finetuning(folder, folder / "clf"))]) == 0
+    model = load(folder / "clf")
+    for strange in (None, 5, ("a", "b")):
+        with pytest.raises(InputError, match=r"^example 2: .* came where a text or a TextExample"):
+            model.predict(["a text", strange])
+    held = [TextExample("the cat", label="animal"), {"text": "the road", "label": "thing"}]
+    with pytest.raises(InputError, match=r"^example 2: .*dict"):
+        finetune(folder / "enc", task="classification", train=[*held[:1], TextExample("a", label="b")],
+                 validation=held, output_dir=tmp_path / "out")  # fmt: skip

@@ -23,18 +23,19 @@ import torch
 from torch import Tensor, nn
 
 from minibert.config import from_dict, to_dict
-from minibert.data.examples import SummaryExample
+from minibert.data.examples import SummaryExample, as_example, check_examples
 from minibert.data.summaries import read_summaries
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Layout, Packed
-from minibert.tasks.pooling import pool
+from minibert.tasks.pooling import check_shares, pool
 from minibert.tasks.rouge import rouge_scores
 from minibert.tasks.sentence_windows import PLACES, SentenceTargets, sentence_windows, targets_of
 from minibert.tasks.summary_oracle import best_extract
 from minibert.tasks.task import Loss, Task, Window
+from minibert.tasks.windows import window_length
 from minibert.text.sentences import sentence_spans
 from minibert.text.tokenizer import Tokenizer
 
@@ -51,6 +52,9 @@ class ExtractiveSummaryOptions:
     classifier_dropout: float = 0.1
     num_sentences: int = 3
     ratio: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_shares(self, "classifier_dropout")
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class ExtractiveSummary(Task):
     def __init__(
         self, tokenizer: Tokenizer, config: EncoderConfig, options: ExtractiveSummaryOptions
     ) -> None:
-        super().__init__(tokenizer, options.max_length or config.longest_text)
+        super().__init__(tokenizer, window_length(options.max_length, config, tokenizer))
         if options.num_sentences < 1 or not 0 <= options.ratio <= 1:
             raise InputError(
                 f"num_sentences {options.num_sentences}, ratio {options.ratio}; at least one sentence and a "
@@ -105,6 +109,7 @@ class ExtractiveSummary(Task):
         examples: Sequence[SummaryExample],
         options: dict[str, Any],
     ) -> "ExtractiveSummary":
+        check_examples(SummaryExample, examples)
         return cls(tokenizer, config, from_dict(ExtractiveSummaryOptions, options, where="summary options"))
 
     def settings(self) -> dict[str, Any]:
@@ -118,8 +123,7 @@ class ExtractiveSummary(Task):
 
     def encode(self, example: SummaryExample | str) -> list[Window]:
         """Return windows of whole sentences."""
-        if isinstance(example, str):
-            example = SummaryExample(example)
+        example = as_example(SummaryExample, example)
         spans = sentence_spans(example.text)
         labels = np.full(len(spans), -1)
         if example.summary is not None:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert.config import from_dict, to_dict
-from minibert.data.examples import TextExample
+from minibert.data.examples import TextExample, as_example
 from minibert.data.readers import read_texts
 from minibert.errors import InputError
 from minibert.kernels.cross_entropy import linear_cross_entropy
@@ -71,7 +71,7 @@ class MaskedLM(Task):
 
     def encode(self, example: Any) -> list[Window]:
         """Return one window; a literal [MASK] in the text becomes the mask token."""
-        text = example.text if isinstance(example, TextExample) else example
+        text = as_example(TextExample, example).text
         tokens = self.tokenizer.encode_with_masks(text)[: self.max_length - self.tokenizer.special_count()]
         window = self.tokenizer.build(tokens)
         return [Window(window, rows=np.flatnonzero(window.ids == self.tokenizer.mask_id))]

@@ -36,6 +36,7 @@ from minibert.tasks.seq2seq import Seq2Seq
 from minibert.tasks.similarity import Similarity
 from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Loss, Targets, Task, Window
+from minibert.tasks.windows import windows_of
 from minibert.text.loading import load_tokenizer
 from minibert.text.tokenizer import Tokenizer
 
@@ -82,7 +83,7 @@ class Model(nn.Module):
 
     def encode(self, examples: Sequence[Any]) -> list[list[Window]]:
         """Return the windows of each example (or bare text)."""
-        return [self.task.encode(example) for example in examples]
+        return windows_of(self.task, examples)
 
     @torch.no_grad()
     def predict(

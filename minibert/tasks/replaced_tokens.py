@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert.config import from_dict, to_dict
-from minibert.data.examples import TextExample
+from minibert.data.examples import TextExample, as_example
 from minibert.data.readers import read_texts
 from minibert.errors import InputError
 from minibert.kernels.cross_entropy import linear_cross_entropy
@@ -106,7 +106,7 @@ class ReplacedTokens(Task):
 
     def encode(self, example: Any) -> list[Window]:
         """Return one window; every token of it is judged."""
-        text = example.text if isinstance(example, TextExample) else example
+        text = as_example(TextExample, example).text
         window = self.tokenizer.build(
             self.tokenizer.encode(text)[: self.max_length - self.tokenizer.special_count()]
         )

@@ -150,6 +150,9 @@ class Retrieval(Task):
         batch = Packed.of([text.ids for text in texts], [text.segments for text in texts])
         return batch, SearchTargets(wrong_answers(queries, answers, negatives))
 
+    def compares(self, windows: Sequence[Any]) -> bool:
+        return not any(isinstance(window, SearchWindow) and len(window.passages) > 1 for window in windows)
+
     def vectors(self, encoder: Encoder, batch: Packed) -> Tensor:
         """Return a float32 vector for each text of a batch, one long where the similarity is the cosine."""
         rows = pool(self.options.pooling, encoder(batch), batch.layout).float()

@@ -170,6 +170,9 @@ class Similarity(Task):
         batch = Packed.of([text.ids for text in texts], [text.segments for text in texts])
         return batch, PairTargets(torch.tensor([float(pair.labels[0]) for pair in pairs]))
 
+    def compares(self, windows: Sequence[Any]) -> bool:
+        return self.options.similarity_loss == "cosent"
+
     def vectors(self, encoder: Encoder, batch: Packed) -> Tensor:
         """Return a float32 vector for each text of a batch, one long."""
         rows = pool(self.options.pooling, encoder(batch), batch.layout).float()

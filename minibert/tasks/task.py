@@ -167,11 +167,9 @@ class Task(nn.Module, ABC):
 
     def inherit(self, earlier: "Task") -> None:
         """Take over the weights of the task that the encoder was pretrained with; mostly nothing."""
-        return
 
     def weigh(self, *parts: Sequence[Any]) -> None:
         """Weigh classes, if that was chosen, for the examples to train on; parts are shown equally often."""
-        return
 
     @abstractmethod
     def encode(self, example: Any) -> list[Window]:
@@ -187,6 +185,10 @@ class Task(nn.Module, ABC):
         batch = self.pack(windows)
         labels = torch.from_numpy(np.concatenate([window.labels for window in windows]))
         return batch, Targets(rows_of(windows), labels, tuple(len(window.rows) for window in windows))
+
+    def compares(self, windows: Sequence[Any]) -> bool:
+        """Whether the loss compares the examples of a batch, so that one alone teaches nothing."""
+        return False
 
     def pack(self, windows: Sequence[Window]) -> Packed:
         """Lay the tokens of windows end to end, as they are: a sequence for each window."""
@@ -238,7 +240,6 @@ class Task(nn.Module, ABC):
 
     def settle(self, scores: dict[str, Any]) -> None:
         """Choose what is chosen by the scores on validation data, such as a threshold; mostly nothing."""
-        return
 
     def choices(self, answers: Sequence[Any], examples: Sequence[Any]) -> Choices | None:
         """Return the labels to compare in a table and a confusion matrix; None where none are chosen."""

@@ -1,12 +1,13 @@
 """Fitting a text into what the model can see at once: cut it off, split it, or refuse it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
-from minibert.tasks.task import Window
+from minibert.tasks.task import Task, Window
 from minibert.text.encoded import Encoded, concatenate
 from minibert.text.tokenizer import Tokenizer
 
@@ -39,6 +40,17 @@ def room_for(tokenizer: Tokenizer, max_length: int, *, pair: bool = False) -> in
             f"use {fewest} or more"
         )
     return max_length - control
+
+
+def windows_of(task: Task, examples: Iterable[Any]) -> list[list[Window]]:
+    """Return the windows of each example; raises InputError with the place of the first that has none."""
+    found = []
+    for number, example in enumerate(examples, 1):
+        try:
+            found.append(task.encode(example))
+        except InputError as error:
+            raise InputError(f"example {number}: {error}") from error
+    return found
 
 
 def spread(length: int, room: int, overlap: int) -> list[tuple[int, int]]:

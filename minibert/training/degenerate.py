@@ -7,14 +7,27 @@ Fine-tuning"). The usual reason is a learning rate that was too high, or climbed
 
 from collections.abc import Sequence
 from statistics import fmean
+from typing import Any
 
-from minibert.tasks.task import Choices
+from minibert.errors import InputError
+from minibert.tasks.task import Choices, Task
 from minibert.training.config import TrainingConfig
 
 FEWEST_STEPS = 40  # of fewer, a mean says little
 FALLEN = 0.97  # a loss that falls by less than 3 % from the first quarter to the last is flat
 LEARNT = 0.1  # nats a unit: who begins below has nothing to learn
 FEWEST_ANSWERS = 10
+
+
+def refuse_lonely(task: Task, windows: Sequence[Any], config: TrainingConfig) -> None:
+    """Raise InputError where a loss that compares examples would see one at a time, and be 0 for each."""
+    size, parts = config.train_batch_size, config.gradient_accumulation_steps
+    if size <= parts and task.compares(windows):
+        cut = f" in {parts} parts" if parts > 1 else ""
+        raise InputError(
+            f"train_batch_size {size}{cut} shows one example at a time, and {task.name} learns by comparing "
+            f"those of a batch; use at least {2 * parts}"
+        )
 
 
 def one_label(choices: Choices | None) -> str | None:

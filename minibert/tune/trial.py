@@ -20,6 +20,7 @@ from minibert.output import describe_data
 from minibert.output.record import describe_model
 from minibert.tasks.task import Task, Window
 from minibert.training.best import Best, check_choice
+from minibert.training.degenerate import refuse_lonely
 from minibert.training.finetuning import Settings
 from minibert.training.held_out import HeldOut
 from minibert.training.loop import Run
@@ -67,6 +68,7 @@ class Rehearsal:
             self.windows = [window for windows in parts for window in windows if len(window.rows)]
             model.encode(problem.held)
             self.told = told
+        refuse_lonely(model.task, self.windows, chosen.train)
         check_choice(chosen.train, problem.held, model.evaluate)
         batches = ExampleBatches(self.windows, model.task.collate, chosen.train.train_batch_size)
         with kept_features(model, self.windows[:1], (), chosen.adapt, progress=False) as learn:

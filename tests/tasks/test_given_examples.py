@@ -14,6 +14,7 @@ from minibert.data.examples import (
     QuestionExample,
     RelationExample,
     SearchExample,
+    SummaryExample,
     TaggedExample,
     TextExample,
     as_example,
@@ -35,6 +36,7 @@ KINDS = {
     "question_answering": QuestionExample,
     "retrieval": SearchExample,
     "seq2seq": ParallelExample,
+    "extractive_summary": SummaryExample,
 }
 STRANGE = [None, 5, ("a", "b"), {"text": "a"}, b"a"]
 RATED = [TextExample("a list", label="a"), TextExample("an error", label="b")]

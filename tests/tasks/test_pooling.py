@@ -5,13 +5,12 @@ import torch
 
 from minibert.errors import InputError
 from minibert.packed import Layout
-from minibert.tasks.extractive_summary import ExtractiveSummaryOptions
 from minibert.tasks.model import TASKS
 from minibert.tasks.pooling import pool
 from minibert.tasks.question_answering import QuestionAnsweringOptions
 
 LENGTHS = [3, 1, 97]
-BY_THEIR_TASK = (QuestionAnsweringOptions, ExtractiveSummaryOptions)
+BY_THEIR_TASK = (QuestionAnsweringOptions,)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])

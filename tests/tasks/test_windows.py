@@ -12,6 +12,7 @@ from minibert.data.examples import (
     ParallelExample,
     RelationExample,
     SearchExample,
+    SummaryExample,
     TaggedExample,
     TextExample,
 )
@@ -75,6 +76,7 @@ EXAMPLES = {
     "regression": [NumberExample("a list", label=1.0), NumberExample("an error", label=2.0)],
     "similarity": [NumberExample("a list", "a", 1.0), NumberExample("an error", "a", 2.0)],
     "retrieval": [SearchExample("a list", "an error")],
+    "extractive_summary": [SummaryExample("A list. An error.", "A list.")],
     "seq2seq": [ParallelExample("a list", "an error")],
     "multiple_choice": [ChoiceExample("a list", ("a", "an error"), 1)],
     "tagging": [TaggedExample("a list", ((0, 1), (2, 6)), ("B-X", "O"))],

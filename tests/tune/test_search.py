@@ -226,6 +226,16 @@ def test_unusable_input_leaves_nothing_behind(folder, tmp_path, change, message)
     assert not (tmp_path / "out").exists()
 
 
+def test_a_batch_of_one_is_refused_where_the_loss_compares(folder, tmp_path):
+    (tmp_path / "pairs.csv").write_text("text,pair,label\nthe cat,a cat,5\nthe road,a dog,1\n", "utf-8")
+    given = {"task": "similarity", "train": tmp_path / "pairs.csv", "validation": tmp_path / "pairs.csv"}
+    space = parse_space(["train.train_batch_size=1|2"])
+    with pytest.raises(
+        InputError, match=r"--search train.train_batch_size 1: .* shows one example at a time"
+    ):
+        search(folder, tmp_path / "out", space=space, **given)
+
+
 def test_a_pair_of_values_that_no_trial_can_have_is_named(folder, tmp_path, monkeypatch):
     def impossible(problem, settings, *, go_on):
         raise InputError("these two do not go together")
