@@ -9,7 +9,7 @@ The kept rows are for the verdict alone: what of them stands in the training row
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,11 +101,16 @@ def update(
             old = grown(opened, rows, silent=True).predict(judges)  # before the encoder that they share moves
         data = {"model": describe_model(Path(model)), "train": describe_data(rows)}
         made = train_or_open(
-            output / "candidate", lambda: Run(made, batches, tuned.train), held, settings=tuned, data=data,
-            resume=resume,
+            output / "candidate", lambda: Run(made, batches, tuned.train), held, data=data, resume=resume,
+            settings=tuned if held else without_metric(tuned),
         )  # fmt: skip
         metric = tuned.train.metric_for_best_model
         return settle(made, Path(model), judges, old=old, output=output, options=chosen, metric=metric)
+
+
+def without_metric(settings: Settings) -> Settings:
+    """Return the settings of a run that chooses no epoch: the metric is that of the verdict alone."""
+    return replace(settings, train=replace(settings.train, metric_for_best_model=None))
 
 
 def batches_for(

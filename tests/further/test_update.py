@@ -200,3 +200,12 @@ def test_an_adapter_is_updated_beside_its_encoder_and_grows(folder, tmp_path):
     opened, base = load(tmp_path / "out"), load(folder / "enc")
     assert opened.task.labels == ("animal", "thing", "water")
     assert torch.equal(opened.encoder.embeddings.token.weight, base.encoder.embeddings.token.weight)
+
+
+def test_the_metric_of_the_verdict_needs_no_validation_rows(folder, tmp_path):
+    settings = {**FAST, "train.max_steps": 1, "train.metric_for_best_model": "macro_f1"}
+    done = update(
+        folder / "good", train=write(tmp_path / "rows.csv", ROWS), kept=folder / "kept.csv",
+        output_dir=tmp_path / "out", settings=settings,
+    )  # fmt: skip
+    assert done.comparison.metric == "macro_f1"
