@@ -24,7 +24,7 @@ from minibert.few_labels.compare import (
     table_of,
 )
 from minibert.finetune import Settings
-from minibert.output import MARK, check_free
+from minibert.output import check_free, replaced
 from minibert.tasks.classification import Classification
 from minibert.tasks.cloze import ClozeOptions
 
@@ -109,8 +109,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.save_model:
         if len(methods) != 1:
             raise InputError("--save-model without --test-file: name one of --methods, such as contrastive")
-        few_shot_model(args.model, train, method=methods[0], settings=settings).save(args.save_model)
-        (Path(args.save_model) / MARK).touch()
+        with replaced(args.save_model, overwrite=False) as output:
+            few_shot_model(args.model, train, method=methods[0], settings=settings).save(output)
         print(f"{methods[0]}, trained on {len(train):,} texts, is in {args.save_model}")
         told |= {"output_dir": args.save_model, "method": methods[0]}
     return told

@@ -7,6 +7,7 @@ Left out: Hamming loss, which flatters whoever gives no labels at all.
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from minibert.checkpoint import LONE
 from minibert.errors import InputError
 from minibert.tasks.metrics import class_scores
 
@@ -17,7 +18,7 @@ def refuse_broken(labels: Iterable[str]) -> None:
     In a text it is no matter: tokenizers read something else in its place.
     """
     for label in map(str, labels):
-        if not label.isascii() and any("\ud800" <= letter <= "\udfff" for letter in label):
+        if LONE.search(label):
             raise InputError(
                 f"label {label!r} has half of a character, a lone surrogate; mend it where the data come from"
             )
