@@ -16,21 +16,68 @@ def test_a_named_precision_is_taken_on_every_device():
         assert choose_dtype("bf16", device) == torch.bfloat16
 
 
+@pytest.fixture
+def timed(monkeypatch):
+    """Let a product take the given seconds in each dtype, by its rows; return the rows it is asked for."""
+
+    def pretend(seconds):
+        asked = []
+
+        def product_seconds(dtypes, rows):
+            asked.append(rows)
+            return dict(zip(dtypes, seconds[rows], strict=True))
+
+        monkeypatch.setattr(precision, "_product_seconds", product_seconds)
+        forget()
+        return asked
+
+    yield pretend
+    forget()
+
+
+def forget():
+    """Let the next question measure anew."""
+    precision._speedup.cache_clear()
+    precision._tell_far_slower.cache_clear()
+
+
 @pytest.mark.parametrize(
-    ("seconds", "wanted"),
+    ("few", "step", "wanted"),
     [
-        ({"float32": 2.0, "bfloat16": 1.0}, torch.bfloat16),
-        ({"float32": 1.2, "bfloat16": 1.0}, torch.float32),
-        ({"float32": 1.0, "bfloat16": 9.0}, torch.float32),
+        ((1.0, 1.0), (2.0, 1.0), torch.bfloat16),
+        ((1.0, 1.9), (2.0, 1.0), torch.bfloat16),
+        ((2.0, 1.0), (1.2, 1.0), torch.float32),
+        ((1.0, 1.0), (1.0, 9.0), torch.float32),
     ],
 )
-def test_a_cpu_computes_in_bfloat16_where_it_is_clearly_faster(monkeypatch, seconds, wanted):
-    monkeypatch.setattr(
-        precision,
-        "_product_seconds",
-        lambda dtypes: {dtype: seconds[str(dtype).removeprefix("torch.")] for dtype in dtypes},
-    )
+def test_a_cpu_computes_in_bfloat16_where_a_steps_product_is_clearly_faster(timed, few, step, wanted):
+    asked = timed({32: few, 2048: step})
     assert choose_dtype("auto", CPU) == wanted
+    assert asked == [32, 2048]
+
+
+def test_a_cpu_without_bfloat16_is_not_asked_for_the_long_product(timed):
+    asked = timed({32: (1.0, 40.0), 2048: (1.0, 0.1)})
+    assert choose_dtype("auto", CPU) == torch.float32
+    assert asked == [32]
+
+
+def test_a_cpu_is_measured_once_in_a_process(timed):
+    asked = timed({32: (1.0, 1.0), 2048: (2.0, 1.0)})
+    assert {choose_dtype("auto", CPU) for _ in range(3)} == {torch.bfloat16}
+    assert asked == [32, 2048]
+
+
+def test_who_asks_for_bfloat16_where_it_is_far_slower_is_told_once(timed, capsys):
+    timed({32: (1.0, 40.0)})
+    assert {choose_dtype("bf16", CPU) for _ in range(3)} == {torch.bfloat16}
+    assert capsys.readouterr().err.count("bfloat16 is far slower than float32") == 1
+
+
+def test_nobody_is_told_where_bfloat16_is_about_as_fast(timed, capsys):
+    timed({32: (1.0, 1.5)})
+    assert choose_dtype("bf16", CPU) == torch.bfloat16
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
@@ -42,7 +89,7 @@ def test_a_gpu_computes_in_bfloat16_where_it_has_units_for_it(monkeypatch, capab
 
 
 def test_the_measurement_is_a_time():
-    (seconds,) = precision._product_seconds((torch.float32,)).values()
+    (seconds,) = precision._product_seconds((torch.float32,), 32).values()
     assert 0 < seconds < 10
 
 
