@@ -31,6 +31,7 @@ from minibert.tasks.model import Model
 from minibert.tasks.question_answering import QuestionAnswering
 from minibert.tasks.task import Window
 from minibert.training.loop import Run
+from minibert.training.precision import choose_dtype
 
 ENGLISH = {"learning_rate": 2e-4, "num_train_epochs": 2.0, "train_batch_size": 8}
 CHINESE = {"learning_rate": 5e-4, "num_train_epochs": 3.0, "train_batch_size": 8}
@@ -159,11 +160,11 @@ def inputs_of(window: Window) -> dict[str, list[int]]:
 @torch.no_grad()
 def asked(theirs: Any, task: QuestionAnswering, examples: Sequence[QuestionExample]) -> dict[str, Any]:
     """Return the scores of a model of transformers, its logits decoded by our task."""
-    answers = []
+    answers, narrow = [], choose_dtype("auto", torch.device("cpu")) == torch.bfloat16
     for example in examples:
         windows, logits = task.encode(example), []
-        for window in windows:  # in bfloat16, as ours
-            with torch.autocast("cpu", torch.bfloat16):
+        for window in windows:  # in the precision of ours
+            with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
                 out = theirs(**{name: torch.tensor([values]) for name, values in inputs_of(window).items()})
             both_T2 = torch.stack([out.start_logits[0], out.end_logits[0]], dim=1)
             logits.append(both_T2[torch.from_numpy(window.rows)].float().numpy())

@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from minibert.config import from_dict
 from minibert.training.config import TrainingConfig
+from minibert.training.precision import choose_dtype
 
 
 def config_of(recipe: dict[str, Any], seed: int) -> TrainingConfig:
@@ -14,7 +17,7 @@ def config_of(recipe: dict[str, Any], seed: int) -> TrainingConfig:
 
 
 def trainer_arguments(config: TrainingConfig, rows: int, output: str | Path, *, grouped: bool = False) -> Any:
-    """Return TrainingArguments with our numbers, for so many rows, in bfloat16.
+    """Return TrainingArguments with our numbers, for so many rows, in the precision that we compute in.
 
     grouped  texts of like length together, their fastest way on a CPU
     """
@@ -35,7 +38,7 @@ def trainer_arguments(config: TrainingConfig, rows: int, output: str | Path, *, 
         adam_beta2=config.adam_beta2,
         adam_epsilon=config.adam_epsilon,
         seed=config.seed,
-        bf16=True,
+        bf16=choose_dtype(config.precision, torch.device("cpu")) == torch.bfloat16,
         use_cpu=True,
         train_sampling_strategy="group_by_length" if grouped else "random",
         save_strategy="no",

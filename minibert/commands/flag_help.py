@@ -25,7 +25,7 @@ HELP = {
     "masking.mlm_probability_end": "that share at the end of the run, reached on a straight line",
     "masking.mask_share": "share of the chosen tokens that become [MASK]",
     "masking.random_share": "share of the chosen tokens that become a random token; the rest stay",
-    "task.pooling": "classification: how a text becomes one vector, its first token or the mean of all",
+    "task.pooling": "tasks of whole texts: how one becomes a vector, by its first token or the mean of all",
     "task.max_length": "longest run of tokens that is seen at once; 0 means all the encoder allows "
     "(default: 384 in question_answering, 0 else)",
     "task.on_long": "what becomes of longer texts: cut at the end or in the middle, split or refused "
@@ -113,7 +113,7 @@ HELP = {
     "update.confidence": "share of the resampled kept sets in which it must",
     "update.resamples": "kept sets that are drawn from the kept rows, with replacement",
     "adapt.adapter": "train few new weights beside the encoder, which stays as it is; the folder then holds "
-    "them, the head and the hash of the encoder (default: none, which trains the encoder)",
+    "them, the head and the hash of the encoder (default: none, which trains the encoder; in learn lora)",
     "adapt.cache_features": "with --freeze encoder: the encoder reads each text once, without dropout, and "
     "the head learns from what it said",
     "adapt.bottleneck_size": "bottleneck: channels in its middle",
