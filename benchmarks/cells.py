@@ -21,6 +21,10 @@ Line = dict[str, Any]
 Table = list[list[str]]
 
 
+class NotHere(Exception):
+    """A contestant cannot run here; the message says what it lacks."""
+
+
 @dataclass(frozen=True)
 class Places:
     """Where things are: the data sets, the pretrained encoders, and room for models that nobody keeps."""
@@ -72,7 +76,11 @@ def run_cells(cells: Iterable[Cell], store: Path, *, seeds: int | None = None) -
         say(
             f"{cell.row}, {cell.contestant}, seed {seed}" + (", by another recipe than before" if old else "")
         )
-        line = run_cell(cell, seed)
+        try:
+            line = run_cell(cell, seed)
+        except NotHere as error:
+            say(f"  left out: {error}")
+            continue
         if old is not None:
             others = [other for other in read_lines(store) if key(other) != key(line)]
             replace_text(store, "".join(map(written, others)))

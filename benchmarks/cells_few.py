@@ -23,7 +23,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from cells import Cell, Places
+from cells import Cell, NotHere, Places
 from classify_rows import json_rows
 from few_contestants import setfit
 from going_on import RUNS, GoingOn
@@ -146,7 +146,7 @@ def cells(places: Places) -> Iterator[Cell]:
                     note,
                     problem.settings(method),
                 )
-            if not problem.chinese and find_spec("setfit"):
+            if not problem.chinese:
                 note = f"{size} texts of each class, at most {TESTED:,} test rows, float32"
                 yield Cell(
                     f"{problem.name}, {size} per class", "setfit", theirs(problem, size, places), DRAWS, note
@@ -207,6 +207,8 @@ def theirs(problem: Problem, size: int, places: Places) -> Run:
     """Return a function that trains SetFit on the same draw and scores it."""
 
     def run(seed: int) -> dict[str, float]:
+        if not find_spec("setfit"):
+            raise NotHere('setfit is not installed: pip install setfit "datasets<4"')
         train, test = problem.read(places.data)
         rows = draw_few(train, size, seed)
         return setfit(places.english, rows, test, max_length=problem.max_length, seed=seed)

@@ -10,10 +10,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import quality_aims
 from bars import bars
 from cells import Line, read_lines, table_of
 from page_aims import AIMS, SOURCES, Aim, Record, Source
 from page_tables import NOT_MEASURED, TABLES, Table, markdown, shortened
+from shortfalls import shortfalls
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -30,6 +32,12 @@ What no file holds is *not measured*, and a commit that ends in + had changed fi
 that of the best of the others; "share of products" that of the machine's rate of matrix products which goes
 into operations that the work cannot do without."""
 
+QUALITY_INTRODUCTION = (
+    "In percent; mean and sample standard deviation over the seeds. An aim is a figure that was set "
+    "beforehand, or the mean of another contestant on the same rows, sometimes with something added. Where "
+    "ours is behind, and what was not run, and why, stands below the table of each area."
+)
+
 
 def build(results: Path) -> tuple[str, str]:
     """Return the page and the picture that a folder of results gives."""
@@ -38,13 +46,18 @@ def build(results: Path) -> tuple[str, str]:
         for source in SOURCES
         if (results / source.file).is_file()
     }
-    parts = [INTRODUCTION, "## At a glance", markdown(summary(records))]
+    stores = {
+        path.stem: read_lines(path)
+        for path in sorted(results.glob("*.jsonl"))
+        if path.name.startswith(QUALITY)
+    }
+    parts = [INTRODUCTION, "## How fast, and in how much memory", markdown(summary(records))]
     parts.append(f"![How many times faster ours is](images/{PICTURE.name})")
+    parts += ["## How good", QUALITY_INTRODUCTION, markdown(quality_aims.table(stores))]
     for source in SOURCES:
         parts += section(source, records.get(source.file))
-    for store in sorted(results.glob("*.jsonl")):
-        if store.name.startswith(QUALITY):
-            parts += quality(store, read_lines(store))
+    for store, lines in stores.items():
+        parts += quality(store, lines)
     return "\n\n".join(parts) + "\n", picture(records)
 
 
@@ -103,19 +116,20 @@ def section(source: Source, record: Record | None) -> list[str]:
     return [heading, f"{command}; {', '.join(parts)}; {where}.", *TABLES[record["benchmark"]](record)]
 
 
-def quality(store: Path, lines: list[Line]) -> list[str]:
+def quality(store: str, lines: list[Line]) -> list[str]:
     """Return the paragraphs of one store of cells: the tasks of an area, a line for each contestant."""
-    area = store.stem.removeprefix("tasks-")
+    area = store.removeprefix("tasks-")
     script = "quality.py" if area == "quality" else f"tasks.py {area}"
     commits = sorted({shortened(line["machine"]["commit"]) for line in lines})
     processors = sorted({line["machine"]["processor"] for line in lines})
-    where = f"[{store.name}](../benchmarks/results/{store.name})"
+    where = f"[{store}.jsonl](../benchmarks/results/{store}.jsonl)"
     return [
         f"## Quality: {area}",
         f"`python benchmarks/{script}`; {', '.join(processors)}; commits {', '.join(commits)}; {where}. "
         "Mean and sample standard deviation over seeds; what lies between 0 and 1 in percent. The minutes "
         "of a run were taken beside other work and compare nothing.",
         markdown(table_of(lines)),
+        *shortfalls(store, lines),
     ]
 
 

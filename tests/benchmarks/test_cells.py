@@ -73,3 +73,18 @@ def test_a_count_is_written_in_whole_numbers(cells):
     group = [{"scores": {"weights": 22_566_146.0, "accuracy": 0.852}}]
     assert cells.spelled(group, "weights") == "22,566,146"
     assert cells.spelled(group, "accuracy") == "85.2"
+
+
+def test_a_contestant_that_cannot_run_here_is_left_out_and_the_others_run(benchmark, tmp_path, capsys):
+    cells = benchmark("cells")
+
+    def absent(seed):
+        raise cells.NotHere("no abacus: pip install abacus")
+
+    both = [
+        cells.Cell("sst2", "theirs", absent, (0,)),
+        cells.Cell("sst2", "ours", lambda seed: {"f1": 1}, (0,)),
+    ]
+    lines = cells.run_cells(both, tmp_path / "store.jsonl")
+    assert [line["contestant"] for line in lines] == ["ours"]
+    assert "left out: no abacus: pip install abacus" in capsys.readouterr().err

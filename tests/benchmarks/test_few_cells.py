@@ -26,7 +26,7 @@ def places(benchmark, tmp_path):
 def test_chinese_rows_are_left_out_without_their_encoder(few, places):
     rows = Counter(cell.row for cell in few.cells(places))
     assert not [row for row in rows if row.startswith("fewclue")]
-    assert rows["sst2, 8 per class"] == rows["sst2, 200 labels"] == 3
+    assert (rows["sst2, 8 per class"], rows["sst2, 200 labels"]) == (4, 3)  # setfit in English alone
     assert rows["ag_news_small, no text"] == 4
     with_chinese = replace(places, chinese=places.english)
     assert [cell.row for cell in few.cells(with_chinese)].count("fewclue tnews, 32 per class") == 3

@@ -61,10 +61,84 @@ def test_a_commit_is_cut_but_not_what_says_that_files_had_changed(page):
 
 def test_without_results_everything_is_not_measured(page, tmp_path):
     text, picture = page.build(tmp_path)
-    assert text.count("| not measured |") == len(page.AIMS)
+    assert text.count("| not measured |") == len(page.AIMS) + len(page.quality_aims.AIMS)
     assert text.count(": not measured.") == len(page.SOURCES)
     assert "met |" not in text and "missed |" not in text
     assert "<desc></desc>" in picture
+
+
+def cell_line(row: str, contestant: str, seed: int, **scores: float) -> dict[str, object]:
+    facts = {"minutes": 1.0, "note": "", "machine": MACHINE}
+    return {"row": row, "contestant": contestant, "seed": seed, "scores": scores, **facts}
+
+
+def test_an_aim_of_quality_is_a_number_or_what_another_contestant_reaches(benchmark):
+    aims = benchmark("quality_aims")
+    lines = [
+        cell_line("sst2", "minibert", 0, accuracy=0.90, loss=0.2),
+        cell_line("sst2", "minibert", 1, accuracy=0.92, loss=0.4),
+        cell_line("sst2", "full", 0, accuracy=0.93, loss=0.9),
+    ]
+    stores = {"tasks-texts": lines}
+    ours = aims.task("texts", "sst2")
+
+    def told(aim):
+        return aim.row(stores)[2:]
+
+    shown = "91.0 ± 1.4 (2 seeds)"
+    assert told(aims.fixed("a", 0.91, ours)) == ["at least 91.0", "set beforehand", shown, "met"]
+    assert told(aims.fixed("a", 0.92, ours)) == ["at least 92.0", "set beforehand", shown, "missed"]
+    assert told(aims.beside("a", ours, "full")) == ["at least 93.0", "full", shown, "missed"]
+    assert told(aims.beside("a", ours, "full", -0.03)) == ["at least 90.0", "full - 3", shown, "met"]
+    loss = aims.task("texts", "sst2", score="loss")
+    half = aims.Aim("a", loss, against=aims.task("texts", "sst2", "full", "loss"), times=0.5, at_most=True)
+    assert told(half) == ["at most 45.0", "0.5 x full", "30.0 ± 14.1 (2 seeds)", "met"]
+    assert told(aims.beside("a", ours, "nobody")) == ["at least as much", "nobody", shown, ""]
+    assert told(aims.fixed("a", 0.5, aims.task("texts", "mrpc"))) == [
+        "at least 50.0",
+        "set beforehand",
+        "not measured",
+        "",
+    ]
+
+
+def test_every_aim_of_quality_names_a_row_and_contestants_that_are_planned(benchmark):
+    aims, shortfalls = benchmark("quality_aims"), benchmark("shortfalls")
+    figures = [figure for aim in aims.AIMS for figure in (aim.ours, aim.against) if figure]
+    for store in {figure.store for figure in figures}:
+        known = {(cell.row, cell.contestant) for cell in shortfalls.planned(store)}
+        assert {(one.row, one.contestant) for one in figures if one.store == store} <= known
+
+
+def test_what_was_planned_and_not_run_has_a_reason(page, benchmark):
+    shortfalls, cells = benchmark("shortfalls"), benchmark("cells")
+    stores = {path.stem: cells.read_lines(path) for path in page.RESULTS.glob("*.jsonl")}
+    known = {name: shortfalls.planned(name) for name in stores if shortfalls.planned(name)}
+    assert set(known) == {name for name in stores if name.startswith(page.QUALITY)}
+    for name, planned in known.items():
+        nothing, fewer = shortfalls.lacking(planned, {cells.key(line) for line in stores[name]})
+        assert not nothing or shortfalls.NO_LINE[name]
+        assert not fewer or shortfalls.FEWER_SEEDS[name]
+
+
+def test_cells_without_a_line_and_with_fewer_seeds_are_told_apart(benchmark):
+    shortfalls, cells = benchmark("shortfalls"), benchmark("cells")
+    planned = [cells.Cell("mrpc", name, lambda seed: {}) for name in ("minibert", "trainer", "theirs")]
+    done = {("mrpc", "minibert", seed) for seed in (0, 1, 2)} | {("mrpc", "trainer", 1)}
+    assert shortfalls.lacking(planned, done) == ({"mrpc": ["theirs"]}, {"mrpc": ["trainer"]})
+
+
+def test_rows_that_ours_loses_are_named_with_both_figures(benchmark):
+    lines = [
+        cell_line("mrpc", "minibert", 0, accuracy=0.5),
+        cell_line("mrpc", "minibert, longer", 0, accuracy=0.6),
+        cell_line("mrpc", "bag of words", 0, accuracy=0.61),
+        cell_line("mrpc", "most frequent", 0, accuracy=0.55),
+        cell_line("sst2", "minibert", 0, accuracy=0.9),
+        cell_line("sst2", "bag of words", 0, accuracy=0.8),
+        cell_line("rte", "bag of words", 0, accuracy=0.8),
+    ]
+    assert benchmark("shortfalls").behind(lines) == {"mrpc 60.0": ["bag of words 61.0"]}
 
 
 def test_aims_are_held_against_texts_of_one_length_with_freed_memory_kept(page, tmp_path):

@@ -1,0 +1,117 @@
+"""Where the tables of quality fall short: rows that ours loses, what was planned and not run, and why.
+
+`page.py` writes it below the table of each store, so that nobody has to find it out alone.
+"""
+
+import importlib
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from cells import Cell, Line, Places, key, spelled
+
+Names = dict[str, list[str]]
+OURS = ("minibert", "recommended")
+NOWHERE = Places(*[Path("nowhere")] * 4)  # the cells are listed, not run
+NO_LINE = {
+    "quality": "5,000 reviews of 256 tokens take an hour or more for each contestant on one thread",
+    "tasks-classify": "minutes on one thread each, which went to the rows with an aim and to ours first",
+    "tasks-few": "SetFit takes 8 to 20 minutes for a draw of 64 texts and twice that for 128",
+    "tasks-qa": "half an hour and more on one thread",
+    "tasks-retrieval": "one encoder is trained for the row alone, an hour on one thread",
+    "tasks-seq2seq": "a run takes over an hour on one thread; multi30k, which has the aim, came first",
+}
+FEWER_SEEDS = {
+    "quality": "all rows of a set take 4 to 130 minutes a run; only the race of few rows has every seed",
+    "tasks-classify": "the first seed of every row came before the second of any, and time ended there",
+    "tasks-few": "SetFit takes 8 to 20 minutes for a draw of 64 texts",
+    "tasks-qa": "5 to 25 minutes a run; the first seed of every row came first",
+    "tasks-retrieval": "the first seed of every row came before the second of any, and time ended there",
+    "tasks-seq2seq": "78 minutes a run",
+    "tasks-structure": "the first seed of every row came before the second of any, and time ended there",
+    "tasks-tune": "a search is twelve runs, 18 to 30 minutes",
+}
+NOT_PLANNED = {
+    "tasks-adapt": "Chinese rows (all three sets are English)",
+    "tasks-classify": "several labels for a text (no data set at hand has them); other files of "
+    "fin_sentiment than the headlines; a Trainer for rows beside the four named with it",
+    "tasks-few": "back-translation (one direction alone was trained, multi30k's); SetFit on Chinese; other "
+    "sets of FewCLUE",
+    "tasks-learn": "Chinese rows; forward transfer, which is 0 where later classes have no row in the head "
+    "before they come",
+    "tasks-retrieval": "mined hard negatives, sentence-transformers' CrossEncoder",
+    "tasks-seq2seq": "replies in Chinese (crosswoz); greedy beside beam search",
+    "tasks-structure": "tagging with and without the random field side by side; a Trainer beside chunks "
+    "(conll2003 has one in the quality table); a baseline for scierc",
+}
+
+
+def planned(store: str) -> list[Cell]:
+    """Return the cells of a store; none where there is no module for it."""
+    module = store.replace("tasks-", "cells_") if store.startswith("tasks-") else f"{store}_cells"
+    return list(importlib.import_module(module).cells(NOWHERE)) if find_spec(module) else []
+
+
+def shortfalls(store: str, lines: Sequence[Line]) -> list[str]:
+    """Return the paragraphs that say what a store lacks."""
+    nothing, fewer = lacking(planned(store), {key(line) for line in lines})
+    told = [
+        ("Ours is behind", behind(lines), ""),
+        ("Not run", nothing, NO_LINE.get(store, "")),
+        ("Fewer seeds than planned", fewer, FEWER_SEEDS.get(store, "")),
+    ]
+    parts = [
+        f"*{what}*: {listed(found)}.{f' {why[0].upper()}{why[1:]}.' if why else ''}"
+        for what, found, why in told
+        if found
+    ]
+    return parts + ([f"*Not planned*: {NOT_PLANNED[store]}."] if store in NOT_PLANNED else [])
+
+
+def lacking(cells: Sequence[Cell], done: set[tuple[str, str, int]]) -> tuple[Names, Names]:
+    """Return the contestants of each row without a line, and those with fewer seeds than planned."""
+    nothing: Names = {}
+    fewer: Names = {}
+    for cell in cells:
+        missing = [seed for seed in cell.seeds if (cell.row, cell.contestant, seed) not in done]
+        if missing:
+            names = nothing if len(missing) == len(cell.seeds) else fewer
+            names.setdefault(cell.row, []).append(cell.contestant)
+    return nothing, fewer
+
+
+def behind(lines: Sequence[Line]) -> Names:
+    """Return the rows in which the best of ours is below somebody else, with both figures."""
+    rows: dict[str, dict[str, list[Line]]] = {}
+    for line in lines:
+        rows.setdefault(line["row"], {}).setdefault(line["contestant"], []).append(line)
+    found: Names = {}
+    for row, contestants in rows.items():
+        ours = [name for name in contestants if name.startswith(OURS)]
+        if ours:
+            best = max(ours, key=lambda name: mean(contestants[name]))
+            over = [name for name in contestants if mean(contestants[name]) > mean(contestants[best])]
+            if over:
+                found[f"{row} {figure(contestants[best])}"] = [
+                    f"{name} {figure(contestants[name])}" for name in over
+                ]
+    return found
+
+
+def mean(lines: Sequence[Line]) -> float:
+    """Return the mean of the measure."""
+    return sum(next(iter(line["scores"].values())) for line in lines) / len(lines)
+
+
+def figure(lines: Sequence[Line]) -> str:
+    """Write the measure."""
+    return spelled(lines, next(iter(lines[0]["scores"])))
+
+
+def listed(names: Names) -> str:
+    """Write rows and what belongs to each.
+
+    >>> listed({"mrpc": ["a", "b"], "sst2": ["a"]})
+    'mrpc (a; b), sst2 (a)'
+    """
+    return ", ".join(f"{row} ({'; '.join(those)})" for row, those in names.items())
