@@ -8,6 +8,7 @@ import json
 import os
 import re
 import runpy
+import shlex
 import signal
 import sys
 
@@ -18,6 +19,7 @@ from tiny_runs import last_line
 
 from minibert.adapt.options import AdaptOptions
 from minibert.cli import main
+from minibert.commands import arguments
 from minibert.commands.arguments import build_parser
 from minibert.commands.flag_help import HELP
 from minibert.commands.flags import chosen_settings, with_dashes
@@ -33,13 +35,7 @@ from minibert.training.loop import Run
 from minibert.training.pretraining import DataOptions, TokenizerOptions
 from minibert.training.pretraining import Settings as PretrainSettings
 
-COMMANDS = (
-    "tokenizer", "pretrain", "finetune", "few-shot", "augment", "evaluate", "predict", "fill-mask", "embed",
-    "index", "search", "export", "rerun", "doctor", "demo", "attention", "check-report", "explain",
-    "tokenizer", "pretrain", "finetune", "few-shot", "evaluate", "predict", "fill-mask", "embed", "index",
-    "search", "export", "rerun", "doctor", "demo", "attention", "check-report", "explain",
-    "counterfactual",
-)  # fmt: skip
+COMMANDS = tuple(command.__name__.rpartition(".")[2].replace("_", "-") for command in arguments.COMMANDS)
 FAST = ("--no-progress", "--fp32", "--max-steps", "3")
 GROUPS = {
     "tokenizer": (TokenizerOptions,),
@@ -293,8 +289,8 @@ def test_help_of_each_command_has_an_example_that_parses(command, capsys):
     with pytest.raises(SystemExit) as ended:
         run(command, "--help")
     assert ended.value.code == 0
-    example = capsys.readouterr().out.partition("example:\n")[2].strip().splitlines()[0]
-    words = re.findall(r'"[^"]*"|\S+', example)
+    example = capsys.readouterr().out.partition("example:\n")[2].replace("\\\n", "").strip().splitlines()[0]
+    words = shlex.split(example)
     assert words[:2] == ["minibert", command]
     assert isinstance(build_parser().parse_args(words[1:]), argparse.Namespace)
 

@@ -1,5 +1,6 @@
 """Intents, slots and relations from the command line, from files to rows; and what is refused."""
 
+import io
 import json
 
 import pytest
@@ -102,3 +103,48 @@ def test_what_makes_no_sense_ends_with_a_message(folder, tmp_path, capsys, model
     assert out == ""
     assert "Traceback" not in err
     assert message in err.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def tagger(folder):
+    """A tagger of the requests' words."""
+    columns = folder / "words.conll"
+    columns.write_text("The O\ncat B-who\nsees O\nthe O\ndog B-who\n\n", "utf-8")
+    assert run("finetune", "--task", "tagging", "--model", folder / "enc", "--train-file", columns,
+               "--output-dir", folder / "names", *FAST) == 0  # fmt: skip
+    return folder / "names"
+
+
+def test_entities_and_relations_of_texts_are_printed_line_by_line(folder, tagger, capsys, monkeypatch):
+    file = write_rows(folder / "texts.jsonl", [{"text": "A stone.", "sentence": "The dog sees the cat."}])
+    monkeypatch.setattr("sys.stdin", io.StringIO("The cat sleeps.\n\n"))
+    asked = ("--tagger", tagger, "--relater", folder / "relations")
+    assert (
+        run("extract", "The cat sees the dog.", "-", *asked, "--file", file, "--text-column", "sentence") == 0
+    )
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["text"] for row in rows] == [
+        "The cat sees the dog.",
+        "The cat sleeps.",
+        "The dog sees the cat.",
+    ]
+    for row in rows:
+        ends = [end for relation in row["relations"] for end in (relation["head"], relation["tail"])]
+        assert all(row["text"][one["start"] : one["end"]] == one["text"] for one in row["entities"] + ends)
+        assert all(0 <= relation["probability"] <= 1 for relation in row["relations"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "nothing to read; give texts"),
+        ((" ",), "text 1 is empty"),
+        (("a", "--text-column", "body", "--file", "requests.jsonl"), "body"),
+        (("a", "--tagger", "relations"), "the tagger is a model of relations; tagging of spans is wanted"),
+        (("a", "--relater", "intent_slots"), "the relater is a model of intent_slots; relations is wanted"),
+    ],
+)
+def test_what_extract_cannot_use_is_told(folder, tagger, arguments, message, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert run("extract", "--tagger", tagger, "--relater", "relations", *arguments) == 2
+    assert message in capsys.readouterr().err

@@ -69,16 +69,21 @@ def labelled_examples(kind: type[Task], path: str, args: argparse.Namespace) -> 
 
 def texts_and_examples(kind: type[Task], args: argparse.Namespace) -> list[Any]:
     """Return what is to be predicted: texts that were typed, lines of stdin for "-", the file's rows."""
-    texts: list[Any] = []
-    for text in args.text:
-        lines = [line.rstrip("\r\n") for line in sys.stdin] if text == "-" else [text]
-        texts += [line for line in lines if line.strip() or text != "-"]
-    refuse_empty(texts)
-    texts += typed_questions(kind, args)
+    texts: list[Any] = [*typed_texts(args), *typed_questions(kind, args)]
     if args.file:
         texts += kind.read_unanswered(args.file, named_columns(kind, args))
     if not texts:
         raise InputError("nothing to predict; give texts, - for lines of stdin, or --file")
+    return texts
+
+
+def typed_texts(args: argparse.Namespace) -> list[str]:
+    """Return the texts that were typed, with the lines of stdin in the place of "-"."""
+    texts: list[str] = []
+    for text in args.text:
+        lines = [line.rstrip("\r\n") for line in sys.stdin] if text == "-" else [text]
+        texts += [line for line in lines if line.strip() or text != "-"]
+    refuse_empty(texts)
     return texts
 
 
@@ -110,8 +115,13 @@ def typed_questions(kind: type[Task], args: argparse.Namespace) -> list[Question
 
 def open_model(args: argparse.Namespace, base: str | None = None) -> Model:
     """Open the model of --model (an adapter on this base) on --device, to compute in --precision."""
+    return open_folder(args.model, args, base)
+
+
+def open_folder(folder: str, args: argparse.Namespace, base: str | None = None) -> Model:
+    """Open a model (an adapter on this base) on --device, to compute in --precision."""
     device = choose_device(args.device)
-    model = load(args.model, device, base=base)
+    model = load(folder, device, base=base)
     model.encoder.dtype = choose_dtype(args.precision, device)
     return model
 

@@ -34,6 +34,11 @@ class Triple:
     tail: Entity
     probability: float
 
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain values, for JSON."""
+        ends = {"head": self.head.plain(), "relation": self.relation, "tail": self.tail.plain()}
+        return {**ends, "probability": round(self.probability, 6)}
+
 
 @dataclass(frozen=True)
 class Extracted:
@@ -42,6 +47,11 @@ class Extracted:
     text: str
     entities: tuple[Entity, ...]
     triples: tuple[Triple, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as plain values, for JSON."""
+        entities = [entity.plain() for entity in self.entities]
+        return {"text": self.text, "entities": entities, "relations": [one.plain() for one in self.triples]}
 
 
 def extract(texts: Sequence[str], tagger: Model, relater: Model) -> list[Extracted]:

@@ -69,6 +69,13 @@ def test_triples_point_into_the_text_and_stay_within_a_sentence(tagger):
     assert sorted(asked[:2]) == [("Ada", "Rome"), ("Rome", "Ada")]
     assert len(asked) == 2 + 0 + 6
     assert found.triples[0].probability == 0.5
+    [first, *_] = found.plain()["relations"]
+    assert first == {
+        "head": {"start": 0, "end": 3, "label": "PER", "text": "Ada", "probability": 1.0},
+        "relation": "in",
+        "tail": {"start": 8, "end": 12, "label": "LOC", "text": "Rome", "probability": 1.0},
+        "probability": 0.5,
+    }
 
 
 def test_labels_with_a_direction_are_asked_once_and_turned_round(tagger):
