@@ -7,12 +7,13 @@
     lora, bottleneck, bitfit, prompt, prefix
     peft lora             transformers' Trainer and `peft`, the same rows, epochs, layers, rank and rate; its
                           own head
+    ..., twice as long    the same with twice the epochs, of sst2 alone: few weights have a longer way to go
 
 The epoch that is best on a tenth of the training rows is kept; peft's is its last, and its head (and BERT's
 pooler) is trained too. Beside the score: how many weights are trained, and by how much the process grew at
 most, in MB; each run has a process of its own. Rows are capped so that a cell is a matter of minutes on one
 thread. One run each on that tenth chose the rate of lora, of 1e-3 and 4e-3, and of bottleneck, of 4e-3 and
-1e-2; bitfit and peft have lora's.
+1e-2; bitfit and peft have lora's. For twice the epochs it was of 1e-3 and 2e-3, on other rows.
 """
 
 import random
@@ -50,6 +51,8 @@ LORA: dict[str, Any] = {
     "adapt.lora_target_modules": "query,key,value,attention.output,feed_forward.input,feed_forward.output",
 }
 
+LONGER: dict[str, Any] = {"train.learning_rate": 1e-3, "train.precision": "fp32"}
+
 
 def ways(epochs: float) -> dict[str, dict[str, Any]]:
     """Return what each contestant says beside the shared settings."""
@@ -71,9 +74,22 @@ def ways(epochs: float) -> dict[str, dict[str, Any]]:
 def cells(places: Places) -> list[Cell]:
     """Return the cells, ours before peft's."""
     rows = [row for row in ROWS if row.name in DATA]
-    return [ours(row, name, places) for row in rows for name in ways(1.0)] + [
+    known = [ours(row, name, places) for row in rows for name in ways(1.0)] + [
         peft(row, places) for row in rows
     ]
+    return known + longer(next(row for row in rows if row.name == "sst2"), places)
+
+
+def longer(row: Row, places: Places) -> list[Cell]:
+    """Return LoRA with twice the epochs, ours and peft's, and beside it whole fine-tuning as long."""
+    twice = {"train.num_train_epochs": 2 * EPOCHS[row.name]}
+    whole = {**twice, "train.precision": "fp32"}
+    made = [
+        ours(row, "lora", places, {**twice, **LONGER}),
+        peft(row, places, {**twice, **LONGER}),
+        ours(row, "full", places, whole),
+    ]
+    return [replace(cell, contestant=f"{cell.contestant}, twice as long") for cell in made]
 
 
 def recipe_of(row: Row, way: dict[str, Any]) -> dict[str, Any]:
@@ -88,6 +104,7 @@ def note(row: Row, recipe: dict[str, Any]) -> str:
     return (
         f"{CAPS[row.name]:,} training rows, at most {HELD_CAP:,} scored, "
         f"{recipe['train.num_train_epochs']:g} epochs, at most {row.max_length} tokens"
+        + (", float32" if recipe["train.precision"] == "fp32" else "")
     )
 
 
@@ -100,9 +117,9 @@ def parts(row: Row, data: Path) -> tuple[list[Any], list[Any], list[Any]]:
     return train[tenth:], train[:tenth], draw.sample(held, min(len(held), HELD_CAP))
 
 
-def ours(row: Row, name: str, places: Places) -> Cell:
-    """Return the cell of a way of adapting."""
-    recipe = recipe_of(row, ways(EPOCHS[row.name])[name])
+def ours(row: Row, name: str, places: Places, changed: dict[str, Any] | None = None) -> Cell:
+    """Return the cell of a way of adapting, some of its settings changed."""
+    recipe = recipe_of(row, {**ways(EPOCHS[row.name])[name], **(changed or {})})
 
     def run(seed: int) -> dict[str, float]:
         train, chosen, held = parts(uncapped(row), places.data)
@@ -123,9 +140,9 @@ def ours(row: Row, name: str, places: Places) -> Cell:
     return Cell(row.name, name, in_own_process(run), note=note(row, recipe), recipe=recipe)
 
 
-def peft(row: Row, places: Places) -> Cell:
-    """Return the cell of peft's LoRA."""
-    recipe = recipe_of(row, {**LORA, "train.learning_rate": ADAPTER_RATE})
+def peft(row: Row, places: Places, changed: dict[str, Any] | None = None) -> Cell:
+    """Return the cell of peft's LoRA, some of its settings changed."""
+    recipe = recipe_of(row, {**LORA, "train.learning_rate": ADAPTER_RATE, **(changed or {})})
 
     def run(seed: int) -> dict[str, float]:
         train, _, held = parts(uncapped(row), places.data)

@@ -115,10 +115,10 @@ def typed_questions(kind: type[Task], args: argparse.Namespace) -> list[Question
 
 def open_model(args: argparse.Namespace, base: str | None = None) -> Model:
     """Open the model of --model (an adapter on this base) on --device, to compute in --precision."""
-    return open_folder(args.model, args, base)
+    return open_folder(args.model, args, base=base)
 
 
-def open_folder(folder: str, args: argparse.Namespace, base: str | None = None) -> Model:
+def open_folder(folder: str, args: argparse.Namespace, *, base: str | None = None) -> Model:
     """Open a model (an adapter on this base) on --device, to compute in --precision."""
     device = choose_device(args.device)
     model = load(folder, device, base=base)

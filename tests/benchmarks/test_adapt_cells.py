@@ -22,14 +22,18 @@ def test_every_way_runs_on_every_data_set_by_settings_that_exist(cells_adapt, be
     cells = cells_adapt.cells(places)
     ways = {"full", "head only", "lowest half frozen", "gradual unfreezing"}
     ways |= {"lora", "bottleneck", "bitfit", "prompt", "prefix"}
-    assert {cell.contestant for cell in cells} == {*ways, "peft lora"}
+    longer = {f"{way}, twice as long" for way in ("lora", "peft lora", "full")}
+    assert {cell.contestant for cell in cells} == {*ways, "peft lora", *longer}
     assert {cell.row for cell in cells} == set(cells_adapt.DATA)
-    assert len(cells) == 3 * 10
+    assert len(cells) == 3 * 10 + 3
     for cell in cells:
         Settings.of(cell.recipe)
         assert f"{cells_adapt.CAPS[cell.row]:,} training rows" in cell.note
-    first, last = cells[0], cells[-1]
-    assert (first.contestant, last.contestant) == ("full", "peft lora")
+        short = cells_adapt.EPOCHS[cell.row]
+        if cell.contestant in longer:
+            assert cell.recipe["train.num_train_epochs"] == 2 * short and "float32" in cell.note
+    names = [cell.contestant for cell in cells]
+    assert (names[0], names[29]) == ("full", "peft lora")
 
 
 def test_both_loras_have_the_same_numbers(cells_adapt):
