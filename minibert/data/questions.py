@@ -13,7 +13,7 @@ with it, but nothing is learnt from it. Both are counted on stderr, with the fir
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from minibert.data.files import kind_of, open_text
 from minibert.data.rows import rows_of
 from minibert.errors import InputError
 
+LISTED = 10  # answers that are named of those to complain about
 USUAL = {"question": ("question",), "passage": ("context", "passage"), "answers": ("answers", "answer")}
 Placed = tuple[str, dict[str, Any]]  # where a row stands, and the row
 
@@ -54,14 +55,15 @@ def read_questions(
     moved = [place for _, places, _ in rows for place in places]
     lost = [place for _, _, places in rows for place in places]
     if moved:
-        _tell(f"{len(moved):,} answers moved to where their text stands", moved[0])
+        _tell(f"{len(moved):,} answers moved to where their text stands", moved)
     if lost:
-        _tell(f"{len(lost):,} answers stand nowhere in their passage, nothing is learnt from them", lost[0])
+        _tell(f"{len(lost):,} answers stand nowhere in their passage, nothing is learnt from them", lost)
     return [example for example, _, _ in rows]
 
 
-def _tell(what: str, first: str) -> None:
-    print(f"  {what}; the first: {first}", file=sys.stderr)
+def _tell(what: str, places: Sequence[str]) -> None:
+    more = f"; the first {LISTED}" if len(places) > LISTED else ""
+    print("\n    ".join([f"  {what}{more}:", *places[:LISTED]]), file=sys.stderr)
 
 
 def _rows(path: Path) -> Iterator[Placed]:

@@ -109,6 +109,14 @@ def test_an_answer_that_stands_nowhere_is_kept_without_a_start_and_counted(tmp_p
     assert "1 answers stand nowhere" in err and "question 1: 'a dog'" in err
 
 
+def test_answers_that_stand_nowhere_are_listed_up_to_ten(tmp_path, capsys):
+    lost = [asked(number, answers=[{"text": f"dog {number}", "answer_start": 0}]) for number in range(1, 13)]
+    read_questions(write(tmp_path / "a.json", squad(*lost)))
+    told, *listed = capsys.readouterr().err.splitlines()
+    assert told.startswith("  12 answers stand nowhere") and told.endswith("; the first 10:")
+    assert [line.rpartition(": ")[2] for line in listed] == [f"'dog {number}'" for number in range(1, 11)]
+
+
 def test_the_nearest_place_is_the_nearest_of_all():
     draw = random.Random(0)
     for _ in range(300):
