@@ -13,11 +13,13 @@ import transformers
 
 VOCABULARY = 97
 LONGEST = 29
-FAMILIES = ("bert", "roberta", "xlm-roberta", "distilbert", "electra", "modernbert")
+FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra", "modernbert")
+ROBERTAS = ("roberta", "xlm-roberta", "camembert")  # which count places from the padding token's number on
 CLASSES = {
     "bert": "Bert",
     "roberta": "Roberta",
     "xlm-roberta": "XLMRoberta",
+    "camembert": "Camembert",
     "distilbert": "DistilBert",
     "electra": "Electra",
     "modernbert": "ModernBert",
@@ -43,16 +45,16 @@ def odd_config(family: str, seed: int, **given: Any) -> Any:
             "hidden_activation": "gelu",
             "local_attention": draw.choice([4, 6, 10]),
             "global_attn_every_n_layers": draw.choice([1, 2, 3]),
-            "global_rope_theta": 160_000.0,
+            "global_rope_theta": draw.choice([160_000.0, 20_000.0]),
             "local_rope_theta": draw.choice([10_000.0, 1_000.0]),
             "norm_eps": draw.choice([1e-5, 1e-3]),
             **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"), 3),
             **dict.fromkeys(("cls_token_id", "sep_token_id"), 3),
         }
     else:
-        gelu = family in ("roberta", "xlm-roberta", "electra")
+        gelu = family in (*ROBERTAS, "electra")  # their language-model heads have it, whatever the blocks have
         shape |= {
-            "type_vocab_size": 1 if "roberta" in family else draw.choice([1, 2, 3]),
+            "type_vocab_size": draw.choice([1, 2, 3]),
             "layer_norm_eps": draw.choice([1e-12, 1e-5, 1e-3]),
             "hidden_act": "gelu" if gelu else act,
         }
@@ -98,7 +100,7 @@ def write_vocabulary(folder: Path) -> Path:
 def odd_batch(config: Any, seed: int = 0) -> tuple[list[list[int]], list[list[int]]]:
     """Return ids of texts of 1 token up to the longest, and the segment of every token."""
     draw = random.Random(seed)
-    longest = LONGEST - (config.pad_token_id + 1 if "roberta" in config.model_type else 0)
+    longest = LONGEST - (config.pad_token_id + 1 if config.model_type in ROBERTAS else 0)
     sizes = [1, 2, longest, *(draw.randint(1, longest) for _ in range(4))]
     types = getattr(config, "type_vocab_size", 0) or 1
     ids = [[draw.randint(5, VOCABULARY - 1) for _ in range(size)] for size in sizes]

@@ -37,7 +37,11 @@ from minibert.tasks.tagging import Tagging  # noqa: E402
 from minibert.text.loading import load_tokenizer  # noqa: E402
 
 TEXTS = ["The list of lists.", "", "a19 and caf\u00e9, \u4e2d\u6587", "def f(x): return x" * 4]
-SAME_PARTS = (("xlm-roberta", "roberta"), ("electra", "bert"))  # one family serves for both
+SAME_PARTS = (
+    ("xlm-roberta", "roberta"),
+    ("camembert", "roberta"),
+    ("electra", "bert"),
+)  # one serves for both
 KINDS = ("ForMaskedLM", "ForSequenceClassification", "ForTokenClassification")
 
 

@@ -33,7 +33,11 @@ from minibert.tasks.question_answering import QuestionAnswering  # noqa: E402
 from minibert.text.loading import load_tokenizer  # noqa: E402
 
 KIND = "ForQuestionAnswering"
-SAME_PARTS = (("xlm-roberta", "roberta"), ("electra", "bert"))  # one family serves for both
+SAME_PARTS = (
+    ("xlm-roberta", "roberta"),
+    ("camembert", "roberta"),
+    ("electra", "bert"),
+)  # one serves for both
 
 
 @pytest.mark.parametrize("seed", [0, 1])
