@@ -52,7 +52,7 @@ def odd_config(family: str, seed: int, **given: Any) -> Any:
             **dict.fromkeys(("cls_token_id", "sep_token_id"), 3),
         }
     else:
-        gelu = family in (*ROBERTAS, "electra")  # their language-model heads have it, whatever the blocks have
+        gelu = family in (*ROBERTAS, "electra")  # their language-model heads always have it
         shape |= {
             "type_vocab_size": draw.choice([1, 2, 3]),
             "layer_norm_eps": draw.choice([1e-12, 1e-5, 1e-3]),

@@ -68,7 +68,8 @@ def class_report(outcomes: Outcomes) -> ClassReport:
     averages = {} if outcomes.one_label else {"micro avg": micro(right, given, wanted)}
     averages["macro avg"] = _row([part.mean() if len(part) else 0.0 for part in scores], total)
     averages["weighted avg"] = _row([share(part @ wanted, wanted.sum()) for part in scores], total)
-    if not outcomes.one_label and (outcomes.units == 1).all():  # texts, not words
+    several = any((part.sum(axis=1) > 1).any() for part in (outcomes.given, outcomes.wanted))
+    if several and (outcomes.units == 1).all():  # labels of texts, not of words
         of_texts = ratios(*(part.sum(axis=1) for part in (outcomes.right, outcomes.given, outcomes.wanted)))
         averages["samples avg"] = _row([part.mean() for part in of_texts], total)
     return ClassReport(classes, float(share(right.sum(), total)) if outcomes.one_label else None, averages)

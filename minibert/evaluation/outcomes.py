@@ -2,8 +2,8 @@
 
 For an example, and for each label: how often it was wanted, how often it was given, how often both. A text of
 a classifier counts one label, one of `multi_label` any number; of a tagged text each word counts, or, where
-the tags mark spans, each span. Scores of many examples come from the sums, so that drawing examples again
-(bootstrap.py) is a product of matrices.
+the tags mark spans, each span; of two mentions their relation, where they have one. Scores of many examples
+come from the sums, so that drawing examples again (bootstrap.py) is a product of matrices.
 
 Letters: N examples, C labels.
 """
@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from minibert.tasks.multi_label import MultiLabel
+from minibert.tasks.relation_scores import relation_of
+from minibert.tasks.relations import Relations
 from minibert.tasks.spans import spans_of
 from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Task
@@ -60,6 +62,8 @@ def outcomes_of(task: Task, answers: Sequence[Any], examples: Sequence[Any]) -> 
     pairs = [(one.gold, one.predicted) for one in each if one is not None]
     if isinstance(task, Tagging) and task.scheme is not None:
         return of_spans([gold for gold, _ in pairs], [given for _, given in pairs])
+    if isinstance(task, Relations):
+        return of_relations(whole.gold, whole.predicted, task.negative)
     return of_choices([gold for gold, _ in pairs], [given for _, given in pairs], whole.labels)
 
 
@@ -127,6 +131,27 @@ def of_spans(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) 
     exact = [sum(a == b for a, b in zip(*tags, strict=True)) for tags in zip(gold, predicted, strict=True)]
     units = np.array([len(one) for one in gold])
     return Outcomes(tuple(labels), right, given, wanted, np.array(exact), units, one_label=False)
+
+
+def of_relations(gold: Sequence[str], predicted: Sequence[str], negative: str | None) -> Outcomes:
+    """Count relations over both directions, of which one is wrong; no relation has no column.
+
+    >>> of_relations(["A(e1,e2)", "Other"], ["A(e2,e1)", "A(e1,e2)"], "Other").given.tolist()
+    [[1], [1]]
+    """
+    sides = [
+        [None if label == negative else relation_of(label)[0] for label in side] for side in (gold, predicted)
+    ]
+    labels = sorted({name for side in sides for name in side if name is not None})
+    wanted, given = (
+        np.array([[name == label for label in labels] for name in side], dtype=np.int64).reshape(
+            -1, len(labels)
+        )
+        for side in sides
+    )
+    exact = np.array([truth == answer for truth, answer in zip(gold, predicted, strict=True)], dtype=np.int64)
+    right, units = wanted * given * exact[:, None], np.ones(len(gold), np.int64)
+    return occurring(Outcomes(tuple(labels), right, given, wanted, exact, units, one_label=False))
 
 
 def occurring(outcomes: Outcomes) -> Outcomes:

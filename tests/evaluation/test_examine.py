@@ -1,6 +1,7 @@
 """The whole evaluation, from a model to a page, through the command line where a person would."""
 
 import json
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -12,15 +13,17 @@ from tiny_runs import last_line
 from minibert.cli import main
 from minibert.data.examples import TextExample
 from minibert.evaluation.arithmetic import check_report
+from minibert.evaluation.bootstrap import intervals, scores_of
 from minibert.evaluation.claims import claims_of
 from minibert.evaluation.class_report import class_report
 from minibert.evaluation.examine import examine, faults
 from minibert.evaluation.in_words import confusion, in_words
 from minibert.evaluation.mistakes import surest_mistakes
-from minibert.evaluation.outcomes import of_choices
+from minibert.evaluation.outcomes import of_choices, of_relations
 from minibert.evaluation.printed_report import parse_report
 from minibert.tasks.classification import Classified
 from minibert.tasks.metrics import calibration_error
+from minibert.tasks.relation_scores import relation_scores
 
 FAST = ("--no-progress", "--fp32", "--max-steps", "3")
 
@@ -213,3 +216,24 @@ def test_a_report_is_right_whatever_its_classes_are_called(name):
         assert check_report(read) == []
     report.classes[name]["recall"] = 0.123
     assert faults(report)[0].startswith(f"{name}: ")
+
+
+def test_the_report_of_relations_counts_what_their_scores_count():
+    draw = random.Random(3)
+    labels = ["A(e1,e2)", "A(e2,e1)", "B(e1,e2)", "B(e2,e1)", "Other"]
+    for negative in ("Other", None):
+        for _ in range(20):
+            gold = [*labels, *draw.choices(labels, k=30)]
+            answers = [label if draw.random() < 0.6 else draw.choice(labels) for label in gold]
+            scores = relation_scores(gold, answers, negative=negative)
+            outcomes = of_relations(gold, answers, negative)
+            for name in ("macro_f1", "micro_f1", "accuracy"):
+                assert scores_of(outcomes)[name] == pytest.approx(scores[name]), name
+                low, high = intervals(outcomes)[name]
+                assert low < scores[name] < high
+            report = class_report(outcomes).to_dict()
+            assert report["macro avg"]["f1-score"] == pytest.approx(scores["macro_f1"])
+            assert report["micro avg"]["f1-score"] == pytest.approx(scores["micro_f1"])
+            assert "Other" not in report or negative is None
+            assert report["A"]["support"] == sum(label.startswith("A") for label in gold)
+            assert "samples avg" not in report
