@@ -15,6 +15,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,31 +26,82 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from minibert.durable import replace_text, seal, sync
+from minibert.durable import read_manifest, replace_text, seal, sync
 from minibert.errors import InputError
 
 WEIGHTS = "model.safetensors"
+MARK = ".minibert"  # in a folder that a command or a run has filled
+# Files that lie together where minibert or a save_pretrained has written, if mark and manifest are gone.
+TOGETHER = (
+    ("config.json", WEIGHTS),
+    ("config.json", f"{WEIGHTS}.index.json"),
+    ("config.json", "graph.json"),
+    ("adapter_config.json", "adapter_model.safetensors"),
+    ("index.json", "vectors.bin"),
+)
 LONE = re.compile("[\ud800-\udfff]")  # half a character, which UTF-8 cannot write
 
 
 @contextmanager
-def published(folder: str | Path) -> Iterator[Path]:
+def published(folder: str | Path, *, ours: bool = False) -> Iterator[Path]:
     """Give an empty folder to write into; put it in the place of `folder` when the block ends well.
+
+    ours  the folder is known to be one of ours, whatever a damaged disk has left of it
 
     The files are on the disk and listed in a manifest before the folder gets its name, so it is whole or
     absent, whatever happens. If the block raises (a full disk, Ctrl-C), what stood at `folder` stays as it
-    was.
+    was. A link to a folder stays one. Raises InputError, before the block, where something stands that is
+    not to be replaced (`check_replaceable`).
     """
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    place = Path(os.path.realpath(folder))
+    check_replaceable(Path(folder), place, ours=ours)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(f"{folder} cannot be a folder: {error.strerror}; choose another") from error
+    beside = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     beside.chmod(0o755)
     try:
         yield beside
         seal(beside)
-        replace_folder(beside, folder)
+        replace_folder(beside, place)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def check_replaceable(folder: Path, place: Path, *, ours: bool = False) -> None:
+    """Raise InputError where a folder is not to be replaced; `place` is where its name leads in the end."""
+    if place.is_symlink() or (place.exists() and not place.is_dir()):
+        raise InputError(f"{folder} is a file; a folder is wanted, so choose another name")
+    if not place.is_dir():
+        return
+    if _holds_the_working_directory(place):
+        raise InputError(
+            f"{folder} is the working directory, or holds it, and cannot be replaced; name a folder inside "
+            f"it, such as {folder / 'model'}"
+        )
+    written = was_made_here(place) or any(all((place / name).is_file() for name in pair) for pair in TOGETHER)
+    if not ours and not written and any(place.iterdir()):
+        raise InputError(
+            f"{folder} is not empty and was not made by minibert, so it stays as it is; choose another folder"
+        )
+
+
+def was_made_here(folder: Path) -> bool:
+    """Whether a folder bears our mark, or a manifest of ours."""
+    if (folder / MARK).is_file():
+        return True
+    try:
+        return bool(read_manifest(folder))
+    except InputError:
+        return False
+
+
+def _holds_the_working_directory(place: Path) -> bool:
+    try:
+        return Path.cwd().is_relative_to(place)
+    except FileNotFoundError:  # it was deleted
+        return False
 
 
 def replace_folder(new: Path, place: Path) -> None:
@@ -103,8 +155,11 @@ def read_table(path: Path) -> dict[str, Any]:
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     """Write named tensors as safetensors; raises OSError where the disk is full or not to be written to."""
+    path.touch()
+    mode = stat.S_IMODE(path.stat().st_mode)  # as any new file has it; safetensors lets its owner alone read
     try:
         save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, path)
+        path.chmod(mode)
     except SafetensorError as error:
         number = re.search(r"os error (\d+)", str(error))
         raise OSError(int(number[1]) if number else errno.EIO, str(error), str(path)) from error

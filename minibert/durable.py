@@ -64,12 +64,14 @@ def verify(folder: Path, *, required: bool = False) -> None:
         path = folder / name
         if not path.is_file():
             raise InputError(f"{folder}: {name} is missing; {MANIFEST} lists it")
-        size = path.stat().st_size
+        size, changed = path.stat().st_size, ""
         if size != facts["size"]:
-            raise InputError(f"{path}: {size} bytes, {facts['size']} were written; the file is damaged")
-        if sha256(path) != facts["sha256"]:
+            changed = f"{size} bytes, {facts['size']} were written"
+        elif sha256(path) != facts["sha256"]:
+            changed = f"not what was written (its SHA-256 differs from {MANIFEST})"
+        if changed:
             raise InputError(
-                f"{path}: not what was written (its SHA-256 differs from {MANIFEST}); the file is damaged. "
+                f"{path}: {changed}; the file is damaged. "
                 f"If you changed it on purpose, delete {folder / MANIFEST}"
             )
 

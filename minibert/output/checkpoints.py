@@ -26,7 +26,7 @@ def publish_checkpoint(
     """
     place = output / f"checkpoint-{run.done}"
     if not (place.exists() and is_whole(place)):
-        with published(place) as folder:
+        with published(place, ours=True) as folder:
             run.model.write(folder, state and state["weights"])
             save_state(run, folder, beside=beside, state=state and state["run"])
     earlier = [path for path in checkpoints(output) if step_of(path) < run.done]

@@ -15,11 +15,11 @@ from typing import Any
 
 from torch import Tensor
 
+from minibert.checkpoint import MARK, was_made_here
 from minibert.durable import MANIFEST, seal, sync
 from minibert.errors import InputError
 from minibert.tasks.model import Model
 
-MARK = ".minibert"
 ASIDE, MOVING, DISCARDED = ".earlier-", ".moving-", ".discarded-"
 UNFINISHED = (".model-", ".checkpoint-", ".run.json-", DISCARDED)  # what a killed process may leave
 
@@ -38,7 +38,7 @@ def check_free(
         raise InputError(
             f"{output} is not empty; choose another, or --overwrite-output-dir, or --resume (a run)"
         )
-    if used and overwrite and not resume and not (output / MARK).exists():
+    if used and overwrite and not resume and not was_made_here(output):
         raise InputError(f"{output} was not made by minibert and is not overwritten; choose another")
     if used and resume and not (output / MARK).exists() and not any(output.glob("checkpoint-*")):
         raise InputError(f"{output} was not made by minibert: there is nothing to resume; choose another")

@@ -17,8 +17,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
+from minibert.checkpoint import MARK
 from minibert.errors import InputError
-from minibert.output.folder import MARK, check_free
+from minibert.output.folder import check_free
 
 HELD = (errno.EACCES, errno.EAGAIN)
 NO_FOLDER = (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP)
