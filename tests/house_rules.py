@@ -179,7 +179,7 @@ def signature_violations(source: Source) -> list[str]:
         receiver = bool(positional) and positional[0].arg in ("self", "cls", "ctx")
         autograd = bool(positional) and positional[0].arg == "ctx"
         count = len(positional) - receiver
-        if arguments.kwarg:
+        if arguments.kwarg and ast.unparse(arguments.kwarg.annotation or arguments.kwarg) != "P.kwargs":
             found.append(f"{where} takes **{arguments.kwarg.arg}; name its parameters")
         too_many = count + len(arguments.kwonlyargs) > MAX_PARAMETERS
         if too_many and function.name not in MANY_PARAMETERS:

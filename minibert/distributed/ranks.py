@@ -23,8 +23,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
+from minibert.distributed.pieces import is_piece
 from minibert.errors import InputError, ProcessLost
 
 BUCKET = 25 * 2**20  # bytes of gradients that are summed at once
@@ -142,7 +142,7 @@ class Ranks:
 
         A weight that has none anywhere is left without. Those of sharded weights have been summed already.
         """
-        whole = [weight for weight in weights if not isinstance(weight, DTensor)]
+        whole = [weight for weight in weights if not is_piece(weight)]
         if self.size == 1 or not whole:
             return
         with connected():

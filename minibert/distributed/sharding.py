@@ -20,11 +20,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
+from minibert.distributed.pieces import is_piece
 from minibert.distributed.ranks import Ranks
 from minibert.errors import InputError
 
@@ -41,6 +39,9 @@ def lay_out(model: nn.Module, ranks: Ranks, device: torch.device, *, shards: boo
                 "fsdp divides a model among processes, and this is one; start several with torchrun, "
                 "or leave it out"
             )
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import FSDPModule, fully_shard
+
         mesh = init_device_mesh(device.type, (ranks.size,))
         blocks = [part for parts in model.modules() if isinstance(parts, nn.ModuleList) for part in parts]
         for part in (*blocks, model):
@@ -54,7 +55,7 @@ def lay_out(model: nn.Module, ranks: Ranks, device: torch.device, *, shards: boo
 
 def is_sharded(model: nn.Module) -> bool:
     """Whether a model is kept in pieces."""
-    return any(isinstance(weight, DTensor) for weight in model.parameters())
+    return any(is_piece(weight) for weight in model.parameters())
 
 
 def clip(weights: Iterable[Tensor], limit: float) -> float:
@@ -66,7 +67,7 @@ def clip(weights: Iterable[Tensor], limit: float) -> float:
     (5.0, tensor([0.6000, 0.8000]))
     """
     norm = nn.utils.clip_grad_norm_(weights, limit or math.inf)
-    return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+    return float(norm.full_tensor() if is_piece(norm) else norm)
 
 
 def whole(value: Any, *, keep: bool = True) -> Any:
@@ -74,7 +75,7 @@ def whole(value: Any, *, keep: bool = True) -> Any:
 
     Every process has to ask. keep False gathers for the others, and keeps None.
     """
-    if isinstance(value, DTensor):
+    if is_piece(value):
         gathered = value.full_tensor()
         return gathered.cpu() if keep else None
     if isinstance(value, dict):
@@ -87,8 +88,10 @@ def whole(value: Any, *, keep: bool = True) -> Any:
 def like(tensor: Tensor, weight: Tensor) -> Tensor:
     """Return a whole tensor as `weight` is: on its device, and this process's piece where that is one."""
     tensor = tensor.to(weight.device)
-    if not isinstance(weight, DTensor):
+    if not is_piece(weight):
         return tensor
+    from torch.distributed.tensor import distribute_tensor
+
     return distribute_tensor(tensor, weight.device_mesh, weight.placements, src_data_rank=None)
 
 
@@ -98,4 +101,4 @@ def shard_moments(parts: Sequence[Optimizer]) -> None:
         for weight, moments in part.state.items():
             for name, value in moments.items():
                 if isinstance(value, Tensor) and value.shape == weight.shape:
-                    moments[name] = value if isinstance(value, DTensor) else like(value, weight)
+                    moments[name] = value if is_piece(value) else like(value, weight)

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from minibert.kernels.outside_graphs import outside_graphs
 from minibert.kernels.round_rows import filled
 
 CHUNK_BYTES = 32 * 2**20
@@ -72,7 +73,7 @@ def _accumulator(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
-@torch.compiler.disable
+@outside_graphs
 def linear_cross_entropy(
     hidden_MD: Tensor, weight_VD: Tensor, bias_V: Tensor, labels_M: Tensor, *, smoothing: float = 0.0
 ) -> Tensor:

@@ -6,16 +6,16 @@ apart. Both ask `choose` who does the work.
 Letters: T tokens, U tokens of the memory, H heads, K head size.
 """
 
-import torch
 from torch import Tensor
 
 from minibert.kernels.attention.choose import choose
 from minibert.kernels.attention.request import Machine, Request
+from minibert.kernels.outside_graphs import outside_graphs
 from minibert.kernels.rotary import Angles, take_apart
 from minibert.packed import Layout
 
 
-@torch.compiler.disable
+@outside_graphs
 def attend(
     q_THK: Tensor,
     k_UHK: Tensor,
@@ -55,7 +55,7 @@ def attend(
     return function(q_THK, k_UHK, v_UHK, layout, *extra, window=window, causal=causal, dropout=dropout)
 
 
-@torch.compiler.disable
+@outside_graphs
 def attend_packed(
     qkv_T3HK: Tensor,
     layout: Layout,
