@@ -4,7 +4,6 @@ examples -> windows -> batches -> the task's loss -> validation after every epoc
 """
 
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,9 +27,10 @@ from minibert.model.encoder import Encoder
 from minibert.output import Drive, allowed, claimed, describe_data, locked, nothing_left, start_record
 from minibert.output.record import describe_model
 from minibert.tasks.from_scratch import fresh_encoder, is_size
+from minibert.tasks.given import listed, refuse_unanswered
 from minibert.tasks.model import TASKS, Model
 from minibert.tasks.task import Task, Window
-from minibert.tasks.windows import windows_of
+from minibert.tasks.windows import long_ones, tell_long, windows_of
 from minibert.text.loading import load_tokenizer
 from minibert.training.best import Best, check_choice
 from minibert.training.config import TrainingConfig
@@ -72,6 +72,8 @@ def finetune(
     chosen = Settings.of(settings or {}, learning_rate=first_rate(model))
     rows = read_examples(kind, train)
     held = read_examples(kind, validation) if validation is not None else []
+    refuse_unanswered(kind, rows)
+    refuse_unanswered(kind, held, "validation example")
     made = open_for_task(model, kind, rows, settings=chosen)
     batches = batches_of(made.task, rows, chosen.train)
     with kept_features(made, batches.windows, held, chosen.adapt, progress=chosen.data.progress) as learn:
@@ -141,7 +143,7 @@ def task_class(name: str) -> type[Task]:
 
 def read_examples(kind: type[Task], source: str | Path | Sequence[Any]) -> list[Any]:
     """Return the examples of a file, or the ones that are given."""
-    examples = kind.read(local(source)) if isinstance(source, str | Path) else list(source)
+    examples = kind.read(local(source)) if isinstance(source, str | Path) else list(listed(source))
     if not examples:
         raise InputError(f"no examples in {source!r}")
     return examples
@@ -206,17 +208,6 @@ def batches_from(
         config.gradient_accumulation_steps,
         config.seed,
     )
-
-
-def long_ones(windows: Sequence[Sequence[Window]], task: Task) -> Counter[str]:
-    """Count the examples, those that were split into several windows, and those that were cut off."""
-    return Counter(examples=len(windows)) + Counter(task.fit_of(parts) for parts in windows)
-
-
-def tell_long(counts: Counter[str], max_length: int) -> None:
-    """Say on stderr how many examples did not fit into the model whole."""
-    split, cut = f"{counts['split']:,} split", f"{counts['cut']:,} cut off at {max_length} tokens"
-    print(f"  {counts['examples']:,} examples; {split}, {cut}", file=sys.stderr)
 
 
 def ready(

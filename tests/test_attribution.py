@@ -198,6 +198,12 @@ def test_stretches_keep_every_letter():
         assert "".join(text for text, _ in parts) == "abcdefghijklmnopqrst"
 
 
+def test_a_piece_without_characters_goes_to_what_stands_behind_it():
+    pieces = [(0, 0, 0.25), (0, 3, 1.0), (3, 4, -1.0), (5, 5, 0.5), (5, 8, 2.0), (8, 8, 0.125)]
+    told = [("red", 1.25), (",", -1.0), (" ", 0.0), ("red", 2.625)]
+    assert stretches("red, red", pieces) == told
+
+
 def test_shades_go_by_sign_and_strength():
     parts = [("good", 2.0), (" ", 0.0), ("bad", -1.0), ("so", 0.01)]
     assert coloured(parts, 2.0) == "\x1b[97;48;5;40mgood\x1b[0m \x1b[97;48;5;124mbad\x1b[0mso"
@@ -225,6 +231,13 @@ def test_the_command_prints_scores_colours_and_a_page(folder, tmp_path, capsys):
     total = sum(token["score"] for token in told["tokens"])
     assert total == pytest.approx(told["value"] - told["nothing"], abs=0.01)
     assert "a text that says nothing" in out
+    *words, control = [line.split() for line in out.splitlines()[1:] if line.startswith("  ")]
+    assert control[1:] == ["(control", "tokens)"]
+    assert float(control[0]) == pytest.approx(
+        sum(t["score"] for t in told["tokens"] if t["word"] < 0), abs=1e-4
+    )
+    shown = sum(float(line[0]) for line in words)
+    assert shown == pytest.approx(sum(t["score"] for t in told["tokens"] if t["word"] >= 0), abs=1e-3)
     page = (tmp_path / "new/why.html").read_text("utf-8")
     assert "Explanations" in page and "Attention" in page and "rgba(" in page
     assert main([*asked, "--unit", "word"]) == 0

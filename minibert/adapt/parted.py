@@ -8,7 +8,7 @@ plain encoder makes it (Wang et al., 2023, "Rehearsal-free Continual Language Le
 Isolation").
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from minibert.checkpoint import write_json
 from minibert.errors import InputError
 from minibert.tasks.classification import Classification, Classified, natural
+from minibert.tasks.given import listed
 from minibert.tasks.model import Model, own_state
 from minibert.tasks.task import Window
 
@@ -66,13 +67,14 @@ class PartedModel(Model):
 
     def predict(
         self,
-        examples: Sequence[Any],
+        examples: Iterable[Any],
         batch_tokens: int = 8192,
         *,
         windows: Sequence[Sequence[Window]] | None = None,
         progress: bool = False,
     ) -> list[Any]:
         """Answer each example by the adapter of its part; classes of other parts have probability 0."""
+        examples = listed(examples)
         windows = self.encode(examples) if windows is None else windows
         chosen = self.router.predict(examples, batch_tokens, windows=windows, progress=progress)
         owners = [int(answer.label.partition("/")[0]) for answer in chosen]

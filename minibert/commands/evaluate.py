@@ -11,8 +11,8 @@ from minibert.data.rows import rows_of
 from minibert.errors import InputError
 from minibert.evaluation.examine import Evaluation, examine
 from minibert.evaluation.in_words import in_words, page_of
-from minibert.finetune import long_ones, tell_long
 from minibert.report.html import write_report
+from minibert.tasks.windows import long_ones, tell_long
 
 
 def add(commands: Any) -> None:

@@ -102,13 +102,14 @@ def in_words(one: Attribution, *, colour: bool) -> str:
     if colour:
         return f"{coloured(parts, strongest(parts))}\n{head}"
     lines = [f"  {score:+.4f}  {text}" for text, score in parts if text.strip()]
-    control = sum(piece.score for piece in one.pieces if not piece.text)
+    control = sum(piece.score for piece in one.pieces if piece.word < 0)
     return "\n".join([one.text, *lines, f"  {control:+.4f}  (control tokens)", head])
 
 
 def shaded(one: Attribution) -> list[tuple[str, float]]:
     """Return the stretches of a text with their scores."""
-    return stretches(one.text, [(piece.start, piece.end, piece.score) for piece in one.pieces if piece.text])
+    pieces = [(piece.start, piece.end, piece.score) for piece in one.pieces if piece.word >= 0]
+    return stretches(one.text, pieces)
 
 
 def plain(one: Attribution) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from minibert.commands.parser import add_base, add_columns, add_command, add_mod
 from minibert.embedding.loading import load_encoder
 from minibert.errors import InputError
 from minibert.few_labels.zero_shot import label_words, zero_shot
-from minibert.finetune import long_ones, tell_long
 from minibert.interop.language_models import load_language_model
 from minibert.tasks.classification import Classification, plain_answer
+from minibert.tasks.windows import long_ones, tell_long
 from minibert.text.tokenizer import MASK_TEXT
 from minibert.training.precision import choose_device, choose_dtype
 

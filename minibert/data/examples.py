@@ -1,10 +1,10 @@
 """What one row of a data set is, before any tokenizer has seen it; and what is none."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeVar
 
+from minibert.data.fields import need_label, need_texts, spelled
 from minibert.errors import InputError
 
 E = TypeVar("E", bound=Any)
@@ -48,29 +48,6 @@ def form_of(kind: type[Any]) -> str:
     return f"{kind.__name__}({', '.join(field.name for field in fields(kind))})"
 
 
-def spelled(value: Any) -> str:
-    """Spell a value that was given in place of another, cut off, with its type."""
-    return f"{value!r:.60} ({type(value).__name__})"
-
-
-def need_texts(example: Any, *names: str) -> None:
-    """Raise InputError for a field of an example that is no text, nor None where None is its default."""
-    for name in names:
-        value = getattr(example, name)
-        if isinstance(value, str):
-            continue
-        optional = getattr(type(example), name, name) is None  # a default stands in the class
-        if value is not None or not optional:
-            wanted = "a text, or None for none," if optional else "a text"
-            raise InputError(f"{type(example).__name__}: {name} is {spelled(value)}; {wanted} is wanted")
-
-
-def need_label(label: Any) -> None:
-    """Raise InputError for a label that is NaN, which stands for an empty cell and would become a class."""
-    if isinstance(label, float) and math.isnan(label):
-        raise InputError("label is nan, an empty cell; give the label, or None where it is to be predicted")
-
-
 @dataclass(frozen=True)
 class TextExample:
     """A text, or a pair of texts, and the label that belongs to it (None where it is to be predicted)."""
@@ -81,7 +58,7 @@ class TextExample:
 
     def __post_init__(self) -> None:
         need_texts(self, "text", "pair")
-        need_label(self.label)
+        need_label(self)
 
 
 @dataclass(frozen=True)
@@ -214,7 +191,7 @@ class IntentExample:
 
     def __post_init__(self) -> None:
         need_texts(self, "text")
-        need_label(self.intent)
+        need_label(self, "intent")
 
 
 @dataclass(frozen=True)
@@ -231,7 +208,7 @@ class RelationExample:
 
     def __post_init__(self) -> None:
         need_texts(self, "text")
-        need_label(self.label)
+        need_label(self)
 
 
 @dataclass(frozen=True)

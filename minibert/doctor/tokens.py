@@ -77,15 +77,21 @@ def token_findings(tokens: Tokens, tokenizer: Tokenizer, max_length: int) -> lis
 
 def _long(tokens: Tokens, max_length: int) -> Iterator[Finding]:
     examples = len(tokens.fits)
-    for fit, name, advice in (
-        ("cut", "truncated", "raise --max-seq-length, or --on-long head_tail or split"),
-        ("split", "split", "raise --max-seq-length if their parts need each other"),
+    longer = f"texts have more than {max_length} tokens and are"
+    for fit, name, seen, advice in (
+        ("cut", "truncated", f"{longer} cut", "raise --max-seq-length, or --on-long head_tail or split"),
+        (
+            "target_cut",
+            "targets",
+            "targets are cut off before their end",
+            "raise --max-target-length",
+        ),
+        ("split", "split", f"{longer} split", "raise --max-seq-length if their parts need each other"),
     ):
         count = tokens.fits.count(fit)
         if count > MANY_LONG * examples:
-            seen = f"{share(count, examples)} texts have more than {max_length} tokens and are {fit}"
-            severity = "warning" if fit == "cut" else "note"
-            yield Finding(name, severity, seen, advice)  # type: ignore[arg-type]
+            severity = "note" if fit == "split" else "warning"
+            yield Finding(name, severity, f"{share(count, examples)} {seen}", advice)  # type: ignore[arg-type]
 
 
 def unknown_share(tokens: Tokens, tokenizer: Tokenizer) -> float:

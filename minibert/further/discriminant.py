@@ -21,8 +21,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minibert.tasks.model import Model, grouped
+from minibert.tasks.model import Model
 from minibert.tasks.pooling import pool
+from minibert.tasks.windows import grouped
 
 READ_AT_ONCE = 8192  # tokens
 SHRINKAGE = 0.1

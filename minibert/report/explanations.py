@@ -16,22 +16,29 @@ SHADES = (22, 28, 34, 40), (52, 88, 124, 160)  # of 256 terminal colours, dark t
 
 
 def stretches(text: str, pieces: Iterable[tuple[int, int, float]]) -> list[tuple[str, float]]:
-    """Cut a text at its pieces (start, end, score); pieces of one place, such as bytes, are added up.
+    """Cut a text at its pieces (start, end, score).
+
+    Pieces of one place, such as bytes, are added up; one without characters goes to what stands behind it.
 
     >>> stretches("so good", [(0, 2, 0.1), (3, 5, 0.5), (5, 7, -0.2), (5, 7, 0.4)])
     [('so', 0.1), (' ', 0.0), ('go', 0.5), ('od', 0.2)]
     """
     found: list[tuple[str, float]] = []
-    done = 0
+    done, waiting = 0, 0.0
     for start, end, score in sorted(pieces):
+        if start == end:
+            waiting += score
+            continue
+        score, waiting = round(score + waiting, 12), 0.0
         if end <= done:
-            if found and end > start:
-                found[-1] = (found[-1][0], round(found[-1][1] + score, 12))
+            found[-1] = (found[-1][0], round(found[-1][1] + score, 12))
             continue
         if start > done:
             found.append((text[done:start], 0.0))
         found.append((text[max(start, done) : end], score))
         done = end
+    if waiting and found:
+        found[-1] = (found[-1][0], round(found[-1][1] + waiting, 12))
     return [*found, (text[done:], 0.0)] if done < len(text) else found
 
 

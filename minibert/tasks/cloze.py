@@ -30,10 +30,11 @@ from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
 from minibert.tasks.classification import Classified, natural, plain_answer
+from minibert.tasks.given import refuse_unanswered
 from minibert.tasks.label_sets import refuse_broken
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.metrics import choice_scores
-from minibert.tasks.pooling import check_shares, refuse_unanswered
+from minibert.tasks.pooling import check_shares
 from minibert.tasks.task import Choices, Loss, Targets, Task, Window
 from minibert.tasks.templates import EXAMPLE, PAIR, Template, Words, read_verbalizer, word_numbers
 from minibert.tasks.windows import window_length

@@ -3,7 +3,7 @@
 Letters: N windows, T tokens.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from minibert.tasks.adaptation import ADAPTER, Adaptation
 from minibert.tasks.classification import Classification
 from minibert.tasks.cloze import Cloze
 from minibert.tasks.extractive_summary import ExtractiveSummary
+from minibert.tasks.given import listed, refuse_unanswered
 from minibert.tasks.intent_slots import IntentSlots
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.multi_label import MultiLabel
@@ -36,7 +37,7 @@ from minibert.tasks.seq2seq import Seq2Seq
 from minibert.tasks.similarity import Similarity
 from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Loss, Targets, Task, Window
-from minibert.tasks.windows import windows_of
+from minibert.tasks.windows import grouped, windows_of
 from minibert.text.loading import load_tokenizer
 from minibert.text.tokenizer import Tokenizer
 
@@ -81,14 +82,14 @@ class Model(nn.Module):
     def forward(self, batch: Packed, targets: Targets) -> Loss:
         return self.task.loss(self.encoder, batch, targets)
 
-    def encode(self, examples: Sequence[Any]) -> list[list[Window]]:
+    def encode(self, examples: Iterable[Any]) -> list[list[Window]]:
         """Return the windows of each example (or bare text)."""
         return windows_of(self.task, examples)
 
     @torch.no_grad()
     def predict(
         self,
-        examples: Sequence[Any],
+        examples: Iterable[Any],
         batch_tokens: int = 8192,
         *,
         windows: Sequence[Sequence[Window]] | None = None,
@@ -100,7 +101,7 @@ class Model(nn.Module):
         `batch_tokens` at a time; a longer one goes alone.
         """
         self.eval()
-        device = next(self.parameters()).device
+        device, examples = next(self.parameters()).device, listed(examples)
         windows = self.encode(examples) if windows is None else windows
         predictions: list[list[Any]] = [[None] * len(parts) for parts in windows]
         with tqdm(total=sum(map(len, windows)), desc="predict", unit="text", disable=not progress) as bar:
@@ -116,12 +117,15 @@ class Model(nn.Module):
 
     def evaluate(
         self,
-        examples: Sequence[Any],
+        examples: Iterable[Any],
         batch_tokens: int = 8192,
         *,
         windows: Sequence[Sequence[Window]] | None = None,
     ) -> dict[str, Any]:
         """Predict the examples and compare with their labels; the first key is the task's main metric."""
+        examples = listed(examples)
+        if self.task.Options is not None:
+            refuse_unanswered(type(self.task), examples, "example")
         return self.task.score(self.predict(examples, batch_tokens, windows=windows), examples)
 
     def evaluate_loss(self, micro_batches: Iterable[tuple[Packed, Targets]]) -> float:
@@ -231,20 +235,3 @@ def load_weights(module: nn.Module, folder: Path, *, prefix: str = "") -> None:
             )
     kept = {name: like(tensor, expected[name]) for name, tensor in kept.items()}
     module.load_state_dict(kept, strict=False)  # the names are right; those of a base may stay away
-
-
-def grouped(windows: Sequence[Sequence[Window]], capacity: int) -> Iterator[list[tuple[int, int]]]:
-    """Yield windows by length, at most so many tokens at a time; each told by its example and its place."""
-    flat = [(number, place) for number, parts in enumerate(windows) for place in range(len(parts))]
-    flat.sort(key=lambda at: len(windows[at[0]][at[1]]))
-    group: list[tuple[int, int]] = []
-    tokens = 0
-    for number, place in flat:
-        size = len(windows[number][place])
-        if group and tokens + size > capacity:
-            yield group
-            group, tokens = [], 0
-        group.append((number, place))
-        tokens += size
-    if group:
-        yield group

@@ -16,7 +16,7 @@ Source: A. Radford et al. (2018), Improving Language Understanding by Generative
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -31,8 +31,9 @@ from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Packed
-from minibert.tasks.pooling import PoolingOptions, projection_of, refuse_unanswered, text_scores
-from minibert.tasks.task import Loss, Targets, Task, Window
+from minibert.tasks.given import refuse_unanswered
+from minibert.tasks.pooling import PoolingOptions, projection_of, text_scores
+from minibert.tasks.task import Fit, Loss, Targets, Task, Window
 from minibert.tasks.windows import fit_text, window_length
 from minibert.text.encoded import Encoded
 from minibert.text.tokenizer import Tokenizer
@@ -148,7 +149,7 @@ class MultipleChoice(Task):
         parts = [part for window in windows if isinstance(window, ChoiceWindow) for part in window.choices]
         return Packed.of([part.ids for part in parts], [part.segments for part in parts])
 
-    def fit_of(self, windows: Sequence[Window]) -> Literal["whole", "split", "cut"]:
+    def fit_of(self, windows: Sequence[Window]) -> Fit:
         return "cut" if any(len(window.tokens) == self.max_length for window in windows) else "whole"
 
     def scores(self, encoder: Encoder, batch: Packed, counts: Sequence[int]) -> Tensor:

@@ -6,7 +6,6 @@ follow; the last layer gives a score for each class, label or choice.
 Letters: T tokens, N sequences, D hidden size, C scores of one text.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -19,7 +18,7 @@ from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.model.linear import Dropout, Linear, activation, make_norm
 from minibert.packed import Layout, Packed
-from minibert.tasks.task import Task, Window
+from minibert.tasks.task import Window
 from minibert.tasks.windows import fit_text
 from minibert.text.tokenizer import Tokenizer
 
@@ -90,16 +89,6 @@ def text_scores(task: Pooled, encoder: Encoder, batch: Packed) -> Tensor:
     pooled_ND = task.norm(project(task.options.activation, task.dense, pooled_ND))
     scores_NC: Tensor = task.classifier(task.dropout(pooled_ND)).float()
     return scores_NC
-
-
-def refuse_unanswered(kind: type[Task], examples: Sequence[Any]) -> None:
-    """Raise InputError for the first training example that does not say what is right."""
-    for number, example in enumerate(examples, 1):
-        if not kind.answered(example):
-            raise InputError(
-                f"{kind.name}: training example {number} does not say what is right: {str(example)[:80]}; "
-                "leave it out, or name the column that does"
-            )
 
 
 def pool(how: str, hidden_TD: Tensor, layout: Layout) -> Tensor:

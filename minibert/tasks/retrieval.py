@@ -33,7 +33,7 @@ from minibert.packed import Packed
 from minibert.tasks.contrastive import SearchTargets, info_nce, wrong_answers
 from minibert.tasks.pooling import pool
 from minibert.tasks.ranking_metrics import ranking_scores
-from minibert.tasks.task import Loss, Task, Window
+from minibert.tasks.task import Fit, Loss, Task, Window
 from minibert.tasks.windows import fit_text, window_length
 from minibert.text.encoded import Encoded
 from minibert.text.tokenizer import Tokenizer
@@ -134,7 +134,7 @@ class Retrieval(Task):
         """Return the tokens of a text, cut off where it is too long."""
         return fit_text(self.tokenizer, text, None, max_length=self.max_length, on_long="truncate")[0]
 
-    def fit_of(self, windows: Sequence[Window]) -> Literal["whole", "split", "cut"]:
+    def fit_of(self, windows: Sequence[Window]) -> Fit:
         """An example has several texts; it is cut if one of them is."""
         return "cut" if any(len(window) == self.max_length for window in windows) else "whole"
 

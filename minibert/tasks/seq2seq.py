@@ -36,7 +36,7 @@ from minibert.model.encoder import Encoder
 from minibert.model.generation import Generation, Written, generate
 from minibert.packed import Packed
 from minibert.tasks.from_scratch import check_known
-from minibert.tasks.task import Loss, Task
+from minibert.tasks.task import Fit, Loss, Task
 from minibert.tasks.teacher_forcing import PairWindow, TeacherForcing
 from minibert.tasks.text_metrics import Metric, check_metric, text_scores
 from minibert.tasks.windows import fit_text, window_length
@@ -48,7 +48,7 @@ class Seq2SeqOptions:
     """What a person may choose.
 
     max_length 0 means as long as the encoder allows; decoder_layers 0 as many as the encoder has. What is
-    written is no longer than max_target_length, and than twice the source and ten tokens.
+    written is no longer than max_target_length.
     """
 
     max_length: int = 0
@@ -175,8 +175,13 @@ class Seq2Seq(Task):
         )
         if example.target is None:
             return [PairWindow(tokens, np.zeros(0, np.int64))]
-        target = self.tokenizer.encode(example.target).ids[: options.max_target_length - 1]
-        return [PairWindow(tokens, np.append(target, self.tokenizer.sep_id).astype(np.int64))]
+        whole = self.tokenizer.encode(example.target).ids
+        target = np.append(whole[: options.max_target_length - 1], self.tokenizer.sep_id).astype(np.int64)
+        return [PairWindow(tokens, target, cut=len(target) <= len(whole))]
+
+    def fit_of(self, windows: Sequence[Any]) -> Fit:
+        """Say how an example went in; a target that was cut off comes before its source."""
+        return "target_cut" if windows[0].cut else super().fit_of(windows)
 
     def collate(  # type: ignore[override]
         self, windows: Sequence[PairWindow], seed: int, step: int, progress: float
@@ -216,7 +221,7 @@ class Seq2Seq(Task):
             how,
             start=self.tokenizer.cls_id,
             end=self.tokenizer.sep_id,
-            limits=[min(how.max_length, 2 * length + 10) for length in batch.layout.lengths],
+            limits=[how.max_length] * len(batch.layout.lengths),
         )
 
     def merge(self, example: Any, windows: Sequence[Any], predictions: Sequence[Written]) -> Generated:

@@ -32,9 +32,10 @@ from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
 from minibert.tasks.correlation import pearson, spearman
-from minibert.tasks.pooling import pool, refuse_unanswered
+from minibert.tasks.given import refuse_unanswered
+from minibert.tasks.pooling import pool
 from minibert.tasks.regression import number_of
-from minibert.tasks.task import Loss, Task, Window
+from minibert.tasks.task import Fit, Loss, Task, Window
 from minibert.tasks.windows import fit_text, window_length
 from minibert.text.encoded import Encoded
 from minibert.text.tokenizer import Tokenizer
@@ -157,7 +158,7 @@ class Similarity(Task):
         """Return the tokens of a text, cut off where it is too long."""
         return fit_text(self.tokenizer, text, None, max_length=self.max_length, on_long="truncate")[0]
 
-    def fit_of(self, windows: Sequence[Window]) -> Literal["whole", "split", "cut"]:
+    def fit_of(self, windows: Sequence[Window]) -> Fit:
         """An example has two texts; it is cut if one of them is."""
         return "cut" if any(len(window) == self.max_length for window in windows) else "whole"
 

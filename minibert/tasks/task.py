@@ -111,6 +111,9 @@ class Loss:
         return torch.stack(terms).sum()
 
 
+Fit = Literal["whole", "split", "cut", "target_cut"]  # how an example goes into a model
+
+
 @dataclass(frozen=True)
 class Choices:
     """The labels that are right and those that were given, place by place, and all labels there are."""
@@ -232,8 +235,11 @@ class Task(nn.Module, ABC):
         """Return the texts of an example that a vocabulary can be learnt from, for a start from nothing."""
         raise InputError(f"{cls.name} starts from an encoder; name its folder instead of a size")
 
-    def fit_of(self, windows: Sequence[Window]) -> Literal["whole", "split", "cut"]:
-        """Say how an example went into the model: whole, split into several windows, or cut off."""
+    def fit_of(self, windows: Sequence[Window]) -> Fit:
+        """Say how an example went into the model: whole, split into several windows, or cut off.
+
+        "target_cut" is of tasks that write: the text to be learnt was cut off.
+        """
         if len(windows) > 1:
             return "split"
         return "cut" if windows and len(windows[0]) == self.max_length else "whole"

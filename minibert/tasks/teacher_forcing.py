@@ -21,10 +21,14 @@ from minibert.text.encoded import Encoded
 
 @dataclass(frozen=True)
 class PairWindow:
-    """A source, and the ids of its target with the end; no ids where nobody knows the target."""
+    """A source, and the ids of its target with the end; no ids where nobody knows the target.
+
+    cut  whether the target was longer than its ids
+    """
 
     tokens: Encoded
     target: np.ndarray
+    cut: bool = False
 
     def __len__(self) -> int:
         return len(self.tokens)

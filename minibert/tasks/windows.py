@@ -1,12 +1,15 @@
 """Fitting a text into what the model can see at once: cut it off, split it, or refuse it."""
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
+from minibert.tasks.given import listed
 from minibert.tasks.task import Task, Window
 from minibert.text.encoded import Encoded, concatenate
 from minibert.text.tokenizer import Tokenizer
@@ -45,12 +48,42 @@ def room_for(tokenizer: Tokenizer, max_length: int, *, pair: bool = False) -> in
 def windows_of(task: Task, examples: Iterable[Any]) -> list[list[Window]]:
     """Return the windows of each example; raises InputError with the place of the first that has none."""
     found = []
-    for number, example in enumerate(examples, 1):
+    for number, example in enumerate(listed(examples), 1):
         try:
             found.append(task.encode(example))
         except InputError as error:
             raise InputError(f"example {number}: {error}") from error
     return found
+
+
+def grouped(windows: Sequence[Sequence[Window]], capacity: int) -> Iterator[list[tuple[int, int]]]:
+    """Yield windows by length, at most so many tokens at a time; each told by its example and its place."""
+    flat = [(number, place) for number, parts in enumerate(windows) for place in range(len(parts))]
+    flat.sort(key=lambda at: len(windows[at[0]][at[1]]))
+    group: list[tuple[int, int]] = []
+    tokens = 0
+    for number, place in flat:
+        size = len(windows[number][place])
+        if group and tokens + size > capacity:
+            yield group
+            group, tokens = [], 0
+        group.append((number, place))
+        tokens += size
+    if group:
+        yield group
+
+
+def long_ones(windows: Sequence[Sequence[Window]], task: Task) -> Counter[str]:
+    """Count the examples, those that were split into several windows, and those that were cut off."""
+    return Counter(examples=len(windows)) + Counter(task.fit_of(parts) for parts in windows)
+
+
+def tell_long(counts: Counter[str], max_length: int) -> None:
+    """Say on stderr how many examples did not fit into the model whole."""
+    told = f"{counts['split']:,} split, {counts['cut']:,} cut off at {max_length} tokens"
+    if counts["target_cut"]:
+        told += f", {counts['target_cut']:,} targets cut off at --max-target-length"
+    print(f"  {counts['examples']:,} examples; {told}", file=sys.stderr)
 
 
 def spread(length: int, room: int, overlap: int) -> list[tuple[int, int]]:

@@ -1,7 +1,9 @@
 """What is no example is refused in one sentence, with its place in a training set, and what would be one."""
 
 from dataclasses import fields
+from pathlib import Path
 
+import numpy as np
 import pytest
 from check_task import shape
 
@@ -19,9 +21,13 @@ from minibert.data.examples import (
     TextExample,
     as_example,
 )
+from minibert.data.readers import read_texts
+from minibert.embedding.text_encoder import TextEncoder
 from minibert.errors import InputError
+from minibert.finetune import finetune
+from minibert.model.encoder import Encoder
 from minibert.tasks.classification import Classification
-from minibert.tasks.model import TASKS
+from minibert.tasks.model import TASKS, Model
 
 KINDS = {
     "classification": TextExample,
@@ -91,3 +97,66 @@ def test_an_empty_cell_is_no_second_text_and_no_label():
             make()
     assert TextExample("a", label=3).label == 3
     assert as_example(SearchExample, "who?") == SearchExample("who?")
+
+
+def rater(english) -> Model:
+    config = shape("bert", english.vocab_size)
+    return Model(Encoder(config), Classification.build(english, config, RATED, {}))
+
+
+def test_whatever_holds_texts_is_a_list_of_them(english):
+    model = rater(english)
+    wanted = [answer.label for answer in model.predict(["a list", "an error"])]
+    for held in (
+        ("a list", "an error"),
+        np.array(["a list", "an error"]),
+        dict.fromkeys(["a list", "an error"]),
+    ):
+        assert [answer.label for answer in model.predict(held)] == wanted
+    assert [answer.label for answer in model.predict(text for text in ("a list", "an error"))] == wanted
+    assert model.evaluate(iter(RATED)) == model.evaluate(RATED)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("a list", "'a list' came where a list is wanted; put it into one"),
+        (Path("a.csv"), "'a.csv' came where a list is wanted"),
+        (None, r"None \(NoneType\) came where a list of examples is wanted"),
+        (5, r"5 \(int\) came where"),
+    ],
+)
+def test_one_text_is_no_list_of_texts(english, given, message):
+    model = rater(english)
+    for ask in (model.predict, model.evaluate, model.encode):
+        with pytest.raises(InputError, match=message):
+            ask(given)
+
+
+def test_only_what_says_what_is_right_is_evaluated(english):
+    model = rater(english)
+    for unknown in ("a list", TextExample("a list")):
+        with pytest.raises(
+            InputError, match=r"classification: example 2 does not say what is right: .*a list"
+        ):
+            model.evaluate([RATED[0], unknown])
+
+
+def test_rows_without_a_label_are_refused_in_training(english, tmp_path):
+    folder = tmp_path / "enc"
+    TextEncoder(Encoder(shape("bert", english.vocab_size)), english, max_length=20).save_pretrained(folder)
+    rows, bare = RATED * 3, [TextExample("a list")]
+    free = {"task": "classification", "output_dir": tmp_path / "out"}
+    with pytest.raises(InputError, match="training example 7 does not say what is right"):
+        finetune(folder, train=rows + bare, **free)
+    with pytest.raises(InputError, match="validation example 1 does not say what is right"):
+        finetune(folder, train=rows, validation=bare, **free)
+    assert not (tmp_path / "out").exists()
+
+
+def test_true_and_false_are_labels_as_files_have_them(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"text": "a", "label": true}\n{"text": "b", "label": false}\n', "utf-8")
+    made = [TextExample("a", label=True), TextExample("b", label=False)]
+    assert read_texts(file) == made
+    assert [example.label for example in made] == ["true", "false"]

@@ -11,10 +11,10 @@ from check_task import LONGEST, check_task, shape
 from minibert.data.batches import ExampleBatches
 from minibert.data.examples import ChoiceExample
 from minibert.errors import InputError
-from minibert.finetune import long_ones
 from minibert.model.encoder import Encoder
 from minibert.tasks.model import Model
 from minibert.tasks.multiple_choice import MultipleChoice
+from minibert.tasks.windows import long_ones
 
 GAPS = [
     ChoiceExample("a list", ("empty", "a statement", "none"), 0),

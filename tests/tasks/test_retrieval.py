@@ -9,11 +9,11 @@ from check_task import LONGEST, overfit, shape, windows_of
 import minibert as mb
 from minibert.data.examples import SearchExample
 from minibert.errors import InputError
-from minibert.finetune import long_ones
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
 from minibert.tasks.model import Model, load
 from minibert.tasks.retrieval import Retrieval
+from minibert.tasks.windows import long_ones
 from minibert.text.sentencepiece import train_sentencepiece
 
 SEARCHES = [

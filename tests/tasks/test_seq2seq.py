@@ -19,6 +19,7 @@ from minibert.tasks.model import Model
 from minibert.tasks.seq2seq import Generated, Seq2Seq, Seq2SeqOptions
 from minibert.tasks.task import Loss
 from minibert.tasks.teacher_forcing import PairWindow
+from minibert.tasks.windows import long_ones, tell_long
 from minibert.text.sentencepiece import SentencePieceTokenizer, train_sentencepiece
 from minibert.training.config import TrainingConfig
 from minibert.training.loop import Run
@@ -136,7 +137,15 @@ def test_nothing_is_written_that_no_text_holds(tokenizer):
     with torch.no_grad():
         (written,) = model.task.predict(model.encoder.eval(), *one_source(model, "one"))
     assert not set(written.ids) & set(special)
-    assert len(written.ids) < 2 * len(model.task.encode("one")[0]) + 10
+
+
+def test_a_short_source_may_have_a_long_target(tokenizer):
+    """It was held to twice the source and ten tokens, whatever max_target_length said."""
+    model = build(tokenizer, max_target_length=40)
+    model.task.bias.data[tokenizer.sep_id] = -1e4
+    with torch.no_grad():
+        (written,) = model.task.predict(model.encoder.eval(), *one_source(model, "one"))
+    assert len(written.ids) == 39  # and the end
 
 
 def one_source(model: Model, text: str):
@@ -145,13 +154,22 @@ def one_source(model: Model, text: str):
     return batch, windows
 
 
-def test_long_texts_are_cut_or_refused_and_a_cut_target_still_ends(tokenizer):
+def test_long_texts_are_cut_or_refused_and_a_cut_target_still_ends_and_is_counted(tokenizer, capsys):
     long = " ".join(WORDS * 20)
     cut = build(tokenizer, max_length=23, max_target_length=7)
     (window,) = cut.task.encode(mb.ParallelExample(long, long))
     assert len(window) == 23
     assert len(window.target) == 7
     assert window.target[-1] == tokenizer.sep_id
+    assert cut.task.fit_of([window]) == "target_cut"
+    assert cut.task.fit_of(cut.task.encode(mb.ParallelExample(long, "1"))) == "cut"
+    assert cut.task.fit_of(cut.task.encode(mb.ParallelExample("1", "1"))) == "whole"
+    whole = len(tokenizer.encode(" ".join(WORDS)).ids) + 1
+    exact = build(tokenizer, max_target_length=whole)
+    assert exact.task.fit_of(exact.task.encode(mb.ParallelExample("1", " ".join(WORDS)))) == "whole"
+    tell_long(long_ones([[window], cut.task.encode("1")], cut.task), 23)
+    told = "2 examples; 0 split, 0 cut off at 23 tokens, 1 targets cut off at --max-target-length"
+    assert told in capsys.readouterr().err
     refusing = build(tokenizer, on_long="error")
     with pytest.raises(InputError, match=str(LONGEST - 2)):
         refusing.task.encode(mb.ParallelExample(long, "1"))

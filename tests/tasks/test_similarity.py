@@ -15,12 +15,12 @@ import minibert as mb
 from minibert.cli import main
 from minibert.data.examples import NumberExample
 from minibert.errors import InputError
-from minibert.finetune import long_ones
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model, load
 from minibert.tasks.similarity import Similarity, cosent
+from minibert.tasks.windows import long_ones
 from minibert.text.sentencepiece import train_sentencepiece
 
 PAIRS = [

@@ -1,0 +1,34 @@
+"""Examples as somebody hands them over: whatever held them, and whether they say what is right."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from minibert.data.fields import spelled
+from minibert.errors import InputError
+from minibert.tasks.task import Task
+
+
+def listed(examples: Iterable[Any]) -> Sequence[Any]:
+    """Return examples as a list: those of a list, a generator, a column of a table.
+
+    Raises InputError for one text, which is a row of letters, and for what holds nothing.
+
+    >>> listed(text for text in ("a cat", "a dog"))
+    ['a cat', 'a dog']
+    """
+    if isinstance(examples, str | bytes | Path):
+        raise InputError(f"{str(examples)[:60]!r} came where a list is wanted; put it into one: [text]")
+    if not isinstance(examples, Iterable):
+        raise InputError(f"{spelled(examples)} came where a list of examples is wanted")
+    return examples if isinstance(examples, Sequence) else list(examples)
+
+
+def refuse_unanswered(kind: type[Task], examples: Sequence[Any], what: str = "training example") -> None:
+    """Raise InputError for the first of the examples that does not say what is right."""
+    for number, example in enumerate(examples, 1):
+        if isinstance(example, str) or not kind.answered(example):
+            raise InputError(
+                f"{kind.name}: {what} {number} does not say what is right: {str(example)[:80]}; "
+                "leave it out, or name the column that does"
+            )
