@@ -1,8 +1,7 @@
 """Writing a model as Hugging Face's tools read it: config.json, model.safetensors, tokenizer files.
 
-A family of theirs is chosen by what the encoder and its head are made of, the first that has the same
-parts. Weights keep their bits; queries, keys and values part again. What no family has (RMS norms, a CRF,
-the mean of a text without a projection) is refused with what would fit.
+A family of theirs is chosen by what the encoder and its head are made of (`fitting`). Weights keep their
+bits; queries, keys and values part again.
 """
 
 import json
@@ -16,7 +15,8 @@ from minibert.adapt.hooks import is_adapters
 from minibert.adapt.merging import merged
 from minibert.checkpoint import WEIGHTS, published, read_json, save_tensors, write_json
 from minibert.errors import InputError
-from minibert.interop.heads import ALWAYS_GELU, PROJECTIONS, head_names
+from minibert.interop.fitting import fitting_family
+from minibert.interop.heads import head_names
 from minibert.interop.names import DICTIONARIES
 from minibert.interop.problems import PROBLEMS
 from minibert.interop.settings import DIALECTS
@@ -112,63 +112,6 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int, *, segm
     names = ["input_ids", *(["token_type_ids"] if segments else []), "attention_mask"]
     settings |= {"model_max_length": max_length, "model_input_names": names}
     write_json(folder / SETTINGS_FILE, settings)
-
-
-def fitting_family(config: EncoderConfig, task: Task | None) -> str:
-    """Name the family that has an encoder's and a head's parts; raises InputError where none has."""
-    refusals = {}
-    for family in ("modernbert",) if config.modern else ("bert", "electra", "roberta", "distilbert"):
-        refusal = _encoder_refusal(family, config) or head_refusal(family, config, task)
-        if refusal is None:
-            return family
-        refusals[family] = refusal
-    told = "; ".join(f"{family}: {refusal}" for family, refusal in refusals.items())
-    raise InputError(f"this model has no counterpart in transformers ({told})")
-
-
-def _encoder_refusal(family: str, config: EncoderConfig) -> str | None:
-    modern = family == "modernbert"
-    windows = any(config.window(layer) for layer in range(config.num_hidden_layers))
-    wants: dict[str, bool] = {
-        f"norm {config.norm!r} is not layernorm": config.norm == "layernorm",
-        "it has no qk_norm": not config.qk_norm,
-        f"gated_mlp is not {modern}": config.gated_mlp == modern,
-        "it has biases everywhere": config.bias or modern,
-        "it has no windows": modern or not windows,
-        "it has no narrow tables": family == "electra" or not config.embedding_size,
-        "it has no kinds of tokens": family not in ("modernbert", "distilbert") or not config.type_vocab_size,
-        "it has kinds of tokens": family in ("modernbert", "distilbert") or config.type_vocab_size > 0,
-        "places begin at 0": family == "roberta" or not config.position_offset,
-        "places begin after the padding token's number": family != "roberta"
-        or config.position_offset == config.pad_token_id + 1,
-        "layer_norm_eps is 1e-12": family != "distilbert" or config.layer_norm_eps == 1e-12,
-    }
-    return next((reason for reason, kept in wants.items() if not kept), None)
-
-
-def head_refusal(family: str, config: EncoderConfig, task: Task | None) -> str | None:
-    if task is None:
-        return None
-    if isinstance(task, MaskedLM):
-        gelu = config.hidden_act == "gelu" or family not in ALWAYS_GELU
-        return None if gelu else "its language-model head has gelu"
-    modern = family == "modernbert"
-    if isinstance(task, Tagging | QuestionAnswering):
-        if isinstance(task, Tagging) and task.crf is not None:
-            return "it has no CRF"
-        found = ("first", task.act, task.options.projection_norm)
-        wanted = ("first", task.act if modern and task.act != "none" else "none", modern)
-    elif isinstance(task, Classification | MultiLabel | Regression):
-        if isinstance(task, Regression) and task.levels is not None:
-            return "it has no ordered levels"
-        act = task.options.activation
-        found = (task.options.pooling, act, task.options.projection_norm)
-        one = ("first", PROJECTIONS.get(family, "tanh"), False)
-        wanted = (task.options.pooling, act if act != "none" else "gelu", True) if modern else one
-    else:
-        return f"it has no task {task.name}"
-    told = "pooling {}, projection {}, projection_norm {}"
-    return None if found == wanted else f"its head has {told.format(*wanted)}, not {told.format(*found)}"
 
 
 def settings_of(

@@ -19,7 +19,8 @@ import torch
 from minibert.adapt.merging import is_mergeable, merged
 from minibert.checkpoint import published, write_json
 from minibert.errors import InputError, MissingExtra
-from minibert.interop.export import fitting_family, rules_of, settings_of, write_tokenizer
+from minibert.interop.export import rules_of, settings_of, write_tokenizer
+from minibert.interop.fitting import fitting_family
 from minibert.interop.graph_checks import Arrays, Runner, compare
 from minibert.interop.padded import PaddedModel, Source, input_names, output_names
 from minibert.model.encoder import Encoder

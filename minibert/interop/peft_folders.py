@@ -24,7 +24,8 @@ from minibert.adapt.parted import refuse_parts
 from minibert.checkpoint import load_tensors, published, read_table, save_tensors, write_json
 from minibert.errors import InputError
 from minibert.interop.checkpoints import PEFT
-from minibert.interop.export import fitting_family, head_refusal, tensors_of
+from minibert.interop.export import tensors_of
+from minibert.interop.fitting import fitting_family, head_refusal
 from minibert.interop.names import DICTIONARIES
 from minibert.interop.sentence_transformers import TRAINED_TO_EMBED
 from minibert.model.encoder import Encoder
@@ -117,9 +118,8 @@ def options_of(values: Mapping[str, Any], path: Path) -> AdaptOptions:
         or not isinstance(alpha, int | float)
         or not isinstance(dropout, int | float)
     ):
-        raise InputError(
-            f"{path}: r is {rank!r}, lora_alpha {alpha!r}, lora_dropout {dropout!r}; use numbers"
-        )
+        told = f"r is {rank!r}, lora_alpha {alpha!r}, lora_dropout {dropout!r}"
+        raise InputError(f"{path}: {told}; use numbers")
     alpha = alpha * math.sqrt(rank) if values.get("use_rslora") else alpha
     return AdaptOptions("lora", rank, float(alpha), float(dropout))
 

@@ -219,23 +219,35 @@ def test_parts_that_no_family_has_are_refused(wordpiece, tmp_path, changes, mess
 
 
 @pytest.mark.parametrize(
-    ("shape", "options", "message"),
+    ("kind", "shape", "options", "told"),
     [
-        (small, {"pooling": "mean"}, "bert: its head has pooling first, projection tanh"),
-        (
-            modern,
-            {"pooling": "first"},
-            "modernbert: its head has pooling first, projection tanh, projection_norm True",
-        ),
+        (Classification, small, {"pooling": "mean"},
+         "bert: its head has pooling first, projection tanh and this one pooling mean, projection none; "
+         "fine-tune with --pooling first --projection tanh"),
+        (Classification, modern, {"pooling": "first"},
+         "modernbert: its head has projection_norm true and this one projection_norm false; "
+         "fine-tune with --projection-norm"),
+        (Classification, modern, {"pooling": "mean"}, "fine-tune with --projection gelu --projection-norm"),
+        (Tagging, modern, {"scheme": None}, "fine-tune with --projection gelu --projection-norm"),
+        (Tagging, small, {"scheme": None, "projection": "relu", "projection_norm": True},
+         "fine-tune with --projection none --no-projection-norm"),
     ],
-)
-def test_heads_that_no_family_has_are_refused_with_what_would_fit(
-    wordpiece, tmp_path, shape, options, message
+)  # fmt: skip
+def test_a_head_that_no_family_has_is_refused_and_one_with_the_flags_that_are_told_goes_out(
+    wordpiece, tmp_path, kind, shape, options, told
 ):
     config = shape(wordpiece)
-    task = Classification.reopen(wordpiece, config, {"labels": ["a", "b"], **options})
-    with pytest.raises(InputError, match=message):
-        mb.save_pretrained(Model(Encoder(config), task), tmp_path / "out")
+    options = {"labels": ["a", "b"], **options}
+    with pytest.raises(InputError) as error:
+        mb.save_pretrained(Model(Encoder(config), kind.reopen(wordpiece, config, options)), tmp_path / "out")
+    assert told in str(error.value)
+    words = str(error.value).partition("fine-tune with ")[2].partition(";")[0].rstrip(")").split()
+    for flag, value in zip(words, [*words[1:], "--"], strict=True):
+        if flag.endswith("projection-norm"):
+            options["projection_norm"] = flag == "--projection-norm"
+        elif flag.startswith("--"):
+            options[flag.removeprefix("--")] = value
+    mb.save_pretrained(Model(Encoder(config), kind.reopen(wordpiece, config, options)), tmp_path / "out")
 
 
 def test_every_family_of_the_tests_has_a_class():
