@@ -34,7 +34,7 @@ def add(commands: Any) -> None:
         '  minibert embed --model runs/enc "what a film"',
     )
     parser.add_argument("text", nargs="*", metavar="TEXT", help="texts; - reads lines from stdin")
-    add_model(parser, "folder of an encoder, or a name of Hugging Face's hub")
+    add_model(parser, "folder of an encoder, or a name of Hugging Face's hub: organisation/model")
     add_base(parser)
     parser.add_argument(
         "--file", metavar="FILE", help=".txt (a text on each line), .csv, .tsv, .jsonl, each also .gz or .xz"

@@ -9,7 +9,7 @@ from minibert.embedding.text_encoder import TextEncoder
 from minibert.errors import InputError
 from minibert.interop.adapted import is_adapter, open_adapted
 from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
-from minibert.interop.hub import local_folder
+from minibert.interop.hub import local_folder, present
 from minibert.interop.peft_folders import base_of, family_of, is_peft, read_peft
 from minibert.interop.sentence_transformers import (
     TRAINED_TO_EMBED,
@@ -18,6 +18,7 @@ from minibert.interop.sentence_transformers import (
     read_habits,
     tokenizer_limit,
 )
+from minibert.model.device import choose_device
 from minibert.text.loading import load_tokenizer
 
 
@@ -32,12 +33,13 @@ def load_encoder(
             of the hub, "organisation/model", that is no folder: the package huggingface_hub fetches it.
             Or the folder of a LoRA adapter, ours or `peft`'s, which is merged into the base that it names.
     base    for the folder of an adapter: the folder of its base, where that has moved
-    Raises InputError for a folder that cannot be opened, MissingExtra where its tokenizer needs a package.
+    Raises InputError for a folder that cannot be opened and for a device that is not here, MissingExtra where
+    its tokenizer needs a package.
 
     >>> load_encoder("runs/clf").embed(["a wonderful film"]).shape
     (1, 128)
     """
-    folder = local_folder(folder)
+    device, folder = choose_device(device), present(local_folder(folder))
     if is_adapter(folder):
         return _of_adapter(folder, device, base)
     if is_peft(folder):

@@ -29,6 +29,7 @@ from minibert.interop.graphs import Exported, export_source
 from minibert.interop.padded import Source
 from minibert.interop.prompts import NO_PROMPTS, Prompts, write_prompts
 from minibert.interop.sentence_transformers import write_habits
+from minibert.model.device import choose_device
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
 from minibert.text.tokenizer import Tokenizer
@@ -84,8 +85,8 @@ class TextEncoder:
         self._narrow: tuple[Any, Encoder] | None = None
 
     def to(self, device: torch.device | str) -> "TextEncoder":
-        """Move the encoder to a device."""
-        self.encoder.to(device)
+        """Move the encoder to a device; raises InputError where that is not here."""
+        self.encoder.to(choose_device(device))
         return self
 
     def save_pretrained(self, folder: str | Path) -> None:

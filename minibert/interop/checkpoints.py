@@ -15,6 +15,7 @@ from minibert.adapt.parted import ONLY_ANSWERS, PARTS
 from minibert.checkpoint import WEIGHTS, read_json
 from minibert.durable import verify
 from minibert.errors import InputError
+from minibert.interop.hub import present
 from minibert.interop.names import DICTIONARIES, Dictionary, Names
 from minibert.interop.settings import encoder_config
 from minibert.interop.tensors import Stored, read_tensors, stored_tensors
@@ -59,10 +60,7 @@ def read_encoder(folder: Path, config: EncoderConfig | None = None) -> Encoder:
 
 def read_config(folder: Path) -> EncoderConfig:
     """Read the config.json of a folder, ours or Hugging Face's."""
-    if not folder.is_dir():
-        raise InputError(
-            f"{folder}: no such folder; fetch a model of the hub first: hf download NAME --local-dir {folder}"
-        )
+    folder = present(folder)
     if (folder / PEFT).is_file():
         raise InputError(
             f"{folder} holds an adapter of peft, not an encoder; merge it into its base first: "

@@ -18,7 +18,7 @@ from minibert.checkpoint import read_json
 from minibert.errors import InputError
 from minibert.interop.adapted import is_adapter, open_adapted
 from minibert.interop.checkpoints import PEFT, check_vocabulary, compare, fill, read_config, read_encoder
-from minibert.interop.hub import local_folder
+from minibert.interop.hub import local_folder, present
 from minibert.interop.kinds import foreign_kind
 from minibert.interop.names import DICTIONARIES, Names
 from minibert.interop.problems import label_names
@@ -26,6 +26,7 @@ from minibert.interop.sentence_transformers import read_habits
 from minibert.interop.settings import ACTIVATIONS
 from minibert.interop.tensors import Stored, stored_tensors
 from minibert.model.config import EncoderConfig
+from minibert.model.device import choose_device
 from minibert.tasks.classification import Classification
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model
@@ -110,12 +111,13 @@ def load(
     base  for the folder of an adapter: the folder of its base, where that has moved, or an open model whose
           encoder it shall share
     A name of the hub that is no folder is fetched, where the package huggingface_hub is installed.
-    Raises InputError where a file is missing, damaged or foreign, or the head is of a kind that is not here.
+    Raises InputError where a file is missing, damaged or foreign, the head is of a kind that is not here, or
+    the device is not.
 
     >>> load("runs/clf").predict(["a wonderful film"])[0].label
     'positive'
     """
-    folder = local_folder(folder)
+    device, folder = choose_device(device), present(local_folder(folder))
     if is_adapter(folder):
         return open_adapted(folder, base, device)
     refuse(folder, base=base)

@@ -43,3 +43,14 @@ def local_folder(folder: str | Path) -> Path:
             f"{name}: no such folder here, and the hub did not give a model of that name: {reason}; name a "
             f"folder, or fetch it where there is a network: {by_hand}"
         ) from error
+
+
+def present(folder: Path) -> Path:
+    """Return the folder; raises InputError, with how the hub is asked, where there is none of this name."""
+    if folder.is_dir():
+        return folder
+    raise InputError(
+        f"{folder}: no such folder; name one that is there, or a model of Hugging Face's hub as "
+        f"ORGANISATION/MODEL, such as google-bert/bert-base-uncased (by hand: hf download ORGANISATION/MODEL "
+        f"--local-dir DIR)"
+    )

@@ -11,29 +11,12 @@ from functools import cache
 
 import torch
 
-from minibert.errors import InputError
+from minibert.model.device import choose_device
+
+__all__ = ["choose_device", "choose_dtype"]
 
 CLEARLY_FASTER, FAR_SLOWER = 1.3, 0.5
 FEW_ROWS, ROWS_OF_A_STEP = 32, 2048
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device of this name; "auto" is the GPU if torch sees one, else the CPU.
-
-    Raises InputError for a name that torch does not know or a device that is not here.
-
-    >>> choose_device("cpu")
-    device(type='cpu')
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"device {name!r} cannot be used here: {reason}; use auto or cpu") from error
-    return device
 
 
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:

@@ -65,6 +65,15 @@ def test_a_folder_that_is_there_is_never_asked_for(hub, tmp_path, monkeypatch):
     assert fake.asked == []
 
 
+@pytest.mark.parametrize("opener", [mb.load, mb.load_encoder])
+def test_a_bare_name_is_told_how_a_model_of_the_hub_is_named(hub, opener, tmp_path, monkeypatch):
+    fake = hub(OSError("asked"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"bert-base-uncased: no such folder.*as ORGANISATION/MODEL"):
+        opener("bert-base-uncased")
+    assert fake.asked == []
+
+
 def test_without_the_package_both_ways_are_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(InputError) as error:

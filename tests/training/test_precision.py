@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import minibert
 from minibert.errors import InputError
 from minibert.training import precision
 from minibert.training.precision import choose_device, choose_dtype
@@ -106,3 +107,10 @@ def test_auto_is_the_gpu_if_torch_sees_one(monkeypatch, found, wanted):
 def test_a_device_that_is_not_here_is_named(name):
     with pytest.raises(InputError, match=f"'{name}'"):
         choose_device(name)
+
+
+@pytest.mark.parametrize("opener", [minibert.load, minibert.load_encoder])
+@pytest.mark.parametrize("device", ["gpu", "cuda:4711", torch.device("cuda:4711")])
+def test_a_device_that_is_not_here_is_refused_before_a_model_is_opened(opener, device):
+    with pytest.raises(InputError, match=f"device '{device}' cannot be used here: .*; use auto or cpu"):
+        opener("gone", device)
