@@ -143,7 +143,9 @@ def test_a_summarizer_is_trained_scored_and_asked(folder, capsys):
     [
         (("search", "{}/enc", "q", "--model", "{}/enc"), "it is no index"),
         (("search", "{}/idx", " ", "--model", "{}/enc"), "query 1 is empty"),
-        (("search", "{}/idx", "q", "--model", "{}/enc", "--top-k", "0"), "top_k 0"),
+        (("search", "{}/idx", "q", "--model", "{}/enc", "--top-k", "0"), "--top-k 0: give a number"),
+        (("search", "{}/idx", "q", "--model", "{}/enc", "--hybrid", "--top-k", "0"), "--top-k 0: give"),
+        (("search", "{}/idx", "q", "--model", "{}/enc", "--rerank-depth", "-1"), "--rerank-depth -1: give"),
         (("index", "--model", "{}/enc", "--file", "{}/none.txt", "--output-dir", "{}/new"), "no such file"),
         (("index", "--model", "{}/enc", "--file", "{}/docs.jsonl", "--output-dir", "{}/new",
           "--text-column", "body"), "line 1: no value for 'body'"),

@@ -41,7 +41,10 @@ def add(commands: Any) -> None:
         "--top-k", type=int, default=10, metavar="N", help="documents for each query (default: 10)"
     )
     parser.add_argument(
-        "--rerank-model", metavar="DIR", help="a classification model of pairs that orders them anew"
+        "--rerank-model",
+        metavar="DIR",
+        help="a classification model that orders them anew; it must have been trained on pairs of query and "
+        "passage, which its folder does not tell",
     )
     parser.add_argument("--rerank-base", metavar="DIR", help="its base, if it is an adapter whose base moved")
     parser.add_argument(
@@ -57,6 +60,9 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print one JSON object for each query, its documents the best first."""
+    for flag, number in (("--top-k", args.top_k), ("--rerank-depth", args.rerank_depth)):
+        if number < 1:
+            raise InputError(f"{flag} {number}: give a number of at least 1")
     queries = texts_of(args.query)
     device = choose_device(args.device)
     encoder, index = load_encoder(args.model, device, base=args.base), Index(args.index)

@@ -1,5 +1,6 @@
 """The documents of an index: an id and a text each, from a file or from memory."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,20 +21,30 @@ class Document:
 
 
 def numbered(documents: Iterable[Document | str]) -> Iterator[Document]:
-    """Give bare texts their number as id; raise InputError for an id that comes twice, and for no text.
+    """Give bare texts their number as id, from 0.
+
+    Raises InputError for an id that comes twice, for what is no text and for a text of blanks: its vector
+    says nothing, and would be near to every query.
 
     >>> list(numbered(["a cat"]))
     [Document(id='0', text='a cat')]
     """
-    seen: set[str] = set()
+    if isinstance(documents, str):
+        raise InputError(f"documents is one string, {documents[:40]!r}; give a list or an iterator of them")
+    seen: dict[str, int] = {}
     for number, document in enumerate(documents):
         if not isinstance(document, Document):
             document = Document(str(number), document)
         if not isinstance(document.text, str):
             raise InputError(f"document {document.id!r} is {document.text!r:.60}; a text is wanted")
+        if not document.text.strip():
+            raise InputError(
+                f"document {number}, id {document.id!r}, is empty: {document.text!r}; leave it out"
+            )
         if document.id in seen:
-            raise InputError(f"document {number}: the id {document.id!r} stands twice; ids must differ")
-        seen.add(document.id)
+            pair = f"{seen[document.id]} and {number}"
+            raise InputError(f"documents {pair} have the same id {document.id!r}; ids must differ")
+        seen[document.id] = number
         yield document
 
 
@@ -43,13 +54,14 @@ def read_searched(
     """Yield the documents of a .jsonl, .csv, .tsv or .txt, one at a time.
 
     Columns that are not named are found by their usual names; without ids, rows are counted from 0, and a
-    `title` that does not begin the text goes before it. Raises InputError with file and line.
+    `title` that does not begin the text goes before it. Rows without a text are left out, and counted on
+    stderr. Raises InputError with file and line.
 
     >>> Path("docs.jsonl").write_text('{"id": "d1", "title": "Cats", "text": "They sat."}') and None
     >>> list(read_searched("docs.jsonl"))
     [Document(id='d1', text='Cats\\nThey sat.')]
     """
-    path = Path(path)
+    path, lines, empty = Path(path), dict[str, int](), 0
     for count, (number, row) in enumerate(rows_of(path)):
         place, there = f"{path}, line {number}", ", ".join(row)
         texts = [text_column] if text_column else [name for name in TEXTS if name in row]
@@ -64,4 +76,12 @@ def read_searched(
             raise InputError(f"{place}: {texts[0]!r} is {text!r:.60}; a text is wanted")
         if isinstance(title, str) and title.strip() and texts[0] != "title" and not text.startswith(title):
             text = f"{title}\n{text}"
-        yield Document(str(row[names[0]]) if names else str(count), text)
+        if not text.strip():
+            empty += 1
+            continue
+        name = str(row[names[0]]) if names else str(count)
+        if names and lines.setdefault(name, number) != number:
+            raise InputError(f"{place}: the id {name!r} stands in line {lines[name]} too; ids must differ")
+        yield Document(name, text)
+    if empty:
+        print(f"  {path}: {empty:,} of {count + 1:,} rows have no text and are left out", file=sys.stderr)

@@ -73,7 +73,7 @@ def build_index(
     dtype      of the vectors on disk; they are computed in precision
     kind       "hnsw" adds a graph for fast search, for millions of documents; it needs faiss
     prompt     words put before each document; without them those of the checkpoint for documents, if any
-    Raises InputError for an id that comes twice, and where no document came.
+    Raises InputError for an id that comes twice, for an empty text, and where no document came.
 
     >>> from minibert.embedding.loading import load_encoder
     >>> encoder = load_encoder("runs/clf")
@@ -170,7 +170,7 @@ class Index:
         """Return the most similar documents of each query's vector, the best first.
 
         queries_QD  (Q, D) float32, of the same encoder; normed where the similarity is the cosine
-        Equal scores keep the order of the documents. Raises InputError for vectors of another size.
+        Equal scores keep the order of the documents. Raises InputError for what is no such vector.
         """
         scores_QK, rows_QK = self.nearest(queries_QD, top_k)
         return [
@@ -180,12 +180,9 @@ class Index:
 
     def nearest(self, queries_QD: np.ndarray, top_k: int = 10) -> tuple[np.ndarray, np.ndarray]:
         """Return scores and rows, both (Q, K), of the most similar documents; K is at most N."""
-        queries_QD = np.asarray(queries_QD, np.float32)
-        if queries_QD.ndim != 2 or queries_QD.shape[1] != self.settings.size or top_k < 1:
-            raise InputError(
-                f"queries of shape {queries_QD.shape}, top_k {top_k}; (queries, {self.settings.size}) and a "
-                "positive number are wanted"
-            )
+        queries_QD = checked(queries_QD, self.settings.size)
+        if not isinstance(top_k, int | np.integer) or top_k < 1:
+            raise InputError(f"top_k {top_k!r}: give a whole number of at least 1")
         if self.graph is not None:
             return walk(self.graph, queries_QD, top_k)
         scores_QK = np.zeros((len(queries_QD), 0), np.float32)
@@ -212,6 +209,23 @@ class Index:
             file.seek(int(start))
             values: dict[str, Any] = json.loads(file.read(int(end - start)))
         return values["id"], values["text"]
+
+
+def checked(queries: Any, size: int) -> np.ndarray:
+    """Return vectors of queries as float32; raises InputError for what is none, or has another size."""
+    try:
+        rows = np.asarray(queries, np.float32)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"queries {queries!r:.60}: no vectors; give encoder.embed([...]), not texts"
+        ) from error
+    if rows.ndim != 2 or rows.shape[1] != size:
+        raise InputError(
+            f"queries of shape {rows.shape}; (queries, {size}) is wanted, as encoder.embed gives"
+        )
+    for number in np.flatnonzero(~np.isfinite(rows).all(1))[:1]:
+        raise InputError(f"query {number} of {len(rows)} holds NaN or infinity; embed its text anew")
+    return rows
 
 
 def best_of(scores_QN: np.ndarray, rows_QN: np.ndarray, top_k: int) -> tuple[np.ndarray, np.ndarray]:

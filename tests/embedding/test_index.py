@@ -54,7 +54,7 @@ def test_every_text_finds_itself_in_half_precision_too(encoder, tmp_path):
 
 
 def test_texts_and_ids_come_back_as_they_were(encoder, tmp_path):
-    documents = [Document("a b", 'line\nand "quotes"'), Document("ü", "漢字 \U0001f600"), Document("", "")]
+    documents = [Document("a b", 'line\nand "quotes"'), Document("ü", "漢字 \U0001f600"), Document("", "-")]
     index = build_index(encoder, documents, tmp_path / "idx")
     assert [index.document(row) for row in range(3)] == [(each.id, each.text) for each in documents]
 
@@ -126,8 +126,17 @@ def test_what_is_no_index_or_no_query_is_refused(encoder, folder, tmp_path):
     for queries in (np.zeros((2, 31)), np.zeros(32)):
         with pytest.raises(InputError, match=r"\(queries, 32\)"):
             index.nearest(queries)
-    with pytest.raises(InputError, match="top_k 0"):
-        index.nearest(np.zeros((1, 32)), 0)
+    for top_k in (0, 2.5, "3"):
+        with pytest.raises(InputError, match=f"top_k {top_k!r}: give a whole number"):
+            index.nearest(np.zeros((1, 32)), top_k)
+    for queries in ("stones", ["stones"], [["a"] * 32]):
+        with pytest.raises(InputError, match=r"no vectors; give encoder\.embed"):
+            index.search(queries)
+    queries = np.zeros((3, 32))
+    for bad in (np.nan, np.inf):
+        queries[1, 5] = bad
+        with pytest.raises(InputError, match="query 1 of 3 holds NaN or infinity"):
+            index.search(queries)
     for choice in ({"dtype": "int8"}, {"similarity": "l2"}, {"kind": "ivf"}):
         with pytest.raises(InputError, match=next(iter(choice.values()))):
             build_index(encoder, TEXTS, tmp_path / "idx", **choice)
@@ -192,3 +201,32 @@ def test_rows_without_a_text_are_refused_with_their_place(tmp_path, row, message
 def test_a_document_that_is_no_text_is_refused():
     with pytest.raises(InputError, match="document '1' is 3"):
         list(numbered(["a", 3]))
+
+
+def test_letters_of_one_string_are_no_documents(encoder, tmp_path):
+    with pytest.raises(InputError, match="documents is one string, 'a warm film'; give a list"):
+        build_index(encoder, "a warm film", tmp_path / "idx")
+    assert not (tmp_path / "idx").exists()
+
+
+@pytest.mark.parametrize("empty", ["", " \n\t"])
+def test_an_empty_document_is_refused_for_it_would_win(encoder, tmp_path, empty):
+    with pytest.raises(InputError, match=r"document 1, id '1', is empty.*leave it out"):
+        build_index(encoder, ["a warm film", empty], tmp_path / "idx")
+
+
+def test_rows_without_a_text_are_left_out_of_a_file_and_the_others_keep_their_number(tmp_path, capsys):
+    path = tmp_path / "docs.csv"
+    path.write_text('text,title\none,\n"",\n" ",\ntwo,\n,but a title\n', "utf-8")
+    kept = [Document("0", "one"), Document("3", "two"), Document("4", "but a title\n")]
+    assert list(read_searched(path)) == kept
+    assert "docs.csv: 2 of 5 rows have no text and are left out" in capsys.readouterr().err
+
+
+def test_an_id_that_comes_twice_is_told_with_both_places(tmp_path):
+    with pytest.raises(InputError, match="documents 0 and 2 have the same id 'x'"):
+        list(numbered([Document("x", "a"), Document("y", "b"), Document("x", "c")]))
+    path = tmp_path / "docs.csv"
+    path.write_text("id,text\nx,a\ny,b\nx,c\n", "utf-8")
+    with pytest.raises(InputError, match=r"docs\.csv, line 4: the id 'x' stands in line 2 too"):
+        list(read_searched(path))
