@@ -42,6 +42,8 @@ from minibert.training.journal import describe, header
 from minibert.training.loop import Run, place
 from minibert.training.plan import Budget
 
+Source = str | Path | Sequence[Any]  # a file, or examples
+
 
 def finetune(
     model: str | Path,
@@ -70,10 +72,8 @@ def finetune(
     """
     model, kind = local_folder(model), task_class(task)
     chosen = Settings.of(settings or {}, learning_rate=first_rate(model))
-    rows = read_examples(kind, train)
-    held = read_examples(kind, validation) if validation is not None else []
-    refuse_unanswered(kind, rows)
-    refuse_unanswered(kind, held, "validation example")
+    rows = read_answered(kind, train)
+    held = [] if validation is None else read_answered(kind, validation, what="validation example")
     made = open_for_task(model, kind, rows, settings=chosen)
     batches = batches_of(made.task, rows, chosen.train)
     with kept_features(made, batches.windows, held, chosen.adapt, progress=chosen.data.progress) as learn:
@@ -141,11 +141,18 @@ def task_class(name: str) -> type[Task]:
     return TASKS[name]
 
 
-def read_examples(kind: type[Task], source: str | Path | Sequence[Any]) -> list[Any]:
+def read_examples(kind: type[Task], source: Source) -> list[Any]:
     """Return the examples of a file, or the ones that are given."""
     examples = kind.read(local(source)) if isinstance(source, str | Path) else list(listed(source))
     if not examples:
         raise InputError(f"no examples in {source!r}")
+    return examples
+
+
+def read_answered(kind: type[Task], source: Source, *, what: str = "training example") -> list[Any]:
+    """Return the examples of a file, or the given ones, all of which say what is right."""
+    examples = read_examples(kind, source)
+    refuse_unanswered(kind, examples, what=what)
     return examples
 
 

@@ -20,7 +20,7 @@ HOUSE = {
     3: ("model",),
     2: ("kernels",),
     1: ("packed", "distributed"),
-    0: ("config", "errors", "allocator", "durable", "text", "data.examples"),
+    0: ("config", "errors", "allocator", "durable", "text", "data.examples", "data.fields"),
 }
 FLOORS = {f"minibert.{name}": floor for floor, names in HOUSE.items() for name in names}
 # Neighbours on one floor that may see each other, in this direction only.
@@ -36,7 +36,9 @@ SAME_FLOOR = {
     ("minibert.config", "minibert.errors"),
     ("minibert.text", "minibert.errors"),
     ("minibert.text", "minibert.config"),
+    ("minibert.data.examples", "minibert.data.fields"),
     ("minibert.data.examples", "minibert.errors"),
+    ("minibert.data.fields", "minibert.errors"),
     ("minibert.allocator", "minibert.errors"),
     ("minibert.durable", "minibert.errors"),
     ("minibert.interop", "minibert.adapt"),

@@ -7,6 +7,7 @@ from typing import Any
 
 from minibert.commands.inputs import check_report, labelled_examples, open_for_labels
 from minibert.commands.parser import add_base, add_columns, add_command, add_model
+from minibert.commands.writing import add_writing, write_so
 from minibert.data.rows import rows_of
 from minibert.errors import InputError
 from minibert.evaluation.examine import Evaluation, examine
@@ -40,6 +41,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace an older report there")
     parser.add_argument("--json", action="store_true", help="print nothing but one JSON object")
     add_columns(parser)
+    add_writing(parser, metric=True)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -51,6 +53,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         check_report(reports, overwrite=args.overwrite)
     groups = groups_of(args.file, args.groups) if args.groups else ()
     model = open_for_labels(args)
+    write_so(model, args)
     kind = type(model.task)
     examples = labelled_examples(kind, args.file, args)
     train = labelled_examples(kind, args.train_file, args) if args.train_file else ()

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from minibert.commands.inputs import open_for_labels, texts_and_examples
 from minibert.commands.parser import add_base, add_columns, add_command, add_model
+from minibert.commands.writing import add_writing, write_so
 from minibert.embedding.loading import load_encoder
 from minibert.errors import InputError
 from minibert.few_labels.zero_shot import label_words, zero_shot
@@ -41,6 +42,7 @@ def add(commands: Any) -> None:
         "--file", metavar="FILE", help=".txt (a text on each line), .csv, .tsv, .jsonl, or CoNLL columns"
     )
     add_columns(parser)
+    add_writing(parser, metric=False)
     section = parser.add_argument_group("questions about a passage")
     section.add_argument(
         "--question", action="append", default=[], metavar="TEXT", help="a question; may be given again"
@@ -67,6 +69,7 @@ def run(args: argparse.Namespace) -> None:
     if args.template or args.calibrate:
         raise InputError("--template and --calibrate go with --labels; the labels of a model need neither")
     model = open_for_labels(args)
+    write_so(model, args)
     examples = texts_and_examples(type(model.task), args)
     long: Counter[str] = Counter()
     hidden = len(examples) <= CHUNK or not sys.stderr.isatty()

@@ -24,7 +24,7 @@ def listed(examples: Iterable[Any]) -> Sequence[Any]:
     return examples if isinstance(examples, Sequence) else list(examples)
 
 
-def refuse_unanswered(kind: type[Task], examples: Sequence[Any], what: str = "training example") -> None:
+def refuse_unanswered(kind: type[Task], examples: Sequence[Any], *, what: str = "training example") -> None:
     """Raise InputError for the first of the examples that does not say what is right."""
     for number, example in enumerate(examples, 1):
         if isinstance(example, str) or not kind.answered(example):

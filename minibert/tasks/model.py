@@ -125,7 +125,7 @@ class Model(nn.Module):
         """Predict the examples and compare with their labels; the first key is the task's main metric."""
         examples = listed(examples)
         if self.task.Options is not None:
-            refuse_unanswered(type(self.task), examples, "example")
+            refuse_unanswered(type(self.task), examples, what="example")
         return self.task.score(self.predict(examples, batch_tokens, windows=windows), examples)
 
     def evaluate_loss(self, micro_batches: Iterable[tuple[Packed, Targets]]) -> float:

@@ -7,9 +7,8 @@
     merge     an example's windows     -> its answer, which a person reads
     score     answers, examples        -> {"accuracy": 0.93}
 
-A task owns its head, its tokenizer and its labels. In training only `Model.forward` calls `loss`.
-
-Letters: T tokens, M rows that are read, D hidden size.
+A task owns its head, its tokenizer and its labels. In training only `Model.forward` calls `loss`. Letters:
+T tokens, M rows that are read, D hidden size.
 """
 
 from abc import ABC, abstractmethod
@@ -29,6 +28,8 @@ from minibert.model.encoder import Encoder
 from minibert.packed import Packed
 from minibert.text.encoded import Encoded
 from minibert.text.tokenizer import Tokenizer
+
+Fit = Literal["whole", "split", "cut", "target_cut"]  # how an example goes in; or what is to be written
 
 
 @dataclass(frozen=True)
@@ -109,9 +110,6 @@ class Loss:
             total * (self.weights.get(name, 1.0) / max(1, counts[name])) for name, total in self.sums.items()
         ]
         return torch.stack(terms).sum()
-
-
-Fit = Literal["whole", "split", "cut", "target_cut"]  # how an example goes into a model
 
 
 @dataclass(frozen=True)
@@ -236,13 +234,9 @@ class Task(nn.Module, ABC):
         raise InputError(f"{cls.name} starts from an encoder; name its folder instead of a size")
 
     def fit_of(self, windows: Sequence[Window]) -> Fit:
-        """Say how an example went into the model: whole, split into several windows, or cut off.
-
-        "target_cut" is of tasks that write: the text to be learnt was cut off.
-        """
-        if len(windows) > 1:
-            return "split"
-        return "cut" if windows and len(windows[0]) == self.max_length else "whole"
+        """Say how an example went into the model: whole, split into several windows, or cut off."""
+        cut = bool(windows) and len(windows[0]) == self.max_length
+        return "split" if len(windows) > 1 else "cut" if cut else "whole"
 
     def settle(self, scores: dict[str, Any]) -> None:
         """Choose what is chosen by the scores on validation data, such as a threshold; mostly nothing."""

@@ -80,3 +80,36 @@ def test_a_side_that_is_shorter_is_told_with_both_lengths(folder, tmp_path, caps
     pair = f"{folder / 't.words'},{tmp_path / 'short'}"
     assert run("evaluate", "--model", folder / "run", "--file", pair) != 0
     assert "has 200 lines" in capsys.readouterr().err
+
+
+def test_answers_are_written_otherwise_for_once(folder, capsys):
+    kept = (folder / "run" / "task.json").read_bytes()
+
+    def targets(*flags):
+        assert run("predict", "--model", folder / "run", "one two three", *flags) == 0
+        [row] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        return row
+
+    assert targets("--min-target-length", "8") != targets("--max-target-length", "3")
+    short = targets("--max-target-length", "3")
+    assert len(short["target"]) < len(targets("--min-target-length", "8")["target"])
+    greedy, beam = (targets("--num-beams", str(n), "--length-penalty", "0")["score"] for n in (1, 4))
+    assert beam >= greedy
+    pair = f"{folder / 't.words'},{folder / 't.digits'}"
+    assert run("evaluate", "--model", folder / "run", "--file", pair, "--metric", "rougeL", "--json") == 0
+    told = list(json.loads(capsys.readouterr().out))
+    assert told.index("rougeL") < told.index("chrf")
+    assert (folder / "run" / "task.json").read_bytes() == kept
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--num-beams", "0"), "num_beams 0"),
+        (("--min-target-length", "99"), "min"),
+        (("--num-beams", "two"), "invalid int value: 'two'"),
+    ],
+)
+def test_a_way_of_writing_that_cannot_be_is_refused(folder, capsys, flags, told):
+    assert run("predict", "--model", folder / "run", "one", *flags) == 2
+    assert told in capsys.readouterr().err
