@@ -92,8 +92,8 @@ class TextEncoder:
     def save_pretrained(self, folder: str | Path) -> None:
         """Write a folder that `transformers` and `sentence_transformers` open, and `load_encoder` too.
 
-        The folder is whole or absent; an older one there is replaced. Raises InputError where no family of
-        theirs has the encoder's parts.
+        The folder is whole or absent; an older one of ours there is replaced. Raises InputError where
+        something else stands there, and where no family of theirs has the encoder's parts.
         """
         with published(folder) as beside:
             write_pretrained(self.encoder, self.tokenizer, beside, max_length=self.max_length)

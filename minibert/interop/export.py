@@ -56,8 +56,9 @@ ACTIVATIONS = {"gelu_tanh": "gelu_pytorch_tanh"}  # the others are called alike
 def save_pretrained(model: Model, folder: str | Path) -> None:
     """Write a folder that `transformers` opens with its head; `load` and `load_encoder` open it too.
 
-    The folder is whole or absent; an older one there is replaced. An adapter is merged first. Raises
-    InputError where no family of theirs has the model's parts. A text encoder has a method of the same name.
+    The folder is whole or absent; an older one of ours there is replaced. An adapter is merged first. Raises
+    InputError where something else stands there, and where no family of theirs has the model's parts. A text
+    encoder has a method of the same name.
     """
     task, model = model.task, merged(model)
     if rules := rules_of(task):
