@@ -21,8 +21,10 @@ from minibert.data.corpus import Corpus, source_of
 from minibert.data.files import expand
 from minibert.distributed.joining import joined
 from minibert.errors import InputError
+from minibert.interop.checkpoints import read_config
 from minibert.interop.hub import local_folder
 from minibert.interop.language_models import open_for_pretraining
+from minibert.interop.sentence_transformers import encoder_folder
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.output import Drive, allowed, checkpoints, claimed, locked, nothing_left, start_record
@@ -33,18 +35,19 @@ from minibert.tasks.replaced_tokens import ReplacedTokens
 from minibert.tasks.task import Task
 from minibert.text.loading import load_tokenizer
 from minibert.text.tokenizer import Tokenizer
+from minibert.training.documents import lines_of, parted, too_few
 from minibert.training.held_out import held_out_loss
 from minibert.training.journal import describe, header
 from minibert.training.loop import Run
 from minibert.training.plan import Budget
 from minibert.training.prepared import find_tokenizer, tokenized
-from minibert.training.pretraining import Settings, settings_for
+from minibert.training.pretraining import Settings, refuse_reshaping, refuse_spare, settings_for
 
 USUAL_SIZE = "modern-mini"
 
 
 def pretrain(
-    corpus: Sequence[str | Path],
+    corpus: str | Path | Sequence[str | Path],
     output_dir: str | Path,
     *,
     size: str | None = None,
@@ -57,7 +60,7 @@ def pretrain(
 ) -> Model:
     """Pretrain an encoder on text files and leave it in `output_dir`.
 
-    corpus     files, folders or globs of .txt (documents parted by blank lines), .jsonl, .csv
+    corpus     files, folders or globs of .txt (documents parted by blank lines), .jsonl, .csv; one or several
     size       tiny, mini, small, medium, base, or one of them behind `modern-` (modern-mini)
     tokenizer  folder of a trained tokenizer; None trains one on the corpus
     model      folder of an encoder, ours or Hugging Face's, to go on with instead; its usual rate is 1e-4
@@ -67,7 +70,7 @@ def pretrain(
     Raises InputError for unusable input, before anything is trained.
     """
     chosen = settings_for(settings or {}, model=model, budget=budget)
-    refuse_both(model, {"size": size, "tokenizer": tokenizer, "token_vectors": chosen.data.token_vectors})
+    refuse_spare(chosen, model=model, tokenizer=tokenizer, size=size)
     given = {"tokenizer": tokenizer, "model": local_folder(model) if model else None}
     free = allowed(resume, overwrite_output_dir, [*given.values(), corpus])
     with joined() as ranks, locked(output_dir, **free, writes=ranks.first) as output:
@@ -75,10 +78,10 @@ def pretrain(
             return load(output)
         with claimed(output, **free, writes=ranks.first):
             with ranks.first_goes_ahead():
-                files = expand(list(map(str, corpus))) if ranks.first else []
+                files = expand(corpus) if ranks.first else []
                 made = first_model(files, output, chosen, size=size, **given)
             shards = tokenized(files, made.task.tokenizer, output, settings=chosen)
-            train, validation = batches_of(shards, made.task, chosen)
+            train, validation = batches_of(shards, made.task, chosen, files=files)
             run = begin(made, train, chosen, budget=budget, first=not checkpoints(output))
             drive = ready(run, validation, output, settings=chosen, model=given["model"], resume=resume)
         drive.follow(report_to=chosen.data.report_to, progress=chosen.data.progress)
@@ -86,7 +89,7 @@ def pretrain(
 
 
 def over(
-    corpus: Sequence[str | Path],
+    corpus: str | Path | Sequence[str | Path],
     output: Path,
     settings: Settings,
     given: dict[str, Any],
@@ -101,19 +104,10 @@ def over(
 
     def data() -> dict[str, Any]:
         begun = {"model": describe_model(given["model"])} if given["model"] else {}
-        files, pieces = expand(list(map(str, corpus))), load_tokenizer(given["tokenizer"] or output)
+        files, pieces = expand(corpus), load_tokenizer(given["tokenizer"] or output)
         return {**begun, "corpus": {"sha256": source_of(files, pieces, settings.data.text_column)}}
 
     return nothing_left(output, to_dict(settings), data if looks else None, resume=True, overwrite=overwrite)
-
-
-def refuse_both(model: str | Path | None, given: dict[str, Any]) -> None:
-    """Raise InputError for what is asked of an encoder that has it already."""
-    for name, value in given.items():
-        if model and value not in (None, "random"):
-            raise InputError(
-                f"{name} {str(value)!r} beside a model: the model brings its own; leave out one of the two"
-            )
 
 
 def first_model(
@@ -140,6 +134,8 @@ def build_model(size: str | None, tokenizer: Tokenizer, settings: Settings) -> M
 
 def continued_model(folder: Any, settings: Settings) -> Model:
     """Open the encoder of a folder with its pretraining task: its own head, or a new one for want of it."""
+    if settings.model:
+        refuse_reshaping(settings.model, read_config(encoder_folder(local_folder(folder))))
     encoder, tokenizer, head = open_for_pretraining(folder, settings.model)
     torch.manual_seed(settings.train.seed)
     task = task_of(tokenizer, encoder.config, settings)
@@ -181,17 +177,15 @@ def start_table(model: Model, train: CorpusBatches[Any]) -> float:
 
 
 def batches_of(
-    corpus: Corpus, task: Any, settings: Settings
+    corpus: Corpus, task: Any, settings: Settings, *, files: Sequence[Path] = ()
 ) -> tuple[CorpusBatches[Any], CorpusBatches[Any]]:
-    """Return the batches for training and those for validation; no document is in both."""
-    documents = np.random.default_rng(0).permutation(len(corpus))
-    sizes = np.diff(corpus.bounds)[documents]
-    held = int(np.searchsorted(np.cumsum(sizes), min(settings.data.validation_tokens, corpus.tokens // 20)))
-    if not 0 < held < len(corpus):
-        raise InputError(
-            f"the corpus has {len(corpus)} documents, too few to hold some out for validation; "
-            "part them by blank lines, one document after another"
-        )
+    """Return the batches for training and those for validation; no document is in both.
+
+    files  what the corpus was made of, for the error that tells how many lines there are
+    """
+    documents, held = parted(np.diff(corpus.bounds), settings.data.validation_tokens)
+    if not held:
+        raise InputError(too_few(len(corpus), lines_of(files)))
     limit = settings.data.max_seq_length
     if limit > task.max_length:
         raise InputError(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch._dynamo  # torch's optimisers import it, and it is no part of a step
 from fakes import FakeTokenizer
 from small_models import Repeated
 

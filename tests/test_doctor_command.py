@@ -1,6 +1,7 @@
 """What can be typed after `minibert doctor`, what it prints, and how it ends."""
 
 import json
+import re
 import time
 
 import pytest
@@ -103,8 +104,27 @@ def test_the_flags_of_pretrain_are_read_as_pretrain_reads_them(folder, capsys):
     told = last_line(capsys.readouterr().out)
     assert told["findings"] == []
     assert told["facts"]["steps"] == 30
-    assert run(*words, "--max-seq-length", 2000) == 1
-    assert [finding["name"] for finding in last_line(capsys.readouterr().out)["findings"]] == ["length"]
+    assert run(*words, "--max-seq-length", 2000, "--set", "data.tokens_per_batch=2000") == 1
+    assert "length" in [finding["name"] for finding in last_line(capsys.readouterr().out)["findings"]]
+
+
+def test_what_ends_a_pretraining_run_at_once_is_found(folder, tmp_path, capsys):
+    lines = [tiny_runs.sentence(number) for number in range(400)]
+    (tmp_path / "lines.txt").write_text("\n".join(lines), "utf-8")
+    assert run("pretrain", tmp_path / "lines.txt", "--quick", "--json") == 1
+    found = {finding["name"]: finding for finding in last_line(capsys.readouterr().out)["findings"]}
+    assert "the corpus has 1 document," in found["documents"]["seen"]
+    assert "400 lines" in found["documents"]["seen"] and "blank lines" in found["documents"]["advice"]
+    assert "vocab_size 8192 is more than this corpus can fill" in found["vocabulary"]["seen"]
+    assert re.fullmatch(r"the largest that fits is \d+: --vocab-size", found["vocabulary"]["advice"])
+    advice = found["batch-size"]["advice"]
+    assert "--tokens-per-batch" in advice and "--per-device" not in advice
+    words = (tmp_path / "lines.txt", "--tokenizer", folder / "enc", "--quick", "--json")
+    assert run("pretrain", *words) == 1
+    found = {finding["name"]: finding for finding in last_line(capsys.readouterr().out)["findings"]}
+    assert "documents" in found and "vocabulary" not in found
+    parted = (folder / "corpus.txt", "--vocab-size", tiny_runs.VOCABULARY, "--max-steps", 30)
+    assert run("pretrain", *parted, "--quick", "--json") == 0
 
 
 def test_a_folder_of_data_is_read_with_its_validation_file(folder, capsys):

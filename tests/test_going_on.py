@@ -136,7 +136,7 @@ def test_a_foreign_head_is_taken_over(corpus, tmp_path):
         ({"tokenizer": "tok"}, {}, "tokenizer 'tok' beside a model"),
         ({}, {"data.token_vectors": "cooccurrence"}, "token_vectors 'cooccurrence' beside a model"),
         ({}, {"data.max_seq_length": 65}, "max_seq_length 65 exceeds"),
-        ({}, {"model.hidden_size": 36}, "shape"),
+        ({}, {"model.hidden_size": 36}, "hidden_size 36 cannot be changed beside a model"),
     ],
 )
 def test_what_an_encoder_brings_itself_cannot_be_asked_for(corpus, encoder, tmp_path, given, settings, told):

@@ -2,16 +2,20 @@
 
 import importlib
 import math
+import re
 
 import numpy as np
 import pytest
 import tiny_runs
 import torch
 
+from minibert.checkup.pretraining import check_pretraining
 from minibert.data.batches import CorpusBatches
-from minibert.errors import InputError
+from minibert.errors import InputError, MissingExtra
 from minibert.pretrain import pretrain, start_table
 from minibert.tasks.model import Model
+from minibert.text.loading import load_tokenizer
+from minibert.training.finetuning import FinetuneOptions
 from minibert.training.log import read_log
 from minibert.training.pretraining import Settings
 
@@ -80,3 +84,68 @@ def test_a_run_goes_on_with_the_size_that_it_began_with(corpus, tmp_path):
 def test_sizes_that_hold_nothing_are_refused(name):
     with pytest.raises(InputError, match=f"{name} -5 must be at least"):
         Settings.of({f"data.{name}": -5})
+
+
+def test_one_path_is_a_corpus(corpus, tmp_path):
+    settings = {**SETTINGS, "train.max_steps": 1, "data.token_vectors": "random"}
+    for number, one in enumerate((str(corpus), corpus)):
+        made = pretrain(one, tmp_path / str(number), size="tiny", settings=settings)
+        assert made.task.name == "masked_lm"
+        assert pretrain(one, tmp_path / str(number), size="tiny", settings=settings, resume=True)
+
+
+@pytest.mark.parametrize("bad", [None, 7, [None], {"a.txt": 1}])
+def test_what_is_no_path_is_no_corpus(bad, tmp_path):
+    with pytest.raises(InputError, match=rf"a list of paths, and this is {re.escape(repr(bad))}"):
+        pretrain(bad, tmp_path / "enc", size="tiny", settings=SETTINGS)
+    assert not (tmp_path / "enc").exists()
+
+
+def test_a_tokenizer_is_named_by_its_folder(corpus, tmp_path):
+    tokenizer = load_tokenizer(tiny_runs.make_encoder(tmp_path / "tok"))
+    settings = {"data.progress": False}
+    with pytest.raises(InputError, match=r"tokenizer is a SentencePieceTokenizer, and the folder .* save"):
+        pretrain([corpus], tmp_path / "enc", tokenizer=tokenizer, settings=settings)
+
+
+@pytest.mark.parametrize("owner", ["tokenizer", "model"])
+def test_a_vocabulary_is_not_asked_for_beside_one(corpus, tmp_path, owner):
+    given = {owner: tiny_runs.make_encoder(tmp_path / "old"), "settings": {"tokenizer.lowercase": True}}
+    told = f"lowercase 'True' beside a {owner}"
+    with pytest.raises(InputError, match=told):
+        pretrain([corpus], tmp_path / "enc", **given)
+    (found,) = check_pretraining([corpus], quick=True, **given).findings
+    assert told in found.seen
+
+
+def test_the_shape_of_a_model_is_not_changed(corpus, tmp_path):
+    folder = tiny_runs.make_encoder(tmp_path / "old")
+    settings = {"data.progress": False, "model.num_hidden_layers": 4, "train.max_steps": 1}
+    told = r"model\.num_hidden_layers 4 cannot be changed beside a model, .* num_hidden_layers 1;"
+    with pytest.raises(InputError, match=told):
+        pretrain([corpus], tmp_path / "enc", model=folder, settings=settings)
+    (found,) = check_pretraining([corpus], model=folder, settings=settings, quick=True).findings
+    assert re.search(told, found.seen)
+
+
+def test_lines_that_no_blank_line_parts_are_told(tmp_path):
+    path = tmp_path / "lines.txt"
+    path.write_text("".join(f"{tiny_runs.sentence(number)}\n" for number in range(400)), encoding="utf-8")
+    with pytest.raises(InputError, match=r"1 document, .* 400 lines of text: blank lines part .* \.jsonl"):
+        pretrain([path], tmp_path / "enc", size="tiny", settings=SETTINGS)
+
+
+def test_a_batch_holds_the_longest_run():
+    with pytest.raises(InputError, match="tokens_per_batch 10 is less than max_seq_length 128"):
+        Settings.of({"data.tokens_per_batch": 10})
+
+
+def test_a_tracker_is_looked_for_before_any_work(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(MODULE, "first_model", lambda *args, **given: 1 / 0)
+    for name in ("paper", "wandb"):
+        monkeypatch.setattr("minibert.training.journal.find_spec", lambda name: None)
+        with pytest.raises((InputError, MissingExtra), match=name):
+            pretrain([corpus], tmp_path / "enc", settings={"data.report_to": name})
+        with pytest.raises((InputError, MissingExtra), match=name):
+            FinetuneOptions(report_to=name)
+    assert not (tmp_path / "enc").exists()

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from minibert.checkup.rehearsing import rehearse_pretraining
@@ -26,9 +27,11 @@ from minibert.model.encoder import Encoder
 from minibert.pretrain import USUAL_SIZE
 from minibert.text.loading import load_tokenizer
 from minibert.text.tokenizer import Tokenizer
+from minibert.training.documents import lines_of, parted, too_few
 from minibert.training.plan import Budget
 from minibert.training.precision import choose_device
-from minibert.training.pretraining import FIRST_RATE, Settings, settings_for
+from minibert.training.prepared import learn_vocabulary
+from minibert.training.pretraining import FIRST_RATE, Settings, refuse_reshaping, refuse_spare, settings_for
 from minibert.training.pretraining import usual_rate as first_rate
 
 QUICK_CHARACTERS, CHARACTERS = 500_000, 5_000_000  # of a corpus that are read
@@ -39,7 +42,7 @@ WIDTH = 512  # up to which the usual learning rate is the same; above, it falls
 
 
 def check_pretraining(
-    corpus: Sequence[str | Path],
+    corpus: str | Path | Sequence[str | Path],
     *,
     size: str | None = None,
     tokenizer: str | Path | None = None,
@@ -53,7 +56,8 @@ def check_pretraining(
     model = local_folder(model) if model else None
     chosen = settings_for(settings or {}, model=model, budget=budget)
     try:
-        files = expand([str(path) for path in corpus])
+        refuse_spare(chosen, model=model, tokenizer=tokenizer, size=size)
+        files = expand(corpus)
         limit = QUICK_CHARACTERS if quick else CHARACTERS
         documents = list(beginning(files, chosen.data.text_column, limit))
         if model:
@@ -64,6 +68,8 @@ def check_pretraining(
     except InputError as error:
         return unreadable(error)
     found, per_token = corpus_findings(documents, pieces, chosen.data.max_seq_length)
+    if len(files) <= FILES and sum(map(len, documents)) < limit // len(files):
+        found += whole_findings(documents, pieces, chosen, files)
     found += folder_findings(Path(model), quick=quick) if model else []
     tokens = round(sum(map(bytes_of, files)) / per_token)
     course = course_of(chosen, tokens, usual_rate(shape.hidden_size, first_rate(model)), budget)
@@ -79,6 +85,25 @@ def check_pretraining(
     return Checkup.of([*checkup.findings, *tried], {**facts, **told})
 
 
+def whole_findings(
+    documents: Sequence[str], tokenizer: Tokenizer | None, settings: Settings, files: Sequence[Path]
+) -> Iterator[Finding]:
+    """Check a corpus that was read to its end: enough documents to hold some out, enough for a vocabulary."""
+    if tokenizer is None:
+        sizes = np.array([len(text.encode()) / BYTES_PER_TOKEN for text in documents])
+    else:
+        sizes = np.array([len(ids) for ids in tokenizer.encode_ids(documents)])
+    if not parted(sizes, settings.data.validation_tokens)[1]:
+        seen, _, advice = too_few(len(documents), lines_of(files)).partition(": ")
+        yield Finding("documents", "error", seen, advice or "give more documents, or shorter ones")
+    if tokenizer is None:
+        try:
+            learn_vocabulary(documents, settings.tokenizer)
+        except InputError as error:
+            seen, _, advice = str(error).partition("; ")
+            yield Finding("vocabulary", "error", seen, f"{advice}: --vocab-size")
+
+
 def course_of(settings: Settings, tokens: int, rate: float, budget: Budget) -> Course:
     """Return how long the run is, and which learning rate is usual for it."""
     return Course(
@@ -87,6 +112,7 @@ def course_of(settings: Settings, tokens: int, rate: float, budget: Budget) -> C
         units_per_step=settings.data.tokens_per_batch * settings.train.gradient_accumulation_steps,
         usual_rate=rate,
         unit="tokens",
+        size_flag="--tokens-per-batch",
         budgeted=budget is not None,
     )
 
@@ -146,6 +172,8 @@ def shape_of(
     """Return the shape of the encoder: that of a folder, or of a named size, with the settings' changes."""
     vocab_size = settings.tokenizer.vocab_size if tokenizer is None else tokenizer.vocab_size
     first = read_config(Path(model)) if model else EncoderConfig.preset(size or USUAL_SIZE, vocab_size)
+    if model:
+        refuse_reshaping(settings.model, first)
     return from_dict(EncoderConfig, {**first.to_dict(), **settings.model}, where="model")
 
 

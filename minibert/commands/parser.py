@@ -10,7 +10,10 @@ from minibert.errors import InputError
 from minibert.tasks.model import TASKS
 
 Command = Callable[[argparse.Namespace], dict[str, Any] | None]
-CORPUS = "files, folders or globs of .txt, .jsonl, .csv; also s3://... and what else fsspec reaches"
+CORPUS = (
+    "files, folders or globs of .txt (blank lines part its documents), .jsonl, .csv (each row is one), "
+    "all also as .gz or .xz; s3://... and what else fsspec reaches"
+)
 
 
 class Parser(argparse.ArgumentParser):

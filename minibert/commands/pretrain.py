@@ -6,11 +6,12 @@ from typing import Any
 
 from minibert.checkpoint import read_json
 from minibert.checkup import check_pretraining
-from minibert.commands.flags import add_fields, add_settings_flags, chosen_settings
+from minibert.commands.flags import add_fields, add_settings_flags, chosen_settings, parse_pair
 from minibert.commands.memory import keep_memory
 from minibert.commands.parser import CORPUS, add_budget, add_command, add_doctor, add_output, add_resume
 from minibert.distributed.joining import joined
 from minibert.doctor.findings import Checkup, look_first
+from minibert.errors import InputError
 from minibert.pretrain import USUAL_SIZE, pretrain
 from minibert.training.log import read_log
 from minibert.training.pretraining import Settings as PretrainSettings
@@ -51,6 +52,18 @@ def add(commands: Any) -> None:
     add_settings_flags(parser)
 
 
+def settings_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings; raises InputError where those of a vocabulary were typed in vain."""
+    typed = [*vars(args), *(parse_pair(text)[0] for text in args.set)]
+    flags = ["--" + key.partition(".")[2].replace("_", "-") for key in typed if key.startswith("tokenizer.")]
+    owner = "model" if args.model else "tokenizer"
+    if flags and (args.model or args.tokenizer):
+        raise InputError(
+            f"{flags[0]} beside --{owner}: the {owner} brings its own vocabulary; leave out one of the two"
+        )
+    return chosen_settings(args, PretrainSettings.of)
+
+
 def look_at(args: argparse.Namespace, *, quick: bool) -> Checkup:
     """Let the doctor look at the run that a command line asks for."""
     return check_pretraining(
@@ -60,14 +73,14 @@ def look_at(args: argparse.Namespace, *, quick: bool) -> Checkup:
         model=args.model,
         output_dir=args.output_dir or None,
         budget=args.budget,
-        settings=chosen_settings(args, PretrainSettings.of),
+        settings=settings_of(args),
         quick=quick,
     )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any] | None:
     """Pretrain an encoder."""
-    settings = chosen_settings(args, PretrainSettings.of)
+    settings = settings_of(args)
     with joined() as ranks:
         if ranks.first and not (args.no_doctor or args.resume):
             look_first(look_at(args, quick=True))

@@ -10,7 +10,7 @@ from minibert.commands.parser import CORPUS, add_command, add_output
 from minibert.data.files import expand
 from minibert.data.readers import read_documents
 from minibert.output import replaced
-from minibert.text.sentencepiece import train_sentencepiece
+from minibert.training.prepared import learn_vocabulary
 from minibert.training.pretraining import Settings as PretrainSettings
 
 
@@ -38,13 +38,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     options = PretrainSettings.of({key: value for key, value in vars(args).items() if "." in key}).tokenizer
     start = time.perf_counter()
     with replaced(args.output_dir, overwrite=args.overwrite_output_dir) as output:
-        tokenizer = train_sentencepiece(
-            read_documents(expand(args.corpus), text_column=args.text_column),
-            options.vocab_size,
-            model_type=options.model_type,
-            lowercase=options.lowercase,
-            cjk_characters=options.cjk_characters,
-        )
+        documents = read_documents(expand(args.corpus), text_column=args.text_column)
+        tokenizer = learn_vocabulary(documents, options)
         with published(output) as folder:
             tokenizer.save(folder)
     seconds = round(time.perf_counter() - start, 1)

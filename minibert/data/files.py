@@ -21,12 +21,14 @@ def expand(patterns: str | Path | Sequence[str | Path]) -> list[Path]:
 
     Sorted; a file that is named twice, also by two spellings, comes once. Of files elsewhere (`s3://...`) the
     copies are returned that `fetch` makes. Raises InputError where a pattern
-    matches nothing.
+    matches nothing, and for what is neither a path nor a list of paths.
 
     >>> [path.name for path in expand(["train.csv", "*.csv", "cats.txt"])]
     ['cats.txt', 'dev.csv', 'test.csv', 'train.csv']
     """
-    named = [patterns] if isinstance(patterns, str | Path) else list(patterns)
+    named = [patterns] if isinstance(patterns, str | Path) else patterns
+    if not isinstance(named, Sequence) or not all(isinstance(one, str | Path) for one in named):
+        raise InputError(f"files are named by one path or a list of paths, and this is {patterns!r:.80}")
     if not named:
         raise InputError("no files are named; name files, folders or globs such as data/*.txt")
     found: dict[Path, Path] = {}

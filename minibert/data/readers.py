@@ -120,7 +120,8 @@ def _column(path: Path, name: str) -> Iterator[str]:
     for number, row in rows_of(path):
         place = f"{path}, line {number}"
         if name not in row:
-            raise InputError(f"{place}: no column {name!r}; there are {', '.join(row)}; name it: text_column")
+            named = "name it: text_column (--text-column)"
+            raise InputError(f"{place}: no column {name!r}; there are {', '.join(row)}; {named}")
         text = _text(row[name], name, place)
         if text.strip():
             yield text

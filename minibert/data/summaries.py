@@ -26,7 +26,9 @@ def read_summaries(path: str | Path, columns: dict[str, str] | None = None) -> l
         text_column = named.get("text_column") or next((name for name in TEXTS if name in row), None)
         summary_column = named.get("label_column") or next((name for name in SUMMARIES if name in row), None)
         if text_column is None:
-            raise InputError(f"{place}: no column 'text'; there are {there}; name it: text_column")
+            raise InputError(
+                f"{place}: no column 'text'; there are {there}; name it: text_column (--text-column)"
+            )
         for name in filter(None, (text_column, summary_column)):
             if not isinstance(row.get(name), str) or not row[name].strip():
                 raise InputError(

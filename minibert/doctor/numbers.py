@@ -30,6 +30,7 @@ class Course:
     units           texts in an epoch; in pretraining tokens
     units_per_step  of a step, all its micro-batches together
     usual_rate      learning rate that the library takes for this width
+    size_flag       what is typed to change units_per_step
     budgeted        whether a clock decides how many steps there are
     """
 
@@ -38,6 +39,7 @@ class Course:
     units_per_step: int
     usual_rate: float
     unit: str = "texts"
+    size_flag: str = "--per-device-train-batch-size"
     budgeted: bool = False
 
     @property
@@ -76,14 +78,14 @@ def _batch(course: Course) -> Iterator[Finding]:
     units, batch = course.units, course.units_per_step
     if batch > LARGE_BATCH * units and course.epochs > 1:
         seen = f"a step takes {batch:,} {course.unit} and there are {units:,}: {course.steps:,} steps in all"
-        advice = "take a smaller batch (--per-device-train-batch-size, --gradient-accumulation-steps)"
+        advice = f"take a smaller batch ({course.size_flag}, --gradient-accumulation-steps)"
         yield Finding("batch-size", "warning", seen, advice)
 
 
 def _steps(course: Course) -> Iterator[Finding]:
     config, steps = course.config, course.steps
     if steps < FEW_STEPS and not course.budgeted:
-        seen = f"the run has {steps:,} steps, too few to learn much"
+        seen = f"the run has {steps:,} step{'s' * (steps != 1)}, too few to learn much"
         yield Finding("few-steps", "warning", seen, "take more steps, more epochs or a smaller batch")
     elif config.warmup_steps >= steps:
         seen = f"warmup_steps {config.warmup_steps:,} and {steps:,} steps: the rate never gets to its peak"

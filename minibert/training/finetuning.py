@@ -7,6 +7,7 @@ from minibert.adapt.options import AdaptOptions
 from minibert.config import from_dict, group
 from minibert.errors import InputError
 from minibert.training.config import TrainingConfig
+from minibert.training.journal import check_tracker
 
 HIGHEST_RATE = 3e-4
 
@@ -36,6 +37,9 @@ class FinetuneOptions:
     reinit_layers: int = 0
     report_to: str = "none"
     progress: bool = True
+
+    def __post_init__(self) -> None:
+        check_tracker(self.report_to)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ and has them.
 import platform
 import time
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -101,18 +102,21 @@ class Silence:
         """Write nothing."""
 
 
+def check_tracker(report_to: str) -> None:
+    """Raise InputError for a tracker that is unknown, MissingExtra for one that is not installed."""
+    if report_to != "none" and report_to not in TRACKERS:
+        raise InputError(f"report_to {report_to!r} is unknown; use none, {', '.join(TRACKERS)}")
+    found = None if report_to == "none" else find_spec(report_to)
+    if report_to != "none" and (found is None or found.origin is None):  # a folder of that name is no package
+        raise MissingExtra(f"{report_to} is not installed: pip install 'minibert-encoder[{report_to}]'")
+
+
 def _tracker(report_to: str, folder: Path, done: int) -> Any:
     """Return a function (numbers, step) that reports to the named tracker, or None."""
+    check_tracker(report_to)
     if report_to == "none":
         return None
-    if report_to not in TRACKERS:
-        raise InputError(f"report_to {report_to!r} is unknown; use none, {', '.join(TRACKERS)}")
-    try:
-        module = import_module(TRACKERS[report_to])
-    except ImportError as error:
-        raise MissingExtra(
-            f"{report_to} is not installed: pip install 'minibert-encoder[{report_to}]'"
-        ) from error
+    module = import_module(TRACKERS[report_to])
     if report_to == "wandb":
         run = module.init(project="minibert", dir=str(folder))
         return lambda numbers, step: run.log(numbers, step=step)

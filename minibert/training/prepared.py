@@ -1,6 +1,6 @@
 """What a pretraining run begins with: a vocabulary and a tokenized corpus, made once and then found."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from minibert.checkpoint import published
@@ -11,7 +11,7 @@ from minibert.distributed.ranks import Ranks
 from minibert.text.loading import load_tokenizer
 from minibert.text.sentencepiece import train_sentencepiece
 from minibert.text.tokenizer import Tokenizer
-from minibert.training.pretraining import Settings
+from minibert.training.pretraining import Settings, TokenizerOptions
 
 
 def find_tokenizer(
@@ -23,17 +23,22 @@ def find_tokenizer(
     place = output / "tokenizer"
     if place.exists():
         return load_tokenizer(place)
-    options = settings.tokenizer
-    tokenizer = train_sentencepiece(
-        read_documents(files, text_column=settings.data.text_column),
+    documents = read_documents(files, text_column=settings.data.text_column)
+    tokenizer = learn_vocabulary(documents, settings.tokenizer)
+    with published(place) as folder:
+        tokenizer.save(folder)
+    return tokenizer
+
+
+def learn_vocabulary(documents: Iterable[str], options: TokenizerOptions) -> Tokenizer:
+    """Train a tokenizer; raises InputError where the documents do not fill its vocabulary."""
+    return train_sentencepiece(
+        documents,
         options.vocab_size,
         model_type=options.model_type,
         lowercase=options.lowercase,
         cjk_characters=options.cjk_characters,
     )
-    with published(place) as folder:
-        tokenizer.save(folder)
-    return tokenizer
 
 
 def tokenized(files: Sequence[Path], pieces: Tokenizer, output: Path, *, settings: Settings) -> Corpus:

@@ -4,13 +4,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from minibert.config import from_dict, group
+from minibert.config import from_dict, group, to_dict
 from minibert.errors import InputError
+from minibert.model.config import EncoderConfig
 from minibert.tasks.masking import Masking
 from minibert.training.config import TrainingConfig
+from minibert.training.journal import check_tracker
 from minibert.training.plan import Budget
 
 FIRST_RATE = 1e-3
+SHAPE = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "embedding_size",
+    "model_type",
+    "gated_mlp",
+    "qk_norm",
+    "bias",
+    "type_vocab_size",
+)  # of an encoder: with others its weights do not fit, or mean something else
 GOING_ON_RATE = 1e-4  # what Gururangan et al. (2020) take for the text of a task
 
 
@@ -46,6 +61,12 @@ class DataOptions:
         for name, fewest in least.items():
             if getattr(self, name) < fewest:
                 raise InputError(f"{name} {getattr(self, name)} must be at least {fewest}")
+        if self.tokens_per_batch < self.max_seq_length:
+            raise InputError(
+                f"tokens_per_batch {self.tokens_per_batch} is less than max_seq_length {self.max_seq_length} "
+                "and a batch has to hold the longest run of tokens; raise the one or lower the other"
+            )
+        check_tracker(self.report_to)
 
 
 @dataclass(frozen=True)
@@ -74,6 +95,44 @@ class Settings:
             from_dict(TrainingConfig, train, where="train"),
             groups["model"],
         )
+
+
+def refuse_spare(
+    settings: Settings, *, model: str | Path | None, tokenizer: str | Path | None, size: str | None
+) -> None:
+    """Raise InputError for what is asked beside a model or a tokenizer that has it, or is no folder."""
+    for name, folder in {"model": model, "tokenizer": tokenizer}.items():
+        if not isinstance(folder, str | Path | None):
+            raise InputError(
+                f"{name} is a {type(folder).__name__}, and the folder of one is wanted: save it there, with "
+                f"its save(folder), and give {name}=folder"
+            )
+    usual = to_dict(TokenizerOptions())
+    vocabulary = {name: value for name, value in to_dict(settings.tokenizer).items() if value != usual[name]}
+    if model:
+        vectors = settings.data.token_vectors
+        _refuse("model", {"size": size, "tokenizer": tokenizer, "token_vectors": vectors} | vocabulary)
+    elif tokenizer:
+        _refuse("tokenizer", vocabulary)
+
+
+def _refuse(owner: str, asked: dict[str, Any]) -> None:
+    for name, value in asked.items():
+        if value not in (None, "random"):
+            raise InputError(
+                f"{name} {str(value)!r} beside a {owner}: the {owner} brings its own; leave out one of the "
+                "two"
+            )
+
+
+def refuse_reshaping(changes: dict[str, Any], shape: EncoderConfig) -> None:
+    """Raise InputError for changes to the shape of an encoder that the weights it has would not fit."""
+    for name in SHAPE:
+        if name in changes and changes[name] != getattr(shape, name):
+            raise InputError(
+                f"model.{name} {changes[name]!r} cannot be changed beside a model, whose weights are those "
+                f"of {name} {getattr(shape, name)!r}; leave it out, or name a --size instead of the model"
+            )
 
 
 def usual_rate(model: str | Path | None) -> float:
