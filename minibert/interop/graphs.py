@@ -54,8 +54,8 @@ def export(model: Model, folder: str | Path, *, format: str = "onnx", quantize: 
 
     format    "onnx", or "torch" for a .pt2 of torch.export
     quantize  "int8" rounds the weights of an ONNX graph: a quarter of the size, a little is lost; or "none"
-    The folder is whole or absent; an older one of ours there is replaced. Raises InputError for a task without
-    a graph, where the graph's numbers are not the library's and where something else stands there,
+    The folder is whole or absent; an older one of ours there is replaced. Raises InputError for a task
+    without a graph, where the graph's numbers are not the library's and where something else stands there,
     MissingExtra where ONNX's packages are missing.
 
     >>> from minibert.interop.heads import load
