@@ -6,6 +6,8 @@
 torch.Size([6, 128])
 """
 
+from importlib import metadata as _metadata
+
 from minibert.checkup import doctor
 from minibert.data.corpus import Corpus
 from minibert.data.examples import (
@@ -37,6 +39,11 @@ from minibert.text.loading import load_tokenizer
 from minibert.text.sentencepiece import train_sentencepiece
 from minibert.training.config import TrainingConfig
 from minibert.training.loop import Run, train
+
+try:
+    __version__ = _metadata.version("minibert-encoder")
+except _metadata.PackageNotFoundError:
+    __version__ = "unknown"  # a checkout that is not installed
 
 __all__ = [
     "Corpus",

@@ -11,12 +11,14 @@ import runpy
 import shlex
 import signal
 import sys
+from importlib import metadata
 
 import pytest
 import tiny_runs
 import torch
 from tiny_runs import last_line
 
+import minibert
 from minibert.adapt.options import AdaptOptions
 from minibert.cli import main
 from minibert.commands import arguments
@@ -299,6 +301,30 @@ def test_only_the_names_of_flags_get_dashes():
     assert with_dashes("--train_file=my_file.csv") == "--train-file=my_file.csv"
     assert with_dashes("a_b") == "a_b"
     assert with_dashes("--not a_flag") == "--not a_flag"
+
+
+def test_the_version_is_that_of_the_distribution(capsys):
+    with pytest.raises(SystemExit) as ended:
+        run("--version")
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"minibert {metadata.version('minibert-encoder')}\n"
+    assert minibert.__version__ == metadata.version("minibert-encoder")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("pretain", "c.txt"), "unknown command 'pretain'; did you mean pretrain?"),
+        (("xyzzy",), "unknown command 'xyzzy'; known: tokenizer, pretrain"),
+        (("embed", "--modle", "enc", "x"), "unknown argument '--modle'; did you mean --model?"),
+        (("embed", "--modle=enc", "x"), "unknown argument '--modle=enc'; did you mean --model?"),
+        (("embed", "x"), "the following arguments are required: --model"),
+        (("embed", "x", "--", "--modle"), "the following arguments are required: --model"),
+    ],
+)
+def test_what_is_misspelt_is_named_before_what_is_missing(words, told, capsys):
+    assert run(*words) == 2
+    assert told in capsys.readouterr().err
 
 
 def test_demo_hands_on_what_it_was_told(tmp_path, monkeypatch, capsys):

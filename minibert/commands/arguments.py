@@ -4,6 +4,7 @@ import argparse
 import difflib
 import re
 from collections.abc import Sequence
+from importlib import metadata
 
 from minibert.commands import (
     attention,
@@ -71,22 +72,72 @@ def build_parser() -> Parser:
         description="Transformer encoders from scratch: from raw text to predictions.",
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"minibert {version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add(commands)
+    parser.commands = commands.choices
     return parser
+
+
+def version() -> str:
+    """Return the version that is installed."""
+    try:
+        return metadata.version("minibert-encoder")
+    except metadata.PackageNotFoundError:
+        return "of a checkout that is not installed"
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Read a command line; raises InputError, which names the nearest flag for an unknown one."""
     end = list(argv).index("--") if "--" in argv else len(argv)
-    args, unknown = build_parser().parse_known_args([*map(with_dashes, argv[:end]), *argv[end:]])
+    words, parser = [*map(with_dashes, argv[:end]), *argv[end:]], build_parser()
+    refuse_unknown_command(words)
+    try:
+        args, unknown = parser.parse_known_args(words)
+    except InputError as error:
+        raise first_of_two(error, words[: end or None], parser) from error
     if "words" in args:  # whatever stands there is read by the command itself
         args.words = [*unknown, *args.words]
     elif unknown:
-        name = unknown[0].partition("=")[0]
-        near = difflib.get_close_matches(name, re.findall(r"--[a-z0-9-]+", args.parser.format_help()), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"see {args.parser.prog} --help"
-        raise InputError(f"unknown argument {unknown[0]!r}; {hint}")
+        raise unknown_argument(unknown[0], args.parser)
     spare_inputs(args)
     return args
+
+
+def refuse_unknown_command(words: Sequence[str]) -> None:
+    """Raise InputError, which names the nearest one, where the first word is no command."""
+    names = [module.__name__.rpartition(".")[2].replace("_", "-") for module in COMMANDS]
+    if words and not words[0].startswith("-") and words[0] not in names:
+        near = difflib.get_close_matches(words[0], names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
+        raise InputError(f"unknown command {words[0]!r}; {hint}")
+
+
+def unknown_argument(word: str, parser: argparse.ArgumentParser) -> InputError:
+    """Return the error for an argument that a command does not know, with the nearest flag."""
+    near = difflib.get_close_matches(word.partition("=")[0], flags_of(parser), n=1)
+    hint = f"did you mean {near[0]}?" if near else f"see {parser.prog} --help"
+    return InputError(f"unknown argument {word!r}; {hint}")
+
+
+def first_of_two(error: InputError, words: Sequence[str], parser: Parser) -> InputError:
+    """Return the error for a flag that is unknown and close to a known one, if there is one, else `error`.
+
+    A flag that is misspelt is also one that is missing, and only the first of the two can be mended.
+    """
+    command = parser.commands.get(words[0]) if words else None
+    if command is None or "the following arguments are required" not in str(error):
+        return error
+    known = flags_of(command)
+    for word in words[1:]:
+        name = word.partition("=")[0]
+        is_flag = re.fullmatch(r"--[a-z0-9-]+", name)
+        if is_flag and name not in known and difflib.get_close_matches(name, known, n=1):
+            return unknown_argument(word, command)
+    return error
+
+
+def flags_of(parser: argparse.ArgumentParser) -> list[str]:
+    """Return the flags that a parser's help names."""
+    return re.findall(r"--[a-z0-9-]+", parser.format_help())

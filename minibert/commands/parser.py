@@ -17,7 +17,9 @@ CORPUS = (
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are ours."""
+    """An argument parser whose errors are ours; of that of `minibert`, commands are the parsers of each."""
+
+    commands: dict[str, "Parser"]
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; see {self.prog} --help")
