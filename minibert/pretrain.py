@@ -28,6 +28,7 @@ from minibert.interop.sentence_transformers import encoder_folder
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.output import Drive, allowed, checkpoints, claimed, locked, nothing_left, start_record
+from minibert.output.checkpoints import refuse_other_tokenizer
 from minibert.output.record import describe_model
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model, load
@@ -77,6 +78,8 @@ def pretrain(
         if resume and over(corpus, output, chosen, given, looks=ranks.first, overwrite=overwrite_output_dir):
             return load(output)
         with claimed(output, **free, writes=ranks.first):
+            if resume and not model and ranks.first:
+                refuse_other_tokenizer(output, tokenizer)
             with ranks.first_goes_ahead():
                 files = expand(corpus) if ranks.first else []
                 made = first_model(files, output, chosen, size=size, **given)
@@ -103,6 +106,8 @@ def over(
     """
 
     def data() -> dict[str, Any]:
+        if not given["model"]:
+            refuse_other_tokenizer(output, given["tokenizer"])
         begun = {"model": describe_model(given["model"])} if given["model"] else {}
         files, pieces = expand(corpus), load_tokenizer(given["tokenizer"] or output)
         return {**begun, "corpus": {"sha256": source_of(files, pieces, settings.data.text_column)}}

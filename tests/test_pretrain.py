@@ -149,3 +149,21 @@ def test_a_tracker_is_looked_for_before_any_work(corpus, tmp_path, monkeypatch):
         with pytest.raises((InputError, MissingExtra), match=name):
             FinetuneOptions(report_to=name)
     assert not (tmp_path / "enc").exists()
+
+
+def test_a_run_goes_on_with_its_tokenizer_and_tells_where_nothing_is_left(corpus, tmp_path, capsys):
+    folders = [tiny_runs.make_encoder(tmp_path / str(size), size) for size in (tiny_runs.VOCABULARY, 300)]
+    settings = {key: value for key, value in SETTINGS.items() if not key.startswith("tokenizer.")}
+    settings |= {"train.max_steps": 4, "train.save_steps": 2, "data.token_vectors": "random"}
+    given = {"size": "tiny", "settings": settings}
+    pretrain([corpus], tmp_path / "enc", tokenizer=folders[0], **given)
+    tokens = (tmp_path / "enc" / "corpus" / "corpus.json").read_bytes()
+    with pytest.raises(InputError, match=r"the tokenizer in .*300 is not the one .*checkpoint-2 holds"):
+        pretrain([corpus], tmp_path / "enc", tokenizer=folders[1], resume=True, **given)
+    with pytest.raises(InputError, match="name it: --tokenizer"):
+        pretrain([corpus], tmp_path / "enc", resume=True, **given)
+    assert (tmp_path / "enc" / "corpus" / "corpus.json").read_bytes() == tokens
+    capsys.readouterr()
+    settings["train.max_steps"] = 1
+    pretrain([corpus], tmp_path / "enc", tokenizer=folders[0], resume=True, **given)
+    assert "2 steps are done and 1 were asked for: nothing is left to train" in capsys.readouterr().err

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from minibert.checkpoint import published
+from minibert.data.corpus import source_of
 from minibert.durable import verify
 from minibert.errors import InputError
 from minibert.output.record import changed_settings, is_finished, refuse_other_data
+from minibert.text.loading import load_tokenizer
 from minibert.training.loop import Run
 from minibert.training.state import save_state
 
@@ -64,6 +66,33 @@ def nothing_left(
         refuse_other_data(output, data())
     again = "--overwrite-output-dir trains anew"
     print(f"  {output} holds a finished run: nothing is left to do; {again}", file=sys.stderr)
+    return True
+
+
+def refuse_other_tokenizer(output: Path, tokenizer: str | Path | None) -> None:
+    """Raise InputError where a run is to go on with another tokenizer than it began with.
+
+    tokenizer  the folder that was named; None takes the one that the run has learnt
+    """
+    kept = next((path for path in (*reversed(checkpoints(output)), output) if has_pieces(path)), None)
+    named = Path(tokenizer or output / "tokenizer")
+    if kept is None or (tokenizer is None and not named.exists() and not checkpoints(output)):
+        return
+    if tokenizer is None and not named.exists():
+        raise InputError(f"{output} holds a run with a tokenizer of its own choice; name it: --tokenizer")
+    if source_of([], load_tokenizer(named), "") != source_of([], load_tokenizer(kept), ""):
+        raise InputError(
+            f"{output}: the tokenizer in {named} is not the one that the run began with, which {kept} holds; "
+            "resume with that, or start anew in another folder"
+        )
+
+
+def has_pieces(folder: Path) -> bool:
+    """Tell whether a tokenizer that can be opened lies in a folder."""
+    try:
+        load_tokenizer(folder)
+    except InputError:
+        return False
     return True
 
 

@@ -80,6 +80,9 @@ class Drive:
             self._stop_early(self.best)
         for line in (f"going on from {found}", *changes):
             print(f"  {line}", file=sys.stderr)
+        if self.run.done >= self.run.total:
+            told = f"{self.run.done:,} steps are done and {self.run.total:,} were asked for"
+            print(f"  {told}: nothing is left to train", file=sys.stderr)
         return True
 
     def follow(self, *, report_to: str, progress: bool) -> None:
