@@ -30,7 +30,8 @@ from minibert.further.lessons import DistillOptions
 from minibert.further.methods import LearnOptions
 from minibert.further.update import UpdateOptions
 from minibert.tasks.masking import Masking
-from minibert.tasks.model import TASKS, load
+from minibert.tasks.model import TASKS, Model, load
+from minibert.tasks.replaced_tokens import ReplacedTokens
 from minibert.training.config import TrainingConfig
 from minibert.training.finetuning import FinetuneOptions
 from minibert.training.loop import Run
@@ -186,6 +187,41 @@ def test_fill_mask_guesses_five_pieces_for_each_mask(folder, capsys):
         shares = [guess["probability"] for guess in guesses]
         assert len(shares) == 5
         assert shares == sorted(shares, reverse=True)
+
+
+def test_masks_are_filled_as_often_as_wanted_in_texts_typed_piped_and_filed(
+    folder, tmp_path, capsys, monkeypatch
+):
+    (tmp_path / "in.txt").write_text("A [MASK]\nThe [MASK] [MASK]\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("My [MASK]\n\n"))
+    given = ("fill-mask", "--model", folder / "enc", "--precision", "fp32", "The [MASK].")
+    assert run(*given, "-", "--file", tmp_path / "in.txt", "--top-k", 7) == 0
+    results = last_line(capsys.readouterr().out)["results"]
+    texts = ["The [MASK].", "My [MASK]", "A [MASK]", "The [MASK] [MASK]"]
+    assert [result["text"] for result in results] == texts
+    assert [len(guesses) for result in results for guesses in result["masks"]] == [7] * 5
+    for result, masks in zip(results, load(folder / "enc").predict(texts), strict=True):
+        for told, place in zip(result["masks"], masks, strict=True):
+            assert [guess["piece"] for guess in told[:5]] == [piece for piece, _ in place]
+            shares = [guess["probability"] for guess in told[:5]]
+            assert shares == pytest.approx([share for _, share in place], abs=1e-5)
+    assert run(*given, "--top-k", 0) == 2
+    assert "--top-k 0" in capsys.readouterr().err
+    assert run(*given[:-1]) == 2
+    assert "no text to fill" in capsys.readouterr().err
+
+
+def test_what_tells_replaced_tokens_fills_no_masks_and_says_why(folder, tmp_path, capsys):
+    encoder = load(folder / "enc")
+    config = encoder.encoder.config
+    Model(encoder.encoder, ReplacedTokens(encoder.task.tokenizer, config, masking=Masking())).save(
+        tmp_path / "electra"
+    )
+    assert run("fill-mask", "--model", tmp_path / "electra", "The [MASK].") == 2
+    told = capsys.readouterr().err
+    assert (
+        "no head that fills masks" in told and f"pretrain corpus.txt --model {tmp_path / 'electra'}" in told
+    )
 
 
 def test_several_seeds_give_mean_and_spread_and_the_best_is_kept(folder, tmp_path, capsys):
