@@ -11,11 +11,16 @@ from importlib import metadata as _metadata
 from minibert.checkup import doctor
 from minibert.data.corpus import Corpus
 from minibert.data.examples import (
+    ChoiceExample,
     GoldAnswer,
     IntentExample,
+    MultiLabelExample,
+    NumberExample,
     ParallelExample,
     QuestionExample,
     RelationExample,
+    SearchExample,
+    SummaryExample,
     TaggedExample,
     TextExample,
 )
@@ -46,6 +51,7 @@ except _metadata.PackageNotFoundError:
     __version__ = "unknown"  # a checkout that is not installed
 
 __all__ = [
+    "ChoiceExample",
     "Corpus",
     "Encoder",
     "EncoderConfig",
@@ -54,11 +60,15 @@ __all__ = [
     "IntentExample",
     "Layout",
     "Model",
+    "MultiLabelExample",
+    "NumberExample",
     "Packed",
     "ParallelExample",
     "QuestionExample",
     "RelationExample",
     "Run",
+    "SearchExample",
+    "SummaryExample",
     "TaggedExample",
     "TextEncoder",
     "TextExample",

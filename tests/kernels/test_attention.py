@@ -9,6 +9,7 @@ import torch
 from attention_oracle import loop_attention
 from torch import Tensor
 
+from minibert.errors import InputError
 from minibert.kernels.attention import attend, attend_packed
 from minibert.kernels.rotary import rotary_angles, rotate
 from minibert.model.attention import MultiHeadAttention
@@ -347,3 +348,18 @@ def test_the_gradient_under_dropout_is_the_slope_of_the_same_draw(backend):
 
     leaves = [x.requires_grad_() for x in draw(lengths)[:3]]
     assert torch.autograd.gradcheck(same_draw, leaves, fast_mode=True)
+
+
+@pytest.mark.parametrize("backend", ["auto", "cpu", "reference"])
+def test_rows_that_no_layout_knows_are_refused(backend):
+    """What stood in the memory before came back for them."""
+    layout = Layout.of([2, 1])
+    long, right = torch.randn(5, 2, 4), torch.randn(3, 2, 4)
+    with pytest.raises(InputError, match="q has 5 rows, and its layout 3 tokens"):
+        attend(long, long, long, layout, backend=backend)
+    with pytest.raises(InputError, match="v has 5 rows, and its layout 3 tokens"):
+        attend(right, right, long, layout, backend=backend)
+    with pytest.raises(InputError, match="k has 3 rows, and its layout 5 tokens"):
+        attend(right, right, right, layout, Layout.of([4, 1]), backend=backend)
+    with pytest.raises(InputError, match="qkv has 5 rows, and its layout 3 tokens"):
+        attend_packed(torch.randn(5, 3, 2, 4), layout, backend=backend)

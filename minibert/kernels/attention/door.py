@@ -8,6 +8,7 @@ Letters: T tokens, U tokens of the memory, H heads, K head size.
 
 from torch import Tensor
 
+from minibert.errors import InputError
 from minibert.kernels.attention.choose import choose
 from minibert.kernels.attention.request import Machine, Request
 from minibert.kernels.outside_graphs import outside_graphs
@@ -32,7 +33,8 @@ def attend(
 
     q (T, H, K), k and v (U, H, K) hold the heads of all tokens, packed as `layout` says (k and v as `memory`
     says in cross-attention). `window` is how many places a token sees on either side; None is all of them.
-    Returns (T, H, K). Raises InputError where `backend` names an implementation that cannot do this.
+    Returns (T, H, K). Raises InputError for other rows than the layouts have tokens, and where `backend` names
+    an implementation that cannot do this.
 
     >>> import torch
     >>> layout = Layout.of([2, 3])
@@ -40,6 +42,9 @@ def attend(
     >>> attend(q, k, v, layout).shape
     torch.Size([5, 1, 4])
     """
+    check_rows(layout, "q", q_THK)
+    for name, rows_UHK in (("k", k_UHK), ("v", v_UHK)):
+        check_rows(layout if memory is None else memory, name, rows_UHK)
     request = Request(
         dtype=q_THK.dtype,
         head_size=q_THK.shape[-1],
@@ -75,6 +80,7 @@ def attend_packed(
     >>> attend_packed(torch.ones(5, 3, 1, 4), Layout.of([2, 3])).shape
     torch.Size([5, 1, 4])
     """
+    check_rows(layout, "qkv", qkv_T3HK)
     request = Request(
         dtype=qkv_T3HK.dtype,
         head_size=qkv_T3HK.shape[-1],
@@ -89,3 +95,10 @@ def attend_packed(
         return implementation.packed(qkv_T3HK, layout, angles, window=window, causal=causal, dropout=dropout)
     parts = take_apart(qkv_T3HK, angles)
     return implementation.function(*parts, layout, window=window, causal=causal, dropout=dropout)
+
+
+def check_rows(layout: Layout, name: str, rows: Tensor) -> None:
+    """Raise InputError where a layout has other tokens than there are rows; kernels read past neither."""
+    if layout.inside_NS is None and len(rows) != len(layout.positions):
+        tokens = len(layout.positions)
+        raise InputError(f"{name} has {len(rows)} rows, and its layout {tokens} tokens; give one for each")
