@@ -153,7 +153,7 @@ class Model(nn.Module):
         save_tensors(folder / WEIGHTS, weights or own_state(self))
 
     def save(self, folder: str | Path) -> None:
-        """Write the model to a folder that is whole or absent; an older one there is replaced."""
+        """Write the model to a folder that is whole or absent; one there is replaced if minibert made it."""
         with published(folder) as beside:
             self.write(beside)
 

@@ -33,8 +33,8 @@ def attend(
 
     q (T, H, K), k and v (U, H, K) hold the heads of all tokens, packed as `layout` says (k and v as `memory`
     says in cross-attention). `window` is how many places a token sees on either side; None is all of them.
-    Returns (T, H, K). Raises InputError for other rows than the layouts have tokens, and where `backend` names
-    an implementation that cannot do this.
+    Returns (T, H, K). Raises InputError for other rows than the layouts have tokens, and where `backend`
+    names an implementation that cannot do this.
 
     >>> import torch
     >>> layout = Layout.of([2, 3])
