@@ -78,8 +78,6 @@ def pretrain(
         if resume and over(corpus, output, chosen, given, looks=ranks.first, overwrite=overwrite_output_dir):
             return load(output)
         with claimed(output, **free, writes=ranks.first):
-            if resume and not model and ranks.first:
-                refuse_other_tokenizer(output, tokenizer)
             with ranks.first_goes_ahead():
                 files = expand(corpus) if ranks.first else []
                 made = first_model(files, output, chosen, size=size, **given)
@@ -127,6 +125,7 @@ def first_model(
     """Return the model that the run begins with: a new one of a size, or the one of a folder."""
     if model:
         return continued_model(model, settings)
+    refuse_other_tokenizer(output, tokenizer)  # which a run that is taken up again began with
     return build_model(size, find_tokenizer(files, tokenizer, output, settings=settings), settings)
 
 

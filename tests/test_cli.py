@@ -219,9 +219,8 @@ def test_what_tells_replaced_tokens_fills_no_masks_and_says_why(folder, tmp_path
     )
     assert run("fill-mask", "--model", tmp_path / "electra", "The [MASK].") == 2
     told = capsys.readouterr().err
-    assert (
-        "no head that fills masks" in told and f"pretrain corpus.txt --model {tmp_path / 'electra'}" in told
-    )
+    assert "no head fills masks" in told
+    assert f"pretrain corpus.txt --model {tmp_path / 'electra'}" in told
 
 
 def test_several_seeds_give_mean_and_spread_and_the_best_is_kept(folder, tmp_path, capsys):

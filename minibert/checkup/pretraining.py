@@ -62,14 +62,12 @@ def check_pretraining(
         documents = list(beginning(files, chosen.data.text_column, limit))
         if model:
             read_config(Path(model))  # which tells an adapter's folder, before its tokenizer is missed
-        folder = model or tokenizer
-        pieces = None if folder is None else load_tokenizer(folder)
+        pieces = load_tokenizer(folder) if (folder := model or tokenizer) else None
         shape = shape_of(model, size, pieces, chosen)
     except InputError as error:
         return unreadable(error)
     found, per_token = corpus_findings(documents, pieces, chosen.data.max_seq_length)
-    if len(files) <= FILES and sum(map(len, documents)) < limit // len(files):
-        found += whole_findings(documents, pieces, chosen, files)
+    found += whole_findings(documents, pieces, chosen, files, limit=limit)
     found += folder_findings(Path(model), quick=quick) if model else []
     tokens = round(sum(map(bytes_of, files)) / per_token)
     course = course_of(chosen, tokens, usual_rate(shape.hidden_size, first_rate(model)), budget)
@@ -86,9 +84,16 @@ def check_pretraining(
 
 
 def whole_findings(
-    documents: Sequence[str], tokenizer: Tokenizer | None, settings: Settings, files: Sequence[Path]
+    documents: Sequence[str],
+    tokenizer: Tokenizer | None,
+    settings: Settings,
+    files: Sequence[Path],
+    *,
+    limit: int,
 ) -> Iterator[Finding]:
     """Check a corpus that was read to its end: enough documents to hold some out, enough for a vocabulary."""
+    if len(files) > FILES or sum(map(len, documents)) >= limit // len(files):
+        return
     if tokenizer is None:
         sizes = np.array([len(text.encode()) / BYTES_PER_TOKEN for text in documents])
     else:
