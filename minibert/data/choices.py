@@ -74,9 +74,8 @@ def place_of(value: Any, choices: dict[str, str], place: str) -> int:
     found = by_key | {number for number, text in enumerate(choices.values()) if text.strip() == word}
     if len(found) != 1:
         told = "names no choice" if not found else "names one choice and is the text of another"
-        raise InputError(
-            f"{place} is {value!r:.60}, which {told}; there are {', '.join(keys)}; give one of them"
-        )
+        advice = "give its letter, A for the first" if found else "give one of them"
+        raise InputError(f"{place} is {value!r:.60}, which {told}; there are {', '.join(keys)}; {advice}")
     return found.pop()
 
 

@@ -162,6 +162,8 @@ def _example(row: dict[str, Any], names: tuple[str | None, str | None], where: s
         raise InputError(f"{where}: the text is {text!r:.60}; a text with two mentions is wanted")
     key = names[1] or next((name for name in LABELS if name in row), None)
     label = None if key is None else row[_key(row, key, LABELS, where)]
+    if isinstance(label, int):
+        label = str(label).lower()  # 3 is "3", true is "true"
     if label is not None and (not isinstance(label, str) or not label.strip()):
         raise InputError(f"{where}: the relation is {label!r:.60}; one word is wanted")
     given = [name for name in ("head", "tail") if name in row]

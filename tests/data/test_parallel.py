@@ -139,3 +139,10 @@ def test_a_file_without_rows_is_refused(tmp_path):
     assert "empty" in refusal(tmp_path / "t.jsonl")
     assert "empty" in refusal(write_lines(tmp_path, "", ""))
     assert "no such file" in refusal(f"{tmp_path / 'no.de'},{tmp_path / 'no.en'}")
+
+
+def test_a_table_of_one_column_lacks_a_side(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("source\na dog\n", "utf-8")
+    with pytest.raises(InputError, match="has the column source alone; source and target are wanted"):
+        read_parallel(path)
