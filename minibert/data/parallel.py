@@ -92,7 +92,7 @@ def _table(path: Path, source: str | None, target: str | None, targets: bool) ->
     if not rows:
         return []
     columns = list(rows[0][1])
-    if targets and len(columns) < 2:
+    if targets and len(columns) < 2 and source is target is None:
         raise InputError(f"{path}: has the column {', '.join(columns)} alone; source and target are wanted")
     if source is None:
         source = _choose(

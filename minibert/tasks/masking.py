@@ -38,7 +38,7 @@ class Masking:
     def __post_init__(self) -> None:
         for rate in (self.mlm_probability, self.mlm_probability_end):
             if rate is not None and not 0 < rate < 1:
-                raise InputError(f"mlm_probability {rate} must be between 0 and 1")
+                raise InputError(f"mlm_probability {rate} must be above 0 and below 1")
         if min(self.mask_share, self.random_share) < 0 or self.mask_share + self.random_share > 1:
             raise InputError(
                 f"mask_share {self.mask_share} and random_share {self.random_share} are shares of one whole: "

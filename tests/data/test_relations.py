@@ -122,7 +122,7 @@ def test_markers_that_make_no_sense_are_named_with_the_text(tmp_path, text, mess
         ({"text": PLAIN, "head": [3, 4], "tail": [0, 3]}, "the head is empty: ' '"),
         ({"text": PLAIN, "head": [0, 3], "tail": [0, 3]}, "head and tail are both 'The'"),
         ({"text": PLAIN, "head": [0], "tail": "ear"}, r"head is \[0\]; \[start, end\]"),
-        ({"text": PLAIN, "head": "ear", "tail": "The", "relation": 3}, "the relation is 3; one word"),
+        ({"text": PLAIN, "head": "ear", "tail": "The", "relation": 3.5}, "the relation is 3.5; one word"),
         ({"text": " ", "head": "ear", "tail": "The"}, "the text is ' '"),
         ({"words": PLAIN}, "no column 'text' or 'sentence'; there are words"),
     ],
