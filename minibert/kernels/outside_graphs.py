@@ -10,7 +10,11 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import torch
-from torch._compile import _disable_dynamo
+
+try:
+    from torch._compile import _disable_dynamo
+except ImportError:  # it is no promise of torch's; without it all that is lost is a quick start
+    _disable_dynamo = torch.compiler.disable
 
 P = ParamSpec("P")
 R = TypeVar("R")
