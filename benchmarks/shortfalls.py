@@ -22,6 +22,7 @@ NO_LINE = {
     "tasks-seq2seq": "a run takes over an hour on one thread; multi30k, which has the aim, came first",
 }
 FEWER_SEEDS = {
+    "tasks-adapt": "a quarter of an hour each in float32, and LoRA of ours came first",
     "quality": "all rows of a set take 4 to 130 minutes a run; only the race of few rows has every seed",
     "tasks-classify": "the first seed of every row came before the second of any, and time ended there",
     "tasks-few": "SetFit takes 8 to 20 minutes for a draw of 64 texts",

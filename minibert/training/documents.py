@@ -23,7 +23,7 @@ def parted(sizes: np.ndarray, validation_tokens: int) -> tuple[np.ndarray, int]:
     None are where the first document alone is more than may be held out, or all documents would be.
 
     >>> parted(np.full(100, 7), 50_000)[1], parted(np.array([700]), 50_000)[1]
-    (5, 0)
+    (4, 0)
     """
     order = np.random.default_rng(0).permutation(len(sizes))
     allowed = min(validation_tokens, int(sizes.sum()) // LARGEST_SHARE)

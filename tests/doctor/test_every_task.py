@@ -86,4 +86,4 @@ def test_a_pair_that_is_read_text_by_text_counts_once(task, encoder):
     rows = EXAMPLES[task][:4]
     checkup = check_finetuning(encoder, task=task, train=rows, settings=settings, quick=True)
     (found,) = [finding for finding in checkup.findings if finding.name == "few-steps"]
-    assert found.seen.startswith("the run has 1 steps")
+    assert found.seen.startswith("the run has 1 step,")
