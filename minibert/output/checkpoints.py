@@ -10,7 +10,7 @@ from minibert.checkpoint import published
 from minibert.data.corpus import source_of
 from minibert.durable import verify
 from minibert.errors import InputError
-from minibert.output.record import changed_settings, is_finished, refuse_other_data
+from minibert.output.record import RECORD, changed_settings, is_finished, refuse_other_data
 from minibert.text.loading import load_tokenizer
 from minibert.training.loop import Run
 from minibert.training.state import save_state
@@ -72,11 +72,13 @@ def nothing_left(
 def refuse_other_tokenizer(output: Path, tokenizer: str | Path | None) -> None:
     """Raise InputError where a run is to go on with another tokenizer than it began with.
 
-    tokenizer  the folder that was named; None takes the one that the run has learnt
+    tokenizer  the folder that was named; None takes the one that the run has learnt. Beside a checkpoint that
+               was brought here alone it is learnt again, and what it makes of the corpus is compared later
     """
     kept = next((path for path in (*reversed(checkpoints(output)), output) if has_pieces(path)), None)
     named = Path(tokenizer or output / "tokenizer")
-    if kept is None or (tokenizer is None and not named.exists() and not checkpoints(output)):
+    learnt_again = tokenizer is None and not named.exists() and not (output / RECORD).is_file()
+    if kept is None or learnt_again:
         return
     if tokenizer is None and not named.exists():
         raise InputError(f"{output} holds a run with a tokenizer of its own choice; name it: --tokenizer")
