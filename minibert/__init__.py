@@ -6,8 +6,6 @@
 torch.Size([6, 128])
 """
 
-from importlib import metadata as _metadata
-
 from minibert.checkup import doctor
 from minibert.data.corpus import Corpus
 from minibert.data.examples import (
@@ -41,11 +39,9 @@ from minibert.text.loading import load_tokenizer
 from minibert.text.sentencepiece import train_sentencepiece
 from minibert.training.config import TrainingConfig
 from minibert.training.loop import Run, train
+from minibert.version import VERSION as _VERSION
 
-try:
-    __version__ = _metadata.version("minibert-encoder")
-except _metadata.PackageNotFoundError:
-    __version__ = "unknown"  # a checkout that is not installed
+__version__ = _VERSION
 
 __all__ = [
     "ChoiceExample",

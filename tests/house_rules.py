@@ -20,7 +20,7 @@ HOUSE = {
     3: ("model",),
     2: ("kernels",),
     1: ("packed", "distributed"),
-    0: ("config", "errors", "allocator", "durable", "text", "data.examples", "data.fields"),
+    0: ("config", "errors", "version", "allocator", "durable", "text", "data.examples", "data.fields"),
 }
 FLOORS = {f"minibert.{name}": floor for floor, names in HOUSE.items() for name in names}
 # Neighbours on one floor that may see each other, in this direction only.

@@ -4,7 +4,6 @@ import argparse
 import difflib
 import re
 from collections.abc import Sequence
-from importlib import metadata
 
 from minibert.commands import (
     attention,
@@ -36,6 +35,7 @@ from minibert.commands.flags import with_dashes
 from minibert.commands.inputs import spare_inputs
 from minibert.commands.parser import Parser
 from minibert.errors import InputError
+from minibert.version import VERSION
 
 COMMANDS = (
     tokenizer,
@@ -72,20 +72,12 @@ def build_parser() -> Parser:
         description="Transformer encoders from scratch: from raw text to predictions.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"minibert {version()}")
+    parser.add_argument("--version", action="version", version=f"minibert {VERSION}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add(commands)
     parser.commands = commands.choices
     return parser
-
-
-def version() -> str:
-    """Return the version that is installed."""
-    try:
-        return metadata.version("minibert-encoder")
-    except metadata.PackageNotFoundError:
-        return "of a checkout that is not installed"
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:

@@ -1,11 +1,7 @@
 """Guess what stands at each mask."""
 
 import argparse
-from collections.abc import Iterator, Sequence
 from typing import Any
-
-import numpy as np
-import torch
 
 from minibert.commands.inputs import open_model, typed_texts
 from minibert.commands.parser import add_command, add_model
@@ -16,8 +12,7 @@ from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model
 from minibert.tasks.replaced_tokens import ReplacedTokens
 
-TOGETHER = 64  # texts in a batch
-Guesses = list[list[tuple[str, float]]]
+TOGETHER = 64  # texts that are answered at a time: each mask has a number for every piece
 
 
 def add(commands: Any) -> None:
@@ -50,14 +45,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         if not len(model.task.encode(text)[0].rows):
             raise InputError(f"no [MASK] in {text!r} that the model sees; write [MASK] where it is to guess")
     results = []
-    for text, masks in guesses(model, texts, args.top_k):
-        print(text)
-        for place in masks:
-            print(
-                "   " + "  ".join(f"{piece.replace('▁', ' ').strip() or piece} {p:.3f}" for piece, p in place)
-            )
-        told = [[{"piece": piece, "probability": round(p, 6)} for piece, p in place] for place in masks]
-        results.append({"text": text, "masks": told})
+    for start in range(0, len(texts), TOGETHER):
+        part = texts[start : start + TOGETHER]
+        for text, masks in zip(part, model.predict(part), strict=True):
+            print(text)
+            for place in masks:
+                guesses = (f"{piece.replace('▁', ' ').strip() or piece} {p:.3f}" for piece, p in place)
+                print("   " + "  ".join(guesses))
+            told = [[{"piece": piece, "probability": round(p, 6)} for piece, p in place] for place in masks]
+            results.append({"text": text, "masks": told})
     return {"results": results}
 
 
@@ -71,26 +67,5 @@ def open_to_fill(args: argparse.Namespace) -> Model:
         )
     if not isinstance(model.task, MaskedLM):
         raise InputError(f"{args.model} is a {model.task.name} model; fill-mask needs a pretrained encoder")
+    model.task.top_k = args.top_k
     return model
-
-
-@torch.no_grad()
-def guesses(model: Model, texts: Sequence[str], count: int) -> Iterator[tuple[str, Guesses]]:
-    """Yield each text with so many likeliest pieces for each of its masks, and their probabilities."""
-    task: Any = model.task
-    device = next(model.parameters()).device
-    for start in range(0, len(texts), TOGETHER):
-        part = texts[start : start + TOGETHER]
-        windows = [task.encode(text)[0] for text in part]
-        rows = task.predict(model.encoder, task.pack(windows).to(device), windows)
-        for text, probabilities_MV in zip(part, rows, strict=True):
-            known_MV = probabilities_MV[:, : len(task.masker.special_V)]
-            shares_MV = np.where(task.masker.special_V, 0.0, known_MV)
-            best_MC = np.argsort(-shares_MV, axis=1)[:, :count]
-            yield (
-                text,
-                [
-                    list(zip(task.tokenizer.tokens(best), shares_V[best].tolist(), strict=True))
-                    for shares_V, best in zip(shares_MV, best_MC, strict=True)
-                ],
-            )

@@ -8,7 +8,8 @@ no such column, that they are to be found.
 
 Starts are often wrong: counted in bytes or UTF-16 units, or -1. An answer that does not stand at its start is
 moved to the nearest place where its text does. One that stands nowhere keeps no start: answers are compared
-with it, but nothing is learnt from it. Both are counted on stderr, with the first of each.
+with it, but nothing is learnt from it. Both are counted on stderr, and the first
+ten of each are listed.
 """
 
 import json

@@ -58,12 +58,12 @@ def outcomes_of(task: Task, answers: Sequence[Any], examples: Sequence[Any]) -> 
     whole = task.choices(answers, examples)
     if whole is None:
         return None
+    if isinstance(task, Relations):
+        return of_relations(whole.gold, whole.predicted, task.negative)
     each = [task.choices([answer], [example]) for answer, example in zip(answers, examples, strict=True)]
     pairs = [(one.gold, one.predicted) for one in each if one is not None]
     if isinstance(task, Tagging) and task.scheme is not None:
         return of_spans([gold for gold, _ in pairs], [given for _, given in pairs])
-    if isinstance(task, Relations):
-        return of_relations(whole.gold, whole.predicted, task.negative)
     return of_choices([gold for gold, _ in pairs], [given for _, given in pairs], whole.labels)
 
 
@@ -139,19 +139,13 @@ def of_relations(gold: Sequence[str], predicted: Sequence[str], negative: str | 
     >>> of_relations(["A(e1,e2)", "Other"], ["A(e2,e1)", "A(e1,e2)"], "Other").given.tolist()
     [[1], [1]]
     """
-    sides = [
-        [None if label == negative else relation_of(label)[0] for label in side] for side in (gold, predicted)
-    ]
-    labels = sorted({name for side in sides for name in side if name is not None})
     wanted, given = (
-        np.array([[name == label for label in labels] for name in side], dtype=np.int64).reshape(
-            -1, len(labels)
-        )
-        for side in sides
+        [set() if label == negative else {relation_of(label)[0]} for label in side]
+        for side in (gold, predicted)
     )
+    sets = of_label_sets(wanted, given, sorted(set().union(*wanted, *given)))
     exact = np.array([truth == answer for truth, answer in zip(gold, predicted, strict=True)], dtype=np.int64)
-    right, units = wanted * given * exact[:, None], np.ones(len(gold), np.int64)
-    return occurring(Outcomes(tuple(labels), right, given, wanted, exact, units, one_label=False))
+    return replace(sets, right=sets.right * exact[:, None], exact=exact)
 
 
 def occurring(outcomes: Outcomes) -> Outcomes:

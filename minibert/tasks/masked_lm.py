@@ -44,6 +44,7 @@ class MaskedLM(Task):
         super().__init__(tokenizer, config.longest_text)
         self.masking = masking or Masking()
         self.masker = Masker(tokenizer, self.masking)
+        self.top_k = 5  # guesses for each mask
         self.act = config.hidden_act
         width, tied = config.embedding_width, config.tie_word_embeddings
         self.dense = Linear(config.hidden_size, width, bias=config.bias)
@@ -118,11 +119,11 @@ class MaskedLM(Task):
         return predictions
 
     def merge(self, example: Any, windows: Sequence[Window], predictions: Sequence[Any]) -> Any:
-        """Return, for each mask, the five likeliest pieces and their probabilities."""
+        """Return, for each mask, the `top_k` likeliest pieces and their probabilities."""
         answers = []
         for row in predictions[0]:
             row = np.where(self.masker.special_V, 0.0, row[: len(self.masker.special_V)])
-            best = np.argsort(-row)[:5]
+            best = np.argsort(-row)[: self.top_k]
             answers.append(
                 [(piece, float(row[i])) for piece, i in zip(self.tokenizer.tokens(best), best, strict=True)]
             )
