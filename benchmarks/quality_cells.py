@@ -11,7 +11,8 @@
     ..., self-trained      one student of three of these, which label sentences of the reviews for it
 
 Whoever has no data of its own held out has the weights of its last step scored: nothing is chosen by looking.
-All compute in bfloat16. A cap on rows or tokens is part of the row, the same for all, and told in the record.
+A cap on rows or tokens is part of the row, the same for all, and told in the record; so is the precision,
+bfloat16 where nothing is said.
 """
 
 import itertools
@@ -61,6 +62,7 @@ class Row:
     recommended    what the recommended recipe says beside SHARED
     on_all         what it says otherwise when it is given all rows
     join_words     neighbouring sentences that the recommended recipe reads as one text, in words
+    precision      what everybody computes in
     """
 
     name: str
@@ -74,6 +76,7 @@ class Row:
     max_length: int = 128
     columns: tuple[tuple[str, str], ...] = ()
     join_words: int = 0
+    precision: str = "bf16"
 
     def whole(self) -> "Row":
         """Return the row with all its rows, and IMDB's long texts as far as the encoder reads."""
@@ -87,7 +90,8 @@ class Row:
         held = f", {self.held_cap:,} held out" if self.held_cap else ""
         epochs = f"{recipe['train.num_train_epochs']:g} epochs"
         joined = f", sentences joined to {self.join_words} words" if self.join_words else ""
-        return f"{rows}{held}, {epochs}, at most {self.max_length} tokens{joined}"
+        precision = "" if self.precision == "bf16" else f", {self.precision}"
+        return f"{rows}{held}, {epochs}, at most {self.max_length} tokens{joined}{precision}"
 
 
 # A review tells its verdict at its end: what is too long loses its middle.
@@ -171,10 +175,15 @@ def cells(places: Places) -> list[Cell]:
 
 
 def long_texts(row: Row, places: Places) -> list[Cell]:
-    """Return the race on 5,000 reviews of 256 tokens, and the recommended recipe with both ends of all."""
+    """Return the race on 5,000 reviews of 256 tokens, and the recommended recipe with both ends of all.
+
+    That race ran on a machine without bfloat16.
+    """
     recipe = {**recipe_of(row), **row.recommended, **BOTH_ENDS}
     best = Cell(row.name, "recommended, whole, both ends", ours(row, recipe, places), recipe=recipe)
-    fewer = replace(row, cap=5000, max_length=256, recommended={**row.recommended, **BOTH_ENDS})
+    fewer = replace(
+        row, cap=5000, max_length=256, recommended={**row.recommended, **BOTH_ENDS}, precision="fp32"
+    )
     race = [replace(cell, contestant=f"{cell.contestant}, 5,000 rows") for cell in cells_of(fewer, places)]
     return [*race, replace(best, note=f"{row.note(recipe)}, from both ends of a text")]
 
@@ -252,7 +261,7 @@ def sentences_of(data: Path) -> list[str]:
 def recipe_of(row: Row) -> dict[str, Any]:
     """Return the recipe that the Trainer and ours share, as settings of `finetune`."""
     shared = {f"train.{name}": value for name, value in SHARED.items()}
-    return {**shared, "train.precision": "bf16", "task.max_length": row.max_length}
+    return {**shared, "train.precision": row.precision, "task.max_length": row.max_length}
 
 
 def cells_of(row: Row, places: Places) -> list[Cell]:
