@@ -13,7 +13,7 @@ Letters: N windows, V vocabulary.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,6 @@ from minibert.tasks.task import Window
 from minibert.tasks.templates import Template, Words
 from minibert.tasks.windows import fit_text
 from minibert.text.alignment import IDEOGRAPH
-from minibert.text.encoded import Encoded
 from minibert.text.tokenizer import Tokenizer
 
 BATCH_TOKENS = 4096
@@ -124,7 +123,7 @@ def mask_words(
     tokens_of_word = np.bincount(tokens.words + 1)[tokens.words + 1]
     starts, ends = tokens.offsets.T
     inside = (starts >= before) & (ends <= before + len(text)) & (tokens.words >= 0)
-    inside[-2:] &= len(tokens) < task.max_length  # where a text is cut, its last word may be half a word
+    inside[-2:] &= not tokens.cut  # where a text is cut, its last word may be half a word
     places = [
         row
         for row in np.flatnonzero(inside & (tokens_of_word == 1))
@@ -136,7 +135,7 @@ def mask_words(
     rows = np.sort(random.choice(places, size=count, replace=False))
     ids = tokens.ids.copy()
     ids[rows] = task.tokenizer.mask_id
-    hidden = Encoded(ids, tokens.offsets, tokens.words, tokens.segments)
+    hidden = replace(tokens, ids=ids)
     spans = tuple((int(starts[row]) - before, int(ends[row]) - before) for row in rows)
     return Masked(text, Window(hidden, rows=rows), spans, random)
 

@@ -153,7 +153,7 @@ class Plan:
         rows = draw_few(self.train, per_class, draw) if per_class else self.train
         seeded = {**self.settings, "train.seed": self.settings.get("train.seed", 0) + draw}
         model = METHODS[method](Plan(self.model, rows, self.test, self.methods, seeded))
-        scores = model.evaluate(self.test)
+        scores = model.evaluate(self.test, windows=model.encode(self.test))
         seconds = round(time.perf_counter() - start, 2)
         return Trial(method, per_class, draw, scores["accuracy"], scores["macro_f1"], seconds)
 

@@ -9,6 +9,7 @@ Letters: N texts or windows, W words, D hidden size, V vocabulary.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,7 +19,6 @@ from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model
 from minibert.tasks.task import Task, Window
 from minibert.tasks.templates import Template
-from minibert.text.encoded import Encoded
 
 
 def pseudo_log_likelihoods(
@@ -50,7 +50,7 @@ def masked_windows(task: Task, template: Template, example: TextExample, word: s
     for row in gap:
         ids = tokens.ids.copy()
         ids[row] = task.tokenizer.mask_id
-        hidden = Encoded(ids, tokens.offsets, tokens.words, tokens.segments)
+        hidden = replace(tokens, ids=ids)
         windows.append(Window(hidden, rows=np.array([row]), labels=tokens.ids[[row]].astype(np.int64)))
     return windows
 

@@ -59,5 +59,4 @@ def keep_nearest(tokens: Encoded, rows: np.ndarray, room: int) -> tuple[Encoded,
         return tokens, rows
     distance = np.abs(np.arange(len(tokens))[:, None] - rows[None, :]).min(axis=1)
     kept = np.sort(np.argsort(distance, kind="stable")[:room])
-    cut = Encoded(tokens.ids[kept], tokens.offsets[kept], tokens.words[kept], tokens.segments[kept])
-    return cut, np.searchsorted(kept, rows)
+    return tokens.kept(kept), np.searchsorted(kept, rows)

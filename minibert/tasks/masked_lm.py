@@ -73,8 +73,8 @@ class MaskedLM(Task):
     def encode(self, example: Any) -> list[Window]:
         """Return one window; a literal [MASK] in the text becomes the mask token."""
         text = as_example(TextExample, example).text
-        tokens = self.tokenizer.encode_with_masks(text)[: self.max_length - self.tokenizer.special_count()]
-        window = self.tokenizer.build(tokens)
+        tokens = self.tokenizer.encode_with_masks(text)
+        window = self.tokenizer.build(tokens.kept(slice(self.max_length - self.tokenizer.special_count())))
         return [Window(window, rows=np.flatnonzero(window.ids == self.tokenizer.mask_id))]
 
     def collate(

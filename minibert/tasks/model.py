@@ -37,7 +37,7 @@ from minibert.tasks.seq2seq import Seq2Seq
 from minibert.tasks.similarity import Similarity
 from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Loss, Targets, Task, Window
-from minibert.tasks.windows import grouped, windows_of
+from minibert.tasks.windows import grouped, long_ones, tell_cut, windows_of
 from minibert.text.loading import load_tokenizer
 from minibert.text.tokenizer import Tokenizer
 
@@ -98,11 +98,14 @@ class Model(nn.Module):
         """Answer each example (or bare text), in order.
 
         Windows (those of `encode`, if they are there already) are sorted by length and packed, at most
-        `batch_tokens` at a time; a longer one goes alone.
+        `batch_tokens` at a time; a longer one goes alone. How many examples lost a part, for the model takes
+        no longer ones, is said on stderr, but not of windows that somebody else made.
         """
         self.eval()
         device, examples = next(self.parameters()).device, listed(examples)
-        windows = self.encode(examples) if windows is None else windows
+        if windows is None:
+            windows = self.encode(examples)
+            tell_cut(long_ones(windows, self.task), self.task.max_length)
         predictions: list[list[Any]] = [[None] * len(parts) for parts in windows]
         with tqdm(total=sum(map(len, windows)), desc="predict", unit="text", disable=not progress) as bar:
             for group in grouped(windows, batch_tokens):

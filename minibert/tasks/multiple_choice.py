@@ -149,8 +149,9 @@ class MultipleChoice(Task):
         parts = [part for window in windows if isinstance(window, ChoiceWindow) for part in window.choices]
         return Packed.of([part.ids for part in parts], [part.segments for part in parts])
 
-    def fit_of(self, windows: Sequence[Window]) -> Fit:
-        return "cut" if any(len(window.tokens) == self.max_length for window in windows) else "whole"
+    def fit_of(self, windows: Sequence[Any]) -> Fit:
+        """An example has a text for each choice; it is cut if one of them is."""
+        return "cut" if any(part.cut for window in windows for part in window.choices) else "whole"
 
     def scores(self, encoder: Encoder, batch: Packed, counts: Sequence[int]) -> Tensor:
         """Return the choices' scores (N, K) in float32, -inf where an example has fewer choices.

@@ -147,7 +147,7 @@ class QuestionAnswering(Task):
                 f"question {example.id!r} is without words, or its passage: {example.question!r}"
             )
         question = self.tokenizer.encode(example.question)
-        question = question[: min(self.options.max_question_length, self.room // 2)]
+        question = question.kept(slice(min(self.options.max_question_length, self.room // 2)))
         passage = self.tokenizer.encode(example.passage)
         room = self.room - len(question)
         golds = self._golds(example, passage.offsets)

@@ -107,10 +107,8 @@ class ReplacedTokens(Task):
     def encode(self, example: Any) -> list[Window]:
         """Return one window; every token of it is judged."""
         text = as_example(TextExample, example).text
-        window = self.tokenizer.build(
-            self.tokenizer.encode(text)[: self.max_length - self.tokenizer.special_count()]
-        )
-        return [Window(window)]
+        room = self.max_length - self.tokenizer.special_count()
+        return [Window(self.tokenizer.build(self.tokenizer.encode(text).kept(slice(room))))]
 
     def collate_ids(
         self, sequences: Sequence[np.ndarray], seed: int, step: int, progress: float

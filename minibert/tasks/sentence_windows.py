@@ -66,11 +66,10 @@ def sentence_windows(
     for group in groups_of(sizes[kept], room):
         units = kept[group]
         first = int(borders[units[0]])
-        end = min(first + room, int(borders[units[-1]] + sizes[units[-1]]))
-        windows.append(
-            Window(tokenizer.build(tokens[first:end]), 1 + borders[units] - first, labels[units], units)
-        )
-    return windows or [Window(tokenizer.build(tokens[:room]))]
+        end = int(borders[units[-1]] + sizes[units[-1]])
+        part = tokens[first:end].kept(slice(room))
+        windows.append(Window(tokenizer.build(part), 1 + borders[units] - first, labels[units], units))
+    return windows or [Window(tokenizer.build(tokens.kept(slice(room))))]
 
 
 def groups_of(sizes: np.ndarray, room: int) -> list[np.ndarray]:

@@ -160,7 +160,7 @@ class Similarity(Task):
 
     def fit_of(self, windows: Sequence[Window]) -> Fit:
         """An example has two texts; it is cut if one of them is."""
-        return "cut" if any(len(window) == self.max_length for window in windows) else "whole"
+        return "cut" if any(window.tokens.cut for window in windows) else "whole"
 
     def collate(  # type: ignore[override]
         self, windows: Sequence[Any], seed: int, step: int, progress: float

@@ -235,8 +235,9 @@ class Task(nn.Module, ABC):
 
     def fit_of(self, windows: Sequence[Window]) -> Fit:
         """Say how an example went into the model: whole, split into several windows, or cut off."""
-        cut = bool(windows) and len(windows[0]) == self.max_length
-        return "split" if len(windows) > 1 else "cut" if cut else "whole"
+        if len(windows) > 1:
+            return "split"
+        return "cut" if any(window.tokens.cut for window in windows) else "whole"
 
     def settle(self, scores: dict[str, Any]) -> None:
         """Choose what is chosen by the scores on validation data, such as a threshold; mostly nothing."""

@@ -108,7 +108,7 @@ class Template:
         gap = np.arange(*np.searchsorted(encoded.offsets[:, 0], filled.gap))
         kept = self._kept(tokenizer, encoded, filled, max_length)
         rows = np.searchsorted(kept, gap) + len(tokenizer.around()[0])
-        return tokenizer.build(encoded[kept]), rows
+        return tokenizer.build(encoded.kept(kept)), rows
 
     def _kept(self, tokenizer: Tokenizer, encoded: Encoded, filled: Filled, max_length: int) -> np.ndarray:
         """Return the places of the tokens that fit into the model: texts lose their ends."""

@@ -11,7 +11,7 @@ from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
 from minibert.tasks.given import listed
 from minibert.tasks.task import Task, Window
-from minibert.text.encoded import Encoded, concatenate
+from minibert.text.encoded import Encoded
 from minibert.text.tokenizer import Tokenizer
 
 
@@ -86,6 +86,15 @@ def tell_long(counts: Counter[str], max_length: int) -> None:
     print(f"  {counts['examples']:,} examples; {told}", file=sys.stderr)
 
 
+def tell_cut(counts: Counter[str], max_length: int) -> None:
+    """Say on stderr how many examples lost a part before they were asked; nothing where none did."""
+    if counts["cut"]:
+        print(
+            f"{counts['cut']:,} of {counts['examples']:,} examples were cut off at {max_length} tokens",
+            file=sys.stderr,
+        )
+
+
 def spread(length: int, room: int, overlap: int) -> list[tuple[int, int]]:
     """Cut [0, length) into runs of at most `room` that overlap by `overlap`; the last ends at the end.
 
@@ -125,14 +134,14 @@ def fit_text(
             tokenizer.build(shorten(first, kept[0]), None if second is None else shorten(second, kept[1]))
         ]
     if second is not None:
-        second = second[: room // 2]
+        second = second.kept(slice(room // 2))
         room -= len(second)
     return [tokenizer.build(first[start:end], second) for start, end in spread(len(first), room, 0)]
 
 
 def head(tokens: Encoded, room: int) -> Encoded:
     """Return the first tokens, as many as there is room for."""
-    return tokens[:room]
+    return tokens.kept(slice(room))
 
 
 def head_and_tail(tokens: Encoded, room: int) -> Encoded:
@@ -143,7 +152,7 @@ def head_and_tail(tokens: Encoded, room: int) -> Encoded:
     """
     if len(tokens) <= room:
         return tokens
-    return concatenate([tokens[: room // 4], tokens[len(tokens) - room + room // 4 :]])
+    return tokens.kept(np.r_[0 : room // 4, len(tokens) - room + room // 4 : len(tokens)])
 
 
 def shares(first: int, second: int, room: int) -> tuple[int, int]:
@@ -190,7 +199,7 @@ def fit_words(
     windows = []
     for number, (start, end) in enumerate(runs):
         mine = np.flatnonzero(owner_M == number)
-        window = tokenizer.build(tokens[start:end])
+        window = tokenizer.build(tokens.kept(slice(start, end)))
         rows = (first_M[mine] - start + before).clip(max=len(window) - 1)
         windows.append(Window(window, rows=rows, labels=labels[mine], units=mine))
     return windows

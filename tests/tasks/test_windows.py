@@ -6,10 +6,12 @@ from check_task import shape
 
 from minibert.data.examples import (
     ChoiceExample,
+    GoldAnswer,
     IntentExample,
     MultiLabelExample,
     NumberExample,
     ParallelExample,
+    QuestionExample,
     RelationExample,
     SearchExample,
     SummaryExample,
@@ -17,7 +19,8 @@ from minibert.data.examples import (
     TextExample,
 )
 from minibert.errors import InputError
-from minibert.tasks.model import TASKS
+from minibert.model.encoder import Encoder
+from minibert.tasks.model import TASKS, Model
 from minibert.tasks.windows import fit_text, fit_words
 
 BERT, MODERN = shape("bert", 500), shape("modernbert", 500)
@@ -98,3 +101,42 @@ def test_a_length_that_the_encoder_has_no_positions_for_is_refused_unless_they_a
         task = TASKS[name].build(english, config, EXAMPLES[name], {"max_length": length, **own})
         assert task.max_length == length
     assert TASKS[name].build(english, MODERN, EXAMPLES[name], own).max_length == 61
+
+
+ALL = {
+    **EXAMPLES,
+    "question_answering": [QuestionExample("what", "a list of an error", (GoldAnswer("list", 2),))],
+    "masked_lm": ["a [MASK] of an error"],
+    "replaced_tokens": ["a list of an error"],
+}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_an_example_that_just_fits_is_not_told_as_cut(english, name):
+    own = {"template": "{text} [MASK]"} if name == "cloze" else {}
+    task = TASKS[name].build(english, BERT, ALL[name], own)
+    longest = max(len(window.tokens) for window in task.encode(ALL[name][0]))
+    limit = {} if name in ("masked_lm", "replaced_tokens") else {"max_length": longest}
+    exact, short = (
+        TASKS[name].build(english, BERT, ALL[name], {**own, **{key: n - less for key, n in limit.items()}})
+        for less in (0, 1)
+    )
+    if not limit:  # their windows are as long as the encoder allows
+        exact.max_length, short.max_length = longest, longest - 1
+    assert exact.fit_of(exact.encode(ALL[name][0])) == "whole"
+    assert short.fit_of(short.encode(ALL[name][0])) in ("cut", "split")
+
+
+def test_a_pair_whose_second_text_alone_is_cut_is_told_as_cut(english):
+    [window] = fit_text(english, "a", "a list of an error " * 5, max_length=16, on_long="split")
+    assert window.cut
+    assert not fit_text(english, "a", "a list", max_length=16, on_long="split")[0].cut
+
+
+def test_what_predict_cuts_is_told_on_stderr(english, capsys):
+    task = TASKS["classification"].build(english, BERT, EXAMPLES["classification"], {"max_length": 8})
+    model = Model(Encoder(BERT), task)
+    model.predict(["a list", "a list of an error " * 5])
+    assert capsys.readouterr().err == "1 of 2 examples were cut off at 8 tokens\n"
+    model.predict(["a list"])
+    assert capsys.readouterr().err == ""
