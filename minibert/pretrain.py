@@ -20,6 +20,7 @@ from minibert.data.cooccurrence import cooccurrence_vectors
 from minibert.data.corpus import Corpus, source_of
 from minibert.data.files import expand
 from minibert.distributed.joining import joined
+from minibert.embedding.pretrained import Pretrained
 from minibert.errors import InputError
 from minibert.interop.checkpoints import read_config
 from minibert.interop.hub import local_folder
@@ -58,8 +59,8 @@ def pretrain(
     settings: dict[str, Any] | None = None,
     resume: bool = False,
     overwrite_output_dir: bool = False,
-) -> Model:
-    """Pretrain an encoder on text files and leave it in `output_dir`.
+) -> Pretrained:
+    """Pretrain an encoder on text files, leave it in `output_dir` and return it: it fills masks and embeds.
 
     corpus     files, folders or globs of .txt (documents parted by blank lines), .jsonl, .csv; one or several
     size       tiny, mini, small, medium, base, or one of them behind `modern-` (modern-mini)
@@ -76,7 +77,7 @@ def pretrain(
     free = allowed(resume, overwrite_output_dir, [*given.values(), corpus])
     with joined() as ranks, locked(output_dir, **free, writes=ranks.first) as output:
         if resume and over(corpus, output, chosen, given, looks=ranks.first, overwrite=overwrite_output_dir):
-            return load(output)
+            return Pretrained.of(load(output))
         with claimed(output, **free, writes=ranks.first):
             with ranks.first_goes_ahead():
                 files = expand(corpus) if ranks.first else []
@@ -86,7 +87,7 @@ def pretrain(
             run = begin(made, train, chosen, budget=budget, first=not checkpoints(output))
             drive = ready(run, validation, output, settings=chosen, model=given["model"], resume=resume)
         drive.follow(report_to=chosen.data.report_to, progress=chosen.data.progress)
-        return load(output) if chosen.train.fsdp else made.eval()
+        return Pretrained.of(load(output) if chosen.train.fsdp else made)
 
 
 def over(

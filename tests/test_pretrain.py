@@ -11,6 +11,7 @@ import torch
 
 from minibert.checkup.pretraining import check_pretraining
 from minibert.data.batches import CorpusBatches
+from minibert.embedding.loading import load_encoder
 from minibert.errors import InputError, MissingExtra
 from minibert.pretrain import pretrain, start_table
 from minibert.tasks.model import Model
@@ -92,6 +93,22 @@ def test_one_path_is_a_corpus(corpus, tmp_path):
         made = pretrain(one, tmp_path / str(number), size="tiny", settings=settings)
         assert made.task.name == "masked_lm"
         assert pretrain(one, tmp_path / str(number), size="tiny", settings=settings, resume=True)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_what_comes_back_fills_masks_and_embeds_as_its_folder_does(corpus, tmp_path, precision):
+    settings = {**SETTINGS, "train.max_steps": 1, "train.precision": precision}
+    made = pretrain([corpus], tmp_path, size="tiny", settings=settings)
+    opened, texts = load_encoder(tmp_path), ["The cat sees the dog.", "", "a road " * 200]
+    for pooling in ("mean", "first"):
+        assert (made.embed(texts, pooling) == opened.embed(texts, pooling)).all()
+    for mine, theirs in zip(made.hidden(texts), opened.hidden(texts), strict=True):
+        assert mine.tokens == theirs.tokens
+        assert (mine.spans == theirs.spans).all()
+        assert (mine.hidden_nD == theirs.hidden_nD).all()
+    assert len(made.predict(["The [MASK] sees."])[0][0]) == made.task.top_k
+    again = pretrain([corpus], tmp_path, size="tiny", settings=settings, resume=True)
+    assert (again.embed(texts) == opened.embed(texts)).all()
 
 
 @pytest.mark.parametrize("bad", [None, 7, [None], {"a.txt": 1}])
