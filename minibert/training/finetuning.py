@@ -1,6 +1,6 @@
 """What a fine-tuning run can be told: what becomes of the encoder, the training, the task, the adapter."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from minibert.adapt.options import AdaptOptions
@@ -10,6 +10,7 @@ from minibert.training.config import TrainingConfig
 from minibert.training.journal import check_tracker
 
 HIGHEST_RATE = 3e-4
+ADAPTERS_WITH = {"lora": ("lora",), "bottleneck": ("bottleneck",), "prompt": ("prompt", "prefix")}
 
 
 def usual_rate(width: int) -> float:
@@ -53,7 +54,8 @@ class Settings:
     adapt: AdaptOptions
 
     def __post_init__(self) -> None:
-        """Raise InputError where features are to be kept of an encoder that does not always say the same."""
+        """Raise InputError for an option of an adapter that is not there, and for features that change."""
+        refuse_spare_options(self.adapt)
         adapter, train = self.adapt.adapter, self.train
         changes = {
             f"adapter {adapter!r} changes it": adapter != "none",
@@ -81,3 +83,14 @@ class Settings:
             groups["model"],
             adapting,
         )
+
+
+def refuse_spare_options(chosen: AdaptOptions) -> None:
+    """Raise InputError for an option that belongs to another adapter than the chosen one."""
+    for field in fields(chosen):
+        adapters, value = ADAPTERS_WITH.get(field.name.split("_")[0], ()), getattr(chosen, field.name)
+        if adapters and chosen.adapter not in adapters and value != field.default:
+            raise InputError(
+                f"{field.name} {value!r} means nothing beside adapter {chosen.adapter}; choose adapter "
+                f"{' or '.join(adapters)}, or leave it out"
+            )

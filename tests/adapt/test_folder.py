@@ -28,9 +28,10 @@ def given(tmp_path_factory):
 
 
 def run(given, output, *, base="enc", resume=False, **settings):
+    usual = LORA if settings.get("adapt.adapter", "lora") == "lora" else FAST
     return mb.finetune(
         given / base, task="classification", train=given / ROWS, validation=given / ROWS,
-        output_dir=output, settings={**LORA, **settings}, resume=resume,
+        output_dir=output, settings={**usual, **settings}, resume=resume,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from minibert.errors import InputError
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
 from minibert.training.config import TrainingConfig
+from minibert.training.finetuning import Settings
 from minibert.training.loop import Run
 
 BATCH = [[7, 4, 9, 30], [5], [8, 6, 11]]
@@ -181,3 +182,17 @@ def test_a_merged_classifier_has_equal_logits():
     batch = model.eval().task.pack(windows)
     logits = [m.task.logits(m.encoder, batch) for m in (model, merged(model))]
     torch.testing.assert_close(logits[1], logits[0], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "option", "value", "owner"),
+    [
+        ("none", "lora_rank", 4, "lora"),
+        ("bitfit", "lora_target_modules", "all-linear", "lora"),
+        ("lora", "bottleneck_size", 8, "bottleneck"),
+        ("bottleneck", "prompt_tokens", 3, "prompt or prefix"),
+    ],
+)
+def test_an_option_of_an_adapter_that_is_not_there_is_refused(adapter, option, value, owner):
+    with pytest.raises(InputError, match=f"^{option} {value!r} means nothing .*choose adapter {owner}, or"):
+        Settings.of({"adapt.adapter": adapter, f"adapt.{option}": value})
