@@ -83,13 +83,13 @@ def _columns(outcomes: Outcomes) -> np.ndarray:
 
 
 def _scores(sums_BX: np.ndarray) -> dict[str, np.ndarray]:
-    """Score summed counts (B, 3 C + 2); a class that a draw has lost does not count in its macro F1."""
+    """Score summed counts (B, 3 C + 2); macro F1 is over the classes that a draw holds, as in the tasks."""
     right_BC, given_BC, wanted_BC = np.split(sums_BX[:, :-2], 3, axis=1)
     f1_BC = share(2 * right_BC, given_BC + wanted_BC)
     return {
         "accuracy": share(sums_BX[:, -2], sums_BX[:, -1]),
         "micro_f1": share(2 * right_BC.sum(1), (given_BC + wanted_BC).sum(1)),
-        "macro_f1": share(f1_BC.sum(1), (given_BC + wanted_BC > 0).sum(1)),
+        "macro_f1": share((f1_BC * (wanted_BC > 0)).sum(1), (wanted_BC > 0).sum(1)),
         "weighted_f1": share((f1_BC * wanted_BC).sum(1), wanted_BC.sum(1)),
     }
 

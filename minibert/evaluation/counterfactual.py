@@ -86,7 +86,7 @@ def counterfactual(
     moved_N = np.abs(after - before).max(axis=1)
     told = [spelled(answer) for answer in answers]
     differs = np.array(told[: len(asked)]) != np.array(told[len(asked) :])
-    if names == ["value"]:
+    if isinstance(answers[0], Estimate):
         differs = moved_N > TELLING * np.std(before)
 
     def changed_at(at: int) -> Changed:

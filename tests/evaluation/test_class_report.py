@@ -9,6 +9,7 @@ from minibert.evaluation import bootstrap
 from minibert.evaluation.bootstrap import drawn_scores, gains, intervals, scores_of
 from minibert.evaluation.class_report import class_report
 from minibert.evaluation.outcomes import of_choices, of_label_sets, of_spans
+from minibert.tasks.metrics import classification_report
 from minibert.tasks.spans import span_scores
 
 LABELS = ("apple", "pear", "a plum", "quince", "a label that is rather long")
@@ -119,3 +120,15 @@ def test_two_systems_are_compared_on_the_same_draws():
 def test_no_draws_are_refused():
     with pytest.raises(ValueError, match="0 draws"):
         intervals(choices(["apple"], ["apple"]), draws=0)
+
+
+def test_intervals_hold_the_macro_f1_of_the_tasks_where_classes_are_answered_that_never_occur():
+    random = np.random.default_rng(0)
+    labels = [f"class {number}" for number in range(20)]
+    gold = [labels[number] for number in random.integers(0, 5, 300)]
+    predicted = [one if random.random() < 0.8 else labels[random.integers(20)] for one in gold]
+    outcomes = of_choices([[one] for one in gold], [[one] for one in predicted], labels)
+    wanted = classification_report(gold, predicted, labels)["macro_f1"]
+    assert scores_of(outcomes)["macro_f1"] == pytest.approx(wanted)
+    low, high = intervals(outcomes, draws=200)["macro_f1"]
+    assert low < wanted < high

@@ -8,11 +8,12 @@ import pytest
 import tiny_runs
 
 from minibert.cli import main
-from minibert.data.examples import NumberExample, TaggedExample, TextExample
+from minibert.data.examples import MultiLabelExample, NumberExample, TaggedExample, TextExample
 from minibert.errors import InputError
 from minibert.evaluation.counterfactual import counterfactual, wilson
 from minibert.evaluation.swaps import BUILT_IN, Swap, read_pairs, swap_of
 from minibert.tasks.classification import Classified
+from minibert.tasks.multi_label import MultiLabelled
 from minibert.tasks.regression import Estimate
 
 
@@ -88,6 +89,16 @@ def test_a_model_that_does_not_look_changes_nothing():
     told = counterfactual(model, ["he came", "she"], swap_of("genders"))
     assert (told.changed, told.moved, told.shift) == (0, 0.0, {"a": 0.0, "b": 0.0})
     assert told.interval[0] == 0 and told.interval[1] > 0.5  # two texts prove little
+
+
+@pytest.mark.parametrize("label", ["value", "price"])
+def test_a_label_is_no_number_whatever_it_is_called(label):
+    def predict(texts, progress):
+        shares = [0.501 if "she" in one.text else 0.499 for one in texts]
+        return [MultiLabelled((label,) if p > 0.5 else (), {label: p}) for p in shares]
+
+    examples = [MultiLabelExample("she"), MultiLabelExample("he")]
+    assert counterfactual(SimpleNamespace(predict=predict), examples, swap_of("genders")).changed == 2
 
 
 def test_numbers_change_by_a_tenth_of_their_spread():
