@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from minibert.checkpoint import write_json
 from minibert.errors import InputError
-from minibert.tasks.classification import Classification, Classified, natural
+from minibert.tasks.classification import Classification, Classified
 from minibert.tasks.given import listed
+from minibert.tasks.label_sets import natural
 from minibert.tasks.model import Model, own_state
 from minibert.tasks.task import Window
 

@@ -45,7 +45,8 @@ HELP = {
     "task.projection_norm": "norm what that dense layer gives",
     "task.slot_loss_coef": "intent_slots: weight of the slots' loss beside the intent's",
     "task.negative_label": "relations: the label of no relation; auto knows the usual ones, none for none",
-    "task.crf": "tagging: score the tags of a text together, with a conditional random field",
+    "task.crf": "tagging: score the tags of a text together, with a conditional random field; without "
+    "smoothed tags",
     "task.max_target_length": "seq2seq: longest target in tokens, its end included",
     "task.min_target_length": "seq2seq: tokens that are written before a target may end",
     "task.decoder_layers": "seq2seq: blocks of the decoder; 0 means as many as the encoder has",

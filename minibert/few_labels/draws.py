@@ -11,7 +11,7 @@ import numpy as np
 
 from minibert.data.examples import TextExample
 from minibert.errors import InputError
-from minibert.tasks.classification import natural
+from minibert.tasks.label_sets import natural
 
 
 def draw_few(examples: Sequence[TextExample], per_class: int, seed: int) -> list[TextExample]:

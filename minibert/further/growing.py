@@ -10,7 +10,9 @@ from typing import Any
 
 from minibert.adapt.parted import refuse_parts
 from minibert.errors import InputError
-from minibert.tasks.classification import Classification, natural
+from minibert.tasks.classification import Classification
+from minibert.tasks.intent_slots import IntentSlots
+from minibert.tasks.label_sets import natural
 from minibert.tasks.model import Model
 
 NEVER = -1e4  # a logit whose probability is zero in every precision
@@ -20,10 +22,13 @@ def grown(model: Model, examples: Sequence[Any], *, silent: bool = False) -> Mod
     """Return the model with a row for each label of `examples` that it does not know; the encoder is shared.
 
     silent  the new classes are never answered, so the model answers as before it grew
-    A model that knows all labels, or is no classifier, comes back as it is.
+    A model that knows all labels, or is no classifier, comes back as it is. Raises InputError for intents
+    and tags that are new: those heads do not grow.
     """
     refuse_parts(model)
     task = model.task
+    if isinstance(task, IntentSlots):
+        refuse_new(task, examples)
     if not isinstance(task, Classification):
         return model
     known = {*task.labels, task.options.reject_label}
@@ -40,6 +45,19 @@ def grown(model: Model, examples: Sequence[Any], *, silent: bool = False) -> Mod
     made = Model(model.encoder, wide.to(next(model.parameters()).device))
     made.adaptation = model.adaptation
     return made
+
+
+def refuse_new(task: IntentSlots, examples: Sequence[Any]) -> None:
+    """Raise InputError for the first example with an intent or a tag that the task does not know."""
+    for number, example in enumerate(map(task.example, examples), 1):
+        given = {"intent": ((str(example.intent),), task.intents), "tag": (example.tags or (), task.labels)}
+        for what, (labels, known) in given.items():
+            for label in labels:
+                if label not in known:
+                    raise InputError(
+                        f"example {number}: {what} {label!r} is new to the model, which knows "
+                        f"{', '.join(known)}; fine-tune an encoder on all rows instead"
+                    )
 
 
 def classifier_of(model: Model, where: object) -> Classification:

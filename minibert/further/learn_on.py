@@ -15,7 +15,7 @@ import torch
 from minibert.checkpoint import read_json, replace_json
 from minibert.config import to_dict
 from minibert.errors import InputError
-from minibert.finetune import Settings, batches_of, open_for_task, read_examples, reopened, train_into
+from minibert.finetune import Settings, batches_of, open_for_task, read_answered, reopened, train_into
 from minibert.further.growing import classifier_of, grown
 from minibert.further.methods import LearnOptions, Method, method_of
 from minibert.further.settings import rate_for, with_own
@@ -105,10 +105,8 @@ def parts_of(train: Sequence[Rows], validation: Sequence[Rows]) -> tuple[list[li
         raise InputError(
             f"{len(train)} parts to learn and {len(validation)} to be asked; give a validation file for each"
         )
-    rows, asked = (
-        [read_examples(Classification, source) for source in sources] for sources in (train, validation)
-    )
-    return rows, asked
+    asked = [read_answered(Classification, source, what="validation example") for source in validation]
+    return [read_answered(Classification, source) for source in train], asked
 
 
 def leave(model: Model, found: Transfer, output: Path, told: dict[str, Any]) -> None:

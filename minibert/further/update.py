@@ -19,7 +19,7 @@ from minibert.checkpoint import replace_json
 from minibert.config import to_dict
 from minibert.data.batches import ExampleBatches
 from minibert.errors import InputError
-from minibert.finetune import Settings, batches_of, read_examples, reopened, train_into
+from minibert.finetune import Settings, batches_of, read_answered, reopened, train_into
 from minibert.further.comparison import Comparison, compare, disagreements, mcnemar
 from minibert.further.growing import grown
 from minibert.further.settings import opened_for_training, rate_for, with_own
@@ -88,9 +88,9 @@ def update(
     opened = opened_for_training(model)
     chosen, tuned = with_own(settings or {}, "update", UpdateOptions, learning_rate=rate_for(model))
     kind = type(opened.task)
-    judges = read_examples(kind, kept)
-    rows = apart(kind, read_examples(kind, train), judges)
-    chosen_on = [] if validation is None else read_examples(kind, validation)
+    judges = read_answered(kind, kept, what="kept example")
+    rows = apart(kind, read_answered(kind, train), judges)
+    chosen_on = [] if validation is None else read_answered(kind, validation, what="validation example")
     held = apart(kind, chosen_on, judges, use="validation") if chosen_on else []
     torch.manual_seed(tuned.train.seed)
     made = grown(opened, rows)
@@ -141,8 +141,8 @@ def train_or_open(
 
 def apart(kind: type[Task], rows: list[Any], judges: Sequence[Any], *, use: str = "training") -> list[Any]:
     """Leave out of some rows the texts that the verdict is made on, whatever their labels; say how many."""
-    seen = {kind.unanswered(row) for row in judges}
-    free = [row for row in rows if kind.unanswered(row) not in seen]
+    seen = {repr(kind.unanswered(row)) for row in judges}  # which a list in an example does no harm
+    free = [row for row in rows if repr(kind.unanswered(row)) not in seen]
     if len(free) < len(rows):
         shared = len(rows) - len(free)
         print(f"  {shared:,} of {len(rows):,} {use} rows are kept rows, and left out", file=sys.stderr)

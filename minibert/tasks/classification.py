@@ -33,7 +33,7 @@ from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Packed
 from minibert.tasks.calibration import at_temperature, fit_rejection, fit_temperature, rejection_scores
 from minibert.tasks.class_weights import balanced
-from minibert.tasks.label_sets import refuse_broken
+from minibert.tasks.label_sets import natural, refuse_broken
 from minibert.tasks.metrics import calibration_error, choice_scores
 from minibert.tasks.pooling import PoolingOptions, check_shares, projection_of, text_scores, text_windows
 from minibert.tasks.task import Choices, Loss, Targets, Task, Window
@@ -118,6 +118,11 @@ class Classification(Task):
         refuse_broken(labels)
         if len(labels) < 2:
             raise InputError(f"classification needs at least two labels; the training data has {labels}")
+        if chosen.calibrate and chosen.on_long == "split":
+            raise InputError(
+                "calibrate divides the scores of every window by one temperature, and on_long split averages "
+                "the windows' probabilities, which it would not set right; leave out one of the two"
+            )
         task = cls(tokenizer, config, labels, chosen)
         task.weigh(examples)
         return task
@@ -234,11 +239,3 @@ def plain_answer(example: TextExample | str, answer: Classified) -> dict[str, An
     probabilities = {label: round(share, 6) for label, share in answer.probabilities.items()}
     beside = {} if pair is None else {"pair": pair}
     return {"text": text, **beside, "label": answer.label, "probabilities": probabilities}
-
-
-def natural(label: str) -> tuple[bool, float, str]:
-    """Sort numbers by value before words by letter."""
-    try:
-        return (False, float(label), label)
-    except ValueError:
-        return (True, 0.0, label)

@@ -29,9 +29,9 @@ from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
-from minibert.tasks.classification import Classified, natural, plain_answer
+from minibert.tasks.classification import Classified, plain_answer
 from minibert.tasks.given import refuse_unanswered
-from minibert.tasks.label_sets import refuse_broken
+from minibert.tasks.label_sets import natural, refuse_broken
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.metrics import choice_scores
 from minibert.tasks.pooling import check_shares

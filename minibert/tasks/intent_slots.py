@@ -44,7 +44,10 @@ from minibert.text.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class IntentSlotsOptions:
-    """What a person may choose; max_length 0 means as long as the encoder allows."""
+    """What a person may choose; max_length 0 means as long as the encoder allows.
+
+    label_smoothing  of intents and tags; with a random field (crf) of the intents alone
+    """
 
     pooling: Literal["first", "mean"] = "first"
     max_length: int = 0

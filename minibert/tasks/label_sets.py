@@ -1,15 +1,29 @@
-"""How good the answers are where a text has any number of labels.
+"""Labels: their order, and how good answers are where a text has any number of them.
 
 Averages of F1 are those of metrics.py: *macro* is the plain mean over the labels that occur in the gold sets.
 Left out: Hamming loss, which flatters whoever gives no labels at all.
 """
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from minibert.checkpoint import LONE
 from minibert.errors import InputError
 from minibert.tasks.metrics import class_scores
+
+
+def natural(label: str) -> tuple[bool, float, str]:
+    """Sort numbers by value before words by letter; "nan" and "inf" are words.
+
+    >>> sorted({"10", "nan", "9", "b", "a"}, key=natural)
+    ['9', '10', 'a', 'b', 'nan']
+    """
+    try:
+        number = float(label)
+    except ValueError:
+        number = math.nan
+    return (False, number, label) if math.isfinite(number) else (True, 0.0, label)
 
 
 def refuse_broken(labels: Iterable[str]) -> None:

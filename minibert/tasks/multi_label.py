@@ -28,9 +28,8 @@ from minibert.model.encoder import Encoder
 from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Packed
 from minibert.tasks.calibration import fit_threshold
-from minibert.tasks.classification import natural
 from minibert.tasks.given import refuse_unanswered
-from minibert.tasks.label_sets import label_set_scores, refuse_broken
+from minibert.tasks.label_sets import label_set_scores, natural, refuse_broken
 from minibert.tasks.pooling import PoolingOptions, projection_of, text_scores, text_windows
 from minibert.tasks.task import Loss, Targets, Task, Window
 from minibert.tasks.windows import window_length

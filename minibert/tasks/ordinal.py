@@ -69,7 +69,8 @@ class Levels(nn.Module):
 
     def expected(self, scores_N: Tensor) -> Tensor:
         """Return the expected level (N,)."""
-        return self.log_probabilities(scores_N).double().exp() @ scores_N.new_tensor(self.values).double()
+        values_L = torch.tensor(self.values, dtype=torch.float64, device=scores_N.device)
+        return self.log_probabilities(scores_N).double().exp() @ values_L
 
     def nearest(self, numbers: np.ndarray) -> np.ndarray:
         """Return the places of the levels nearest to some numbers; halfway, the lower."""

@@ -119,20 +119,21 @@ class QuestionAnswering(Task):
             raise InputError(
                 f"question_answering learns from answers in passages; none of {len(examples)} has one"
             )
-        return cls(
-            tokenizer, config, chosen, refuses=any(not e.answers for e in examples if e.answers is not None)
-        )
+        refuses = any(not example.answers for example in examples if example.answers is not None)
+        return cls(tokenizer, config, chosen, refuses=refuses)
 
     def settings(self) -> dict[str, Any]:
-        return {"refuses": self.refuses, **to_dict(self.options), "null_score_diff_threshold": self.threshold}
+        return {"refuses": self.refuses, **to_dict(self.options), "threshold": self.threshold}
 
     @classmethod
     def reopen(
         cls, tokenizer: Tokenizer, config: EncoderConfig, settings: dict[str, Any]
     ) -> "QuestionAnswering":
-        options = {key: value for key, value in settings.items() if key != "refuses"}
+        options = {key: value for key, value in settings.items() if key not in ("refuses", "threshold")}
         chosen = from_dict(QuestionAnsweringOptions, options, where="task.json")
-        return cls(tokenizer, config, chosen, refuses=settings["refuses"])
+        task = cls(tokenizer, config, chosen, refuses=settings["refuses"])
+        task.threshold = settings.get("threshold", task.threshold)
+        return task
 
     def encode(self, example: QuestionExample) -> list[Window]:
         """Return windows over the passage, the question in each.

@@ -81,7 +81,7 @@ def request_scores(answers: Sequence[Understood], gold: Sequence[IntentExample])
             raise InputError(f"{wanted.text[:60]!r} lacks its intent or its tags; scores need both")
     spans = span_scores([wanted.tags or () for wanted in gold], [answer.tags for answer in answers])
     pairs = list(zip(answers, gold, strict=True))
-    intents = [answer.intent == wanted.intent for answer, wanted in pairs]
+    intents = [answer.intent == str(wanted.intent) for answer, wanted in pairs]
     tags = [answer.tags == wanted.tags for answer, wanted in pairs]
     return {
         "sentence_accuracy": sum(map(all, zip(intents, tags, strict=True))) / len(pairs),

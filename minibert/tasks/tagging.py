@@ -42,7 +42,10 @@ from minibert.text.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class TaggingOptions:
-    """What a person may choose; max_length 0 means as long as the encoder allows."""
+    """What a person may choose; max_length 0 means as long as the encoder allows.
+
+    label_smoothing  of each word's own scores; a random field (crf), which scores whole texts, has none
+    """
 
     max_length: int = 0
     on_long: Literal["truncate", "split", "error"] = "split"

@@ -18,7 +18,7 @@ from typing import Any
 from minibert.config import parse_seconds
 from minibert.durable import replace_text
 from minibert.errors import InputError, MissingExtra
-from minibert.finetune import read_examples, task_class
+from minibert.finetune import read_answered, task_class
 from minibert.interop.hub import local_folder
 from minibert.output import allowed, claimed, locked
 from minibert.training.best import goodness
@@ -79,7 +79,8 @@ def tune(
     seed = Settings.of(settings or {}).train.seed
     if trials < 1:
         raise InputError(f"trials {trials} must be at least 1")
-    rows, held = read_examples(kind, train), read_examples(kind, validation)
+    rows = read_answered(kind, train)
+    held = read_answered(kind, validation, what="validation example")
     free = allowed(resume, overwrite_output_dir, [model, train, validation])
     problem = Problem(local_folder(model), kind, rows, held)
     with locked(output_dir, **free) as output:

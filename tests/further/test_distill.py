@@ -223,3 +223,10 @@ def test_unusable_options_leave_nothing_behind(folder, tmp_path, settings, messa
         distill(folder / "classification", train=ROWS["classification"], output_dir=tmp_path / "out",
                 settings={**FAST, **settings})  # fmt: skip
     assert not (tmp_path / "out").exists()
+
+
+def test_a_student_is_not_chosen_on_rows_that_say_nothing(folder, tmp_path):
+    with pytest.raises(InputError, match="validation example 1 does not say what is right"):
+        distill(folder / "classification", train=ROWS["classification"], output_dir=tmp_path / "out",
+                validation=["the cat sees"], settings=FAST)  # fmt: skip
+    assert not (tmp_path / "out").exists()

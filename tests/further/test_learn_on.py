@@ -206,6 +206,8 @@ def test_files_become_parts_with_their_names_on_the_command_line(encoder, tmp_pa
     [
         ({"validation": [FIRST]}, "2 parts to learn and 1 to be asked"),
         ({"train": [], "validation": []}, "0 parts to learn"),
+        ({"train": [FIRST, ["a text"]]}, "training example 1 does not say what is right"),
+        ({"validation": [FIRST, [TextExample("a text")]]}, "validation example 1 does not say what is right"),
         ({"settings": {"learn.methodd": "ewc"}}, "did you mean 'method'"),
         ({"settings": {"learn.method": "magic"}}, "'magic', expected 'plain' or 'replay'"),
     ],

@@ -8,11 +8,13 @@ import torch
 from tiny_runs import last_line
 
 from minibert.cli import main
+from minibert.data.examples import ChoiceExample, TextExample
 from minibert.data.readers import read_texts
 from minibert.errors import InputError
 from minibert.finetune import finetune
-from minibert.further.update import update
+from minibert.further.update import apart, update
 from minibert.interop.heads import load
+from minibert.tasks.multiple_choice import MultipleChoice
 from minibert.training.loop import Run
 
 LEARNT = {
@@ -183,6 +185,19 @@ def test_unusable_input_leaves_nothing_behind(folder, tmp_path, change, message)
             output_dir=tmp_path / "out", settings={**FAST, **change.get("settings", {})},
         )  # fmt: skip
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("part", ["train", "kept", "validation"])
+def test_rows_that_say_nothing_are_refused_before_anything_is_trained(part, folder, tmp_path):
+    given = {"train": folder / "old.csv", "kept": folder / "kept.csv", part: [TextExample("the cat")]}
+    with pytest.raises(InputError, match="example 1 does not say what is right"):
+        update(folder / "good", output_dir=tmp_path / "out", settings=FAST, **given)
+    assert not (tmp_path / "out").exists()
+
+
+def test_kept_rows_are_found_among_examples_with_lists():
+    first, second = (ChoiceExample(text, ["a cat", "a dog"], 0) for text in ("good", "bad"))
+    assert apart(MultipleChoice, [first, second], [second]) == [first]
 
 
 def test_an_adapter_is_updated_beside_its_encoder_and_grows(folder, tmp_path):

@@ -1,5 +1,7 @@
 """Intents and slots from one encoder: the promises of every task, the joint loss, and the scores by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from tiny_runs import sentence
 from minibert.data.examples import IntentExample
 from minibert.data.tagged import from_words
 from minibert.errors import InputError
+from minibert.further.growing import grown
 from minibert.model.encoder import Encoder
 from minibert.tasks.intent_slots import IntentSlots
 from minibert.tasks.model import Model
@@ -184,3 +187,23 @@ def test_scores_want_the_gold():
 def test_an_unknown_option_is_named_beside_the_nearest():
     with pytest.raises(InputError, match=r"'slot_loss_coeff'.*'slot_loss_coef'"):
         build({"slot_loss_coeff": 2})
+
+
+def test_an_intent_that_is_a_number_is_as_good_as_its_word():
+    gold = [replace(request("a b", "O O", None), intent=intent) for intent in (1, 2)]
+    scores = request_scores([understood("1", "O O"), understood("2", "O O")], gold)
+    assert scores["sentence_accuracy"] == scores["intent_accuracy"] == 1
+
+
+@pytest.mark.parametrize(
+    ("example", "message"),
+    [
+        (request("A list", "O O", "stop"), "example 2: intent 'stop' is new .*knows move, none, see"),
+        (request("A list", "O B-land", "see"), "example 2: tag 'B-land' is new .*B-who"),
+    ],
+)
+def test_heads_that_do_not_grow_refuse_new_labels(example, message):
+    model = build()
+    with pytest.raises(InputError, match=message):
+        grown(model, [REQUESTS[0], example])
+    assert grown(model, REQUESTS) is model

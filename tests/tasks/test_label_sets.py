@@ -1,12 +1,14 @@
 """Scores of sets of labels, as scikit-learn has them."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from minibert.errors import InputError
-from minibert.tasks.label_sets import label_set_scores, refuse_broken
+from minibert.tasks.label_sets import label_set_scores, natural, refuse_broken
 
 LABELS = ["a", "b", "c", "d"]
 SETS = st.lists(st.tuples(st.sets(st.sampled_from(LABELS)), st.sets(st.sampled_from(LABELS))), min_size=1)
@@ -61,3 +63,9 @@ def test_a_label_with_half_a_character_is_refused():
         with pytest.raises(InputError, match="half of a character") as error:
             refuse_broken(["a", label])
         assert repr(label) in str(error.value)
+
+
+def test_labels_have_one_order_whatever_the_order_in_which_they_come():
+    labels = ["-inf", "2", "NaN", "10", "a", "inf", "nan"]
+    for some in itertools.permutations(labels):
+        assert sorted(some, key=natural) == ["2", "10", "-inf", "NaN", "a", "inf", "nan"]
