@@ -32,7 +32,7 @@ def test_a_run_keeps_its_options_and_the_threshold_of_its_validation_data(folder
     assert main(["evaluate", "--model", str(folder / "qa"), "--precision", "fp32",
                  "--file", str(folder / "train.json")]) == 0  # fmt: skip
     scores = tiny_runs.last_line(capsys.readouterr().out)
-    assert scores["best_f1_threshold"] == pytest.approx(settings["null_score_diff_threshold"], abs=1e-4)
+    assert scores["best_f1_threshold"] == pytest.approx(settings["threshold"], abs=1e-4)
     assert scores["f1"] == pytest.approx(scores["best_f1"])
     assert scores["examples"] == 6
 

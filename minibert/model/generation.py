@@ -146,7 +146,8 @@ def beam_search(
         all_stay = len(stay) == len(going)
         going = [going[place] for place in stay]
         state = state.select(rows_R, None if all_stay else stay) if going else state
-    return [max(sequences, key=lambda one: one.score) for sequences in ended]
+    nothing = Written((), math.nan, math.nan)  # of weights that are no numbers
+    return [max(sequences, key=lambda one: one.score, default=nothing) for sequences in ended]
 
 
 def extend(log_p_NB: Tensor, next_RV: Tensor) -> list[list[tuple[float, int, int]]]:

@@ -198,6 +198,13 @@ def test_a_limit_wins_over_min_length():
     assert len(one.ids) == 2
 
 
+@pytest.mark.parametrize("beams", [1, 3])
+def test_weights_that_are_no_numbers_still_give_a_sequence_for_each_source(beams):
+    model = Table(torch.full((VOCABULARY, VOCABULARY), math.nan))
+    how = Generation(max_length=4, num_beams=beams)
+    assert len(generate(model, start(2, beams), how, start=START, end=END, limits=[4, 4])) == 2
+
+
 def test_no_source_gives_no_sequence():
     for beams in (1, 2):
         how = Generation(num_beams=beams)

@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
+from check_task import shape
+from fakes import FakeTokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minibert.data.examples import TextExample
+from minibert.errors import InputError
 from minibert.tasks.calibration import (
     COLDEST,
     HOTTEST,
@@ -13,6 +17,7 @@ from minibert.tasks.calibration import (
     fit_temperature,
     fit_threshold,
 )
+from minibert.tasks.classification import Classification
 from minibert.tasks.label_sets import label_set_scores
 from minibert.tasks.metrics import calibration_error
 
@@ -102,3 +107,10 @@ def test_no_other_threshold_has_a_better_micro_f1(seed, ties):
 
     best = score(fit_threshold(probabilities, gold))
     assert all(score(threshold) <= best + 1e-12 for threshold in [*np.linspace(0.01, 1, 60)])
+
+
+def test_a_temperature_for_windows_that_are_averaged_is_refused():
+    examples = [TextExample("a list", label="a"), TextExample("an error", label="b")]
+    options = {"calibrate": True, "on_long": "split"}
+    with pytest.raises(InputError, match=r"calibrate .* on_long split .* leave out one"):
+        Classification.build(FakeTokenizer(61, ["a"]), shape("bert", 61), examples, options)

@@ -224,6 +224,11 @@ def test_the_threshold_is_that_of_validation_unless_it_was_given(ours):
     again = QuestionAnswering.reopen(ours, config, task.settings())
     assert again.threshold == -1.25
     assert again.settings() == task.settings()
+    again.settle({"f1": 0.5, "best_f1_threshold": 0.75})  # nobody chose one, then as now
+    assert again.threshold == 0.75
+    kept = QuestionAnswering.reopen(ours, config, fixed.settings())
+    kept.settle({"f1": 0.5, "best_f1_threshold": 0.75})
+    assert kept.threshold == 2.5
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,11 @@ def test_levels_far_out_have_finite_losses_and_gradients(score):
     assert levels.first.grad.isfinite().all() and levels.steps.grad.isfinite().all()
 
 
+def test_levels_that_float32_cannot_tell_apart_come_back_as_they_are():
+    levels = Levels([20240101, 20240102])
+    assert levels.expected(torch.tensor([-1e3, 1e3])).tolist() == [20240101, 20240102]
+
+
 def test_ordered_levels_also_tell_how_often_the_nearest_level_is_right(english):
     task = model_of(english, STARS, {"regression_loss": "ordinal"}).task
     scores = task.score([Estimate(4.1), Estimate(2.2), Estimate(3.9)], STARS[:3])
