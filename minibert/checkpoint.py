@@ -31,13 +31,17 @@ from minibert.errors import InputError
 
 WEIGHTS = "model.safetensors"
 MARK = ".minibert"  # in a folder that a command or a run has filled
-# Files that lie together where minibert or a save_pretrained has written, if mark and manifest are gone.
+# Files that lie together where minibert or a save_pretrained has written, if mark and manifest are gone,
+# and all that may lie beside them: what else there is, somebody else put there.
 TOGETHER = (
     ("config.json", WEIGHTS),
     ("config.json", f"{WEIGHTS}.index.json"),
     ("config.json", "graph.json"),
     ("adapter_config.json", "adapter_model.safetensors"),
     ("index.json", "vectors.bin"),
+)
+BESIDE = re.compile(
+    r".*\.(json|jsonl|safetensors|onnx|onnx\.data|pt2|model)|(vocab|merges)\.txt|(vectors|offsets)\.bin|1_Pooling"
 )
 LONE = re.compile("[\ud800-\udfff]")  # half a character, which UTF-8 cannot write
 
@@ -80,8 +84,9 @@ def check_replaceable(folder: Path, place: Path, *, ours: bool = False) -> None:
             f"{folder} is the working directory, or holds it, and cannot be replaced; name a folder inside "
             f"it, such as {folder / 'model'}"
         )
-    written = was_made_here(place) or any(all((place / name).is_file() for name in pair) for pair in TOGETHER)
-    if not ours and not written and any(place.iterdir()):
+    together = any(all((place / name).is_file() for name in pair) for pair in TOGETHER)
+    written = together and all(BESIDE.fullmatch(path.name) for path in place.iterdir())
+    if not ours and not written and not was_made_here(place) and any(place.iterdir()):
         raise InputError(
             f"{folder} is not empty and was not made by minibert, so it stays as it is; choose another folder"
         )

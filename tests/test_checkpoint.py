@@ -75,6 +75,21 @@ def test_what_minibert_wrote_is_replaced_even_without_its_manifest(opened, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["place"]
 
 
+@pytest.mark.parametrize(
+    "stranger", ["README.md", "notes.txt", "checkpoint-500/optimizer.pt", "2_Normalize/x"]
+)
+def test_a_checkpoint_beside_which_others_put_something_stays_as_it_is(opened, tmp_path, stranger):
+    place = tmp_path / "theirs"
+    mb.save_pretrained(opened[0], place)
+    (place / MANIFEST).unlink()
+    (place / stranger).parent.mkdir(exist_ok=True)
+    (place / stranger).write_text("mine", "utf-8")
+    before = contents(place)
+    with pytest.raises(InputError, match="was not made by minibert"):
+        opened[1].save_pretrained(place)
+    assert contents(place) == before
+
+
 def test_an_empty_folder_and_a_marked_one_are_written_into(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()

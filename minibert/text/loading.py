@@ -5,7 +5,7 @@ from pathlib import Path
 
 from minibert.errors import InputError
 from minibert.text.hugging_face import HuggingFaceTokenizer
-from minibert.text.sentencepiece import SentencePieceTokenizer
+from minibert.text.sentencepiece import MODEL_FILE, SentencePieceTokenizer
 from minibert.text.tokenizer import SETTINGS_FILE, Tokenizer
 from minibert.text.vocabularies import has_tokenizer
 
@@ -38,4 +38,6 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     kind = settings.pop("kind", "tokenizers" if foreign else None)
     if not isinstance(kind, str) or kind not in _OPENERS:
         raise InputError(f"{path}: kind {kind!r} is unknown; known kinds: {', '.join(_OPENERS)}")
+    if kind == "sentencepiece" and foreign and not (Path(folder) / MODEL_FILE).is_file():
+        kind = "tokenizers"  # another tool saved it again: tokenizer.json alone went along
     return _OPENERS[kind](Path(folder), settings)

@@ -36,7 +36,7 @@ from minibert.text.sentencepiece_training import (
 )
 from minibert.text.tokenizer import SETTINGS_FILE, Tokenizer
 
-_MODEL_FILE = "spiece.model"
+MODEL_FILE = "spiece.model"
 _FEWEST_WORD_STARTS = 0.1  # of the pieces; a vocabulary with fewer does not tell words apart
 # Two runs of protocol-buffer bytes add up field by field, so this suffix resets one field of a model:
 # normalizer_spec (3) { add_dummy_prefix (3): false }.
@@ -93,7 +93,7 @@ class SentencePieceTokenizer(Tokenizer):
     @classmethod
     def open(cls, folder: Path, settings: dict[str, object]) -> "SentencePieceTokenizer":
         """Open what `save` wrote; settings are those of its JSON file."""
-        path, cjk_characters = folder / _MODEL_FILE, settings.get("cjk_characters")
+        path, cjk_characters = folder / MODEL_FILE, settings.get("cjk_characters")
         if not isinstance(cjk_characters, bool):
             raise InputError(
                 f"{folder / SETTINGS_FILE}: cjk_characters is {cjk_characters!r}; write true or false"
@@ -110,7 +110,7 @@ class SentencePieceTokenizer(Tokenizer):
     def save(self, folder: Path) -> None:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / _MODEL_FILE).write_bytes(self.model)
+        (folder / MODEL_FILE).write_bytes(self.model)
         settings = {"kind": "sentencepiece", "cjk_characters": self.cjk_characters}
         (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 

@@ -119,6 +119,15 @@ def test_our_own_text_encoder_opens_there(tokenizer, shape, tmp_path):
             np.testing.assert_allclose(hidden.hidden_nD, wanted_nD, atol=1e-5)
 
 
+def test_what_transformers_saves_again_opens_here_again(tokenizer, tmp_path):
+    ours = TextEncoder(Encoder(small(tokenizer)), tokenizer, max_length=23)
+    ours.save_pretrained(tmp_path / "out")
+    for part in (transformers.AutoModel, transformers.AutoTokenizer):
+        part.from_pretrained(tmp_path / "out").save_pretrained(tmp_path / "back")
+    again = mb.load_encoder(tmp_path / "back")
+    np.testing.assert_allclose(again.embed(TEXTS), ours.embed(TEXTS), atol=1e-6)
+
+
 @pytest.fixture(scope="module")
 def wordpiece(tmp_path_factory):
     return load_tokenizer(foreign_tokenizers.wordpiece(tmp_path_factory.mktemp("kind") / "wordpiece"))
