@@ -77,6 +77,10 @@ def _find_text(where: str, columns: Sequence[str], there: str) -> tuple[str, str
     if len(found) == 1:
         return found[0]
     if not found:
+        if len(columns) == 1 and ";" in columns[0]:
+            raise InputError(
+                f"{where}: the one column is {columns[0]!r}; part columns by commas, or save .tsv"
+            )
         raise InputError(f"{where}: no column 'text'; {there}; name yours: text_column (--text-column)")
     candidates = " or ".join("+".join(name for name in names if name) for names in found)
     raise InputError(f"{where}: the text may be {candidates}; {there}; name it: text_column (--text-column)")

@@ -12,12 +12,12 @@ from typing import Any
 from minibert.data.columns import Columns, choose_columns
 from minibert.data.examples import MultiLabelExample, NumberExample
 from minibert.data.readers import examples_of
-from minibert.data.rows import Row, rows_of
+from minibert.data.rows import Row, is_true, rows_of
 from minibert.errors import InputError
 
 LABEL_SETS = ("labels", "label", "tags", "genres", "categories")
+BITS = {"0", "1", "0.0", "1.0"}
 NUMBERS = ("score", "label", "rating", "stars", "similarity")
-NO, YES = ("0", "0.0", "false", "no"), ("1", "1.0", "true", "yes")
 
 
 def read_multi_label(
@@ -51,12 +51,25 @@ def read_multi_label(
     for (number, row), example in zip(rows, texts, strict=True):
         labels: Sequence[str] | None = None
         if flags:
-            labels = [flag for flag in flags if _is_set(row.get(flag), flag, f"{where} {number}")]
+            labels = [flag for flag in flags if is_true(row.get(flag), flag, f"{where} {number}")]
         elif columns.label:
             labels = labels_of(row.get(columns.label), columns.label, f"{where} {number}")
         labels = None if labels is None else tuple(dict.fromkeys(labels))
         examples.append(MultiLabelExample(example.text, example.pair, labels))
+    if columns.label:
+        _refuse_numbers_for_names([row.get(columns.label) for _, row in rows], columns.label, str(path))
     return examples
+
+
+def _refuse_numbers_for_names(cells: Sequence[Any], column: str, path: str) -> None:
+    """Raise InputError where every cell is a list of as many 0 and 1: places of labels, not their names."""
+    lists = [labels_of(cell, column, path) for cell in cells]
+    size = len(lists[0])
+    if size > 1 and all(len(one) == size and set(one) <= BITS for one in lists):
+        raise InputError(
+            f"{path}: {column!r} holds {size} numbers of 0 and 1 in every row, and labels have names; write "
+            f"the names of those that are 1, or give a column to each label and name them: a,b,c"
+        )
 
 
 def read_numbers(
@@ -131,10 +144,3 @@ def _rows(path: str | Path) -> list[Row]:
     if not rows:
         raise InputError(f"{path}: empty; a file of examples is wanted")
     return rows
-
-
-def _is_set(value: Any, column: str, place: str) -> bool:
-    word = str(value).strip().lower()
-    if word not in (*NO, *YES):
-        raise InputError(f"{place}: {column!r} is {value!r:.60}; a column of a label holds 0 or 1")
-    return word in YES

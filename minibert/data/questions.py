@@ -15,12 +15,13 @@ ten of each are listed.
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from minibert.data.examples import GoldAnswer, QuestionExample
 from minibert.data.files import kind_of, open_text
-from minibert.data.rows import rows_of
+from minibert.data.rows import is_true, rows_of
 from minibert.errors import InputError
 
 LISTED = 10  # answers that are named of those to complain about
@@ -137,7 +138,7 @@ def _example(
             there = f"found {text!r}" if found[part] else f"the row has {', '.join(row)}"
             raise InputError(f"{where}: no text in {' or '.join(names[part])}; {there}")
         texts[part] = text
-    column, empty = found["answers"], row.get("is_impossible", False)
+    column, empty = found["answers"], is_true(row.get("is_impossible") or False, "is_impossible", where)
     if names["answers"] != USUAL["answers"] and column is None:
         raise InputError(f"{where}: no column {names['answers'][0]!r}; the row has {', '.join(row)}")
     given = _answers(row.get(column or ""), where)
@@ -161,6 +162,9 @@ def _answers(value: Any, where: str) -> list[tuple[str, int | None]] | None:
     """Return texts and starts out of any of the forms, None for none; raises InputError for another."""
     if value is None:
         return None
+    if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
+        with suppress(ValueError, RecursionError):  # what is no JSON is an answer that begins so
+            value = json.loads(value)
     if isinstance(value, str):
         return [(value, None)] if value.strip() else []
     if isinstance(value, dict):

@@ -18,6 +18,7 @@ ROW_KINDS = (".csv", ".tsv", ".jsonl", ".json")
 HALF = re.compile(r"\\u[dD][89a-fA-F]")  # only an escape can bring one in: text that is UTF-8 has none
 LONGEST_FIELD = 2**31 - 1
 Row = tuple[int, dict[str, Any]]
+NO, YES = ("0", "0.0", "false", "no"), ("1", "1.0", "true", "yes")
 
 
 def rows_of(path: Path) -> Iterator[Row]:
@@ -40,6 +41,8 @@ def rows_of(path: Path) -> Iterator[Row]:
     if kind == ".txt":
         lines = enumerate(open_text(path), 1)
         return ((number, {"text": line}) for number, line in lines if line.strip())
+    if path.is_dir() or any(sign in path.name for sign in "*?"):
+        raise InputError(f"{path}: one file is wanted here, not a folder or a pattern; name the file")
     raise InputError(f"{path}: unknown kind of file {kind!r}; use .csv, .tsv, .jsonl or .txt (also .gz, .xz)")
 
 
@@ -103,3 +106,15 @@ def _quoted_fields(path: Path) -> Iterator[tuple[int, list[str]]]:
             return
         if fields:
             yield first, fields
+
+
+def is_true(value: Any, column: str, place: str) -> bool:
+    """Return what a cell says of yes and no; `place` begins the message of an InputError.
+
+    >>> is_true("False", "is_impossible", "line 2"), is_true(1, "toxic", "line 3")
+    (False, True)
+    """
+    word = str(value).strip().lower()
+    if word not in (*NO, *YES):
+        raise InputError(f"{place}: {column!r} is {value!r:.60}; a column of yes and no holds 0 or 1")
+    return word in YES

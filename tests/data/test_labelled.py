@@ -84,6 +84,17 @@ def test_unreadable_label_sets_are_named_with_file_and_line(write, name, text, m
         read_multi_label(write(text, name))
 
 
+@pytest.mark.parametrize(
+    "cells", [([1, 0, 1], [0, 0, 0]), ("[0.0, 1.0]", "[1, 0]"), (["1", "0"], ["0", "1"])]
+)
+def test_places_of_0_and_1_are_no_names_of_labels(write, cells):
+    rows = [{"text": "a", "labels": cell} for cell in cells]
+    with pytest.raises(InputError, match="numbers of 0 and 1 in every row, and labels have names"):
+        read_multi_label(write(lines(*rows), "data.jsonl"))
+    named = write(lines(*rows, {"text": "b", "labels": ["x"]}), "named.jsonl")
+    assert read_multi_label(named)[-1].labels == ("x",)
+
+
 def test_a_column_of_a_label_holds_0_or_1(write):
     with pytest.raises(InputError, match="line 3: 'toxic' is '2'"):
         read_multi_label(write("text,toxic,insult\na,1,0\nb,2,0\n"), label_column="toxic,insult")
