@@ -9,6 +9,7 @@ runtime stays there.
 import re
 from pathlib import Path
 
+from minibert.data.fields import spelled
 from minibert.errors import InputError
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -24,6 +25,11 @@ def local_folder(folder: str | Path) -> Path:
     >>> local_folder("runs/clf")
     PosixPath('runs/clf')
     """
+    if not isinstance(folder, str | Path):
+        raise InputError(
+            f"{spelled(folder)} came where the folder of a model is wanted; save a model first, and name "
+            "that folder"
+        )
     path, name = Path(folder), str(folder)
     if path.exists() or not NAME.fullmatch(name):
         return path

@@ -11,6 +11,7 @@ A head in their folder is left aside; the head of ours is written as `modules_to
 """
 
 import math
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -147,13 +148,12 @@ def _relevant(tensors: Mapping[str, Tensor], family: str) -> Iterator[tuple[tupl
     dictionary = DICTIONARIES[family]
     for name, tensor in tensors.items():
         short = name.removeprefix(BEGINNING).removeprefix(dictionary.prefix)
-        for side in "AB":
-            if short.endswith(f".lora_{side}.weight"):
-                yield (short.removesuffix(f".lora_{side}.weight"), side), tensor
-                break
-        else:
-            if not short.startswith(dictionary.others):
-                raise InputError(f"{TENSORS}: {name} is no update of a layer; it is not implemented")
+        if short.startswith(dictionary.others):  # of a head, or of the pooler below it
+            continue
+        update = re.fullmatch(r"(.*)\.lora_([AB])\.weight", short)
+        if update is None:
+            raise InputError(f"{TENSORS}: {name} is no update of a layer; it is not implemented")
+        yield (update[1], update[2]), tensor
 
 
 def save_peft(model: Model, folder: str | Path) -> None:

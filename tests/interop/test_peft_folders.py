@@ -72,6 +72,16 @@ def test_their_adapter_gives_their_hidden_states_here(tmp_path, family, rslora):
     torch.testing.assert_close(hidden_of(encoder), wanted, atol=1e-5, rtol=0)
 
 
+def test_an_update_of_the_pooler_stays_outside_with_the_head(tmp_path):
+    model = theirs(tmp_path, "bert", target_modules="all-linear")
+    assert any("pooler.dense.lora_A" in name for name, _ in model.named_parameters())
+    encoder = read_encoder(tmp_path / "base")
+    read_peft(tmp_path / "adapter", encoder, "bert")
+    with torch.no_grad():
+        wanted = model(input_ids=IDS).last_hidden_state
+    torch.testing.assert_close(hidden_of(encoder), wanted, atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize(
     ("family", "wanted"),
     [

@@ -140,3 +140,11 @@ def test_numbers_outside_their_range_are_named(values):
     ((name, value),) = values.items()
     with pytest.raises(InputError, match=f"{name} {value}"):
         TrainingConfig(**values)
+
+
+@pytest.mark.parametrize("optim", ["adamw", "sgd"])
+def test_the_state_of_another_rule_is_refused(optim):
+    model, other = language_model(), {"adamw": "sgd", "sgd": "adamw"}[optim]
+    kept = make_optimizers(model, LAYERS, TrainingConfig(optim=other)).state_dict()
+    with pytest.raises(InputError, match="of another optimizer"):
+        make_optimizers(model, LAYERS, TrainingConfig(optim=optim)).load_state_dict(kept)
