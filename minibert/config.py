@@ -96,11 +96,13 @@ def read_file(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such settings file")
+    if path.suffix not in (".toml", ".json"):
+        raise InputError(f"{path}: settings are read from .toml and .json, and this is neither")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
         values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not valid {path.suffix.lstrip('.') or 'JSON'}: {error}") from error
+        raise InputError(f"{path}: not valid {path.suffix.lstrip('.')}: {error}") from error
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected a table of keys and values, found {type(values).__name__}")
     return values

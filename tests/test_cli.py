@@ -346,6 +346,19 @@ def test_the_version_is_that_of_the_distribution(capsys):
     assert minibert.__version__ == metadata.version("minibert-encoder")
 
 
+FINETUNE = (
+    "finetune",
+    "--task",
+    "classification",
+    "--model",
+    "enc",
+    "--train-file",
+    "a.csv",
+    "--output-dir",
+    "o",
+)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -354,6 +367,10 @@ def test_the_version_is_that_of_the_distribution(capsys):
         (("embed", "--modle", "enc", "x"), "unknown argument '--modle'; did you mean --model?"),
         (("embed", "--modle=enc", "x"), "unknown argument '--modle=enc'; did you mean --model?"),
         (("embed", "x"), "the following arguments are required: --model"),
+        (("finetune", "--do_train"), "'--do-train'; finetune, evaluate and predict are commands"),
+        (("finetune", "--model_name_or_path", "enc"), "the folder is --model"),
+        ((*FINETUNE, "--bf16", "True"), "unknown argument 'True'; --bf16 takes no value"),
+        ((*FINETUNE, "--load_best_model_at_end", "True"), "the best model is always what is kept"),
         (("embed", "x", "--", "--modle"), "the following arguments are required: --model"),
     ],
 )

@@ -126,6 +126,8 @@ def test_any_positive_number_is_seconds(seconds):
 def test_files_of_settings_are_read_by_their_suffix(tmp_path):
     (tmp_path / "run.toml").write_text("[train]\nseed = 3\n")
     (tmp_path / "run.json").write_text('{"train": {"seed": 3}}')
+    (tmp_path / "marked.toml").write_bytes(b"\xef\xbb\xbf[train]\r\nseed = 3\r\n")  # as some editors begin
+    assert read_file(tmp_path / "marked.toml") == {"train": {"seed": 3}}
     assert read_file(tmp_path / "run.toml") == read_file(tmp_path / "run.json") == {"train": {"seed": 3}}
 
 
@@ -137,6 +139,7 @@ def test_files_of_settings_are_read_by_their_suffix(tmp_path):
         ("a.json", b"[1]"),
         ("a.toml", b"\xff\xfe"),
         ("a.json", b"\xff"),
+        ("a.yaml", b"train: {}"),
     ],
 )
 def test_a_file_that_holds_no_settings_is_named(tmp_path, name, content):

@@ -65,6 +65,21 @@ COMMANDS = (
 )
 
 
+# Names that hands know from transformers, and what stands for them here (docs/12-huggingface.md).
+STANDS_FOR = {
+    "--do-train": "finetune, evaluate and predict are commands",
+    "--do-eval": "finetune, evaluate and predict are commands",
+    "--do-predict": "finetune, evaluate and predict are commands",
+    "--eval-strategy": "validation comes after each epoch, or every --eval-steps steps",
+    "--evaluation-strategy": "validation comes after each epoch, or every --eval-steps steps",
+    "--fp16": "bfloat16 needs no loss scaling: --bf16, or --precision auto",
+    "--gradient-checkpointing": "--gradient-accumulation-steps takes less memory",
+    "--load-best-model-at-end": "with --validation-file the best model is always what is kept",
+    "--model-name-or-path": "the folder is --model",
+    "--save-strategy": "--save-steps saves in between",
+}
+
+
 def build_parser() -> Parser:
     """Return the parser of all commands; each adds its flags and the function that it runs."""
     parser = Parser(
@@ -92,7 +107,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if "words" in args:  # whatever stands there is read by the command itself
         args.words = [*unknown, *args.words]
     elif unknown:
-        raise unknown_argument(unknown[0], args.parser)
+        raise unknown_argument(unknown[0], args.parser, words)
     spare_inputs(args)
     return args
 
@@ -106,10 +121,17 @@ def refuse_unknown_command(words: Sequence[str]) -> None:
         raise InputError(f"unknown command {words[0]!r}; {hint}")
 
 
-def unknown_argument(word: str, parser: argparse.ArgumentParser) -> InputError:
-    """Return the error for an argument that a command does not know, with the nearest flag."""
-    near = difflib.get_close_matches(word.partition("=")[0], flags_of(parser), n=1)
-    hint = f"did you mean {near[0]}?" if near else f"see {parser.prog} --help"
+def unknown_argument(word: str, parser: argparse.ArgumentParser, words: Sequence[str]) -> InputError:
+    """Return the error for one of the words that a command does not know, and what was meant perhaps."""
+    name, known = word.partition("=")[0], flags_of(parser)
+    near = difflib.get_close_matches(name, known, n=1)
+    before = words[max(0, words.index(word) - 1)] if word in words else ""
+    if name in STANDS_FOR:
+        hint = STANDS_FOR[name]
+    elif before in known and not word.startswith("-"):
+        hint = f"{before} takes no value"
+    else:
+        hint = f"did you mean {near[0]}?" if near else f"see {parser.prog} --help"
     return InputError(f"unknown argument {word!r}; {hint}")
 
 
@@ -125,8 +147,9 @@ def first_of_two(error: InputError, words: Sequence[str], parser: Parser) -> Inp
     for word in words[1:]:
         name = word.partition("=")[0]
         is_flag = re.fullmatch(r"--[a-z0-9-]+", name)
-        if is_flag and name not in known and difflib.get_close_matches(name, known, n=1):
-            return unknown_argument(word, command)
+        near = name in STANDS_FOR or difflib.get_close_matches(name, known, n=1)
+        if is_flag and name not in known and near:
+            return unknown_argument(word, command, words)
     return error
 
 

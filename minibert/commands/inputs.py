@@ -61,8 +61,10 @@ def labelled_examples(kind: type[Task], path: str, args: argparse.Namespace) -> 
     examples = kind.read(local(path), named_columns(kind, args))
     for number, example in enumerate(examples, 1):
         if not kind.answered(example):
+            flags = "".join(f": --{name.replace('_', '-')}" for name in kind.columns[-1:])
             raise InputError(
-                f"{path}: example {number} has no label: {str(example)[:80]}; name the column if it has"
+                f"{path}: example {number} has no label: {str(example)[:80]}; if the file has one, name its "
+                f"column{flags}"
             )
     return examples
 

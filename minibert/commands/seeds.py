@@ -9,19 +9,12 @@ from typing import Any
 from minibert.checkpoint import replace_json
 from minibert.config import to_dict
 from minibert.errors import InputError
-from minibert.finetune import (
-    Settings,
-    finetune,
-    first_rate,
-    open_for_task,
-    read_examples,
-    reopened,
-    task_class,
-)
+from minibert.finetune import Settings, finetune, first_rate, open_for_task, reopened, task_class
 from minibert.interop.heads import load
 from minibert.interop.hub import local_folder
 from minibert.output import RECORD, allowed, claimed, describe_data, is_done, locked, publish_model
 from minibert.output.record import describe_model
+from minibert.tasks.given import read_examples
 from minibert.tasks.metrics import mean_and_spread
 from minibert.training.best import goodness
 
