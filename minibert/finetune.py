@@ -14,7 +14,6 @@ from minibert.adapt.build import adapt
 from minibert.adapt.features import kept_features
 from minibert.config import to_dict
 from minibert.data.batches import ExampleBatches
-from minibert.data.remote import local
 from minibert.distributed.joining import joined
 from minibert.distributed.ranks import Ranks
 from minibert.errors import InputError
@@ -27,7 +26,7 @@ from minibert.model.encoder import Encoder
 from minibert.output import Drive, allowed, claimed, describe_data, locked, nothing_left, start_record
 from minibert.output.record import describe_model
 from minibert.tasks.from_scratch import fresh_encoder, is_size
-from minibert.tasks.given import listed, refuse_unanswered
+from minibert.tasks.given import read_answered, read_held
 from minibert.tasks.model import TASKS, Model
 from minibert.tasks.task import Task, Window
 from minibert.tasks.windows import long_ones, tell_long, windows_of
@@ -41,8 +40,6 @@ from minibert.training.held_out import HeldOut
 from minibert.training.journal import describe, header
 from minibert.training.loop import Run, place
 from minibert.training.plan import Budget
-
-Source = str | Path | Sequence[Any]  # a file, or examples
 
 
 def finetune(
@@ -72,8 +69,7 @@ def finetune(
     """
     model, kind = local_folder(model), task_class(task)
     chosen = Settings.of(settings or {}, learning_rate=first_rate(model))
-    rows = read_answered(kind, train)
-    held = [] if validation is None else read_answered(kind, validation, what="validation example")
+    rows, held = read_answered(kind, train), read_held(kind, validation, options=chosen.task)
     made = open_for_task(model, kind, rows, settings=chosen)
     batches = batches_of(made.task, rows, chosen.train)
     with kept_features(made, batches.windows, held, chosen.adapt, progress=chosen.data.progress) as learn:
@@ -139,21 +135,6 @@ def task_class(name: str) -> type[Task]:
     if name not in TASKS:
         raise InputError(f"task {name!r} is unknown; use one of {', '.join(TASKS)}")
     return TASKS[name]
-
-
-def read_examples(kind: type[Task], source: Source) -> list[Any]:
-    """Return the examples of a file, or the ones that are given."""
-    examples = kind.read(local(source)) if isinstance(source, str | Path) else list(listed(source))
-    if not examples:
-        raise InputError(f"no examples in {source!r}")
-    return examples
-
-
-def read_answered(kind: type[Task], source: Source, *, what: str = "training example") -> list[Any]:
-    """Return the examples of a file, or the given ones, all of which say what is right."""
-    examples = read_examples(kind, source)
-    refuse_unanswered(kind, examples, what=what)
-    return examples
 
 
 def open_for_task(folder: Path, kind: type[Task], examples: Sequence[Any], *, settings: Settings) -> Model:

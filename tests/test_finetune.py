@@ -93,6 +93,20 @@ def test_a_run_that_learns_is_left_in_peace(folder, tmp_path, capsys):
     assert json.loads((tmp_path / "clf/run.json").read_text("utf-8"))["warning"] is None
 
 
+def test_a_temperature_needs_validation_data(folder, tmp_path):
+    with pytest.raises(InputError, match="calibrate needs validation data"):
+        finetune(folder / "enc", task="classification", train=folder / "train.csv",
+                 output_dir=tmp_path / "out", settings={**FAST, "task.calibrate": True})  # fmt: skip
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_in_memory_is_no_folder(folder, tmp_path):
+    given = {"task": "classification", "train": folder / "train.csv", "output_dir": tmp_path / "out"}
+    with pytest.raises(InputError, match=r"Model.*came where the folder of a model is wanted; save"):
+        finetune(open_for_task(folder / "enc", Classification, read_texts(folder / "train.csv"),
+                               settings=Settings.of({})), **given)  # fmt: skip
+
+
 def test_the_top_layer_is_drawn_anew_and_the_rest_is_kept(folder):
     rows = read_texts(folder / "train.csv")
     torch.manual_seed(0)

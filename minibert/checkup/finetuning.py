@@ -18,9 +18,10 @@ from minibert.doctor.memory import WIDE, Memory, Step, heavy_batch, predict
 from minibert.doctor.numbers import Course, attention_findings, course_findings
 from minibert.doctor.tokens import token_findings
 from minibert.errors import InputError
-from minibert.finetune import Settings, first_rate, read_examples, task_class
+from minibert.finetune import Settings, first_rate, task_class
 from minibert.interop.hub import local_folder
 from minibert.tasks.from_scratch import is_size
+from minibert.tasks.given import read_examples
 from minibert.tasks.task import Task
 from minibert.training.config import TrainingConfig
 from minibert.training.freezing import freeze

@@ -9,8 +9,9 @@ from minibert.doctor.findings import Checkup, unreadable
 from minibert.doctor.folders import adapter_findings, folder_findings
 from minibert.doctor.targets import Target, guess_task, target_of
 from minibert.errors import InputError
-from minibert.finetune import read_examples, task_class
+from minibert.finetune import task_class
 from minibert.interop.adapted import is_adapter
+from minibert.tasks.given import read_examples
 
 
 def check_path(

@@ -10,7 +10,7 @@ from minibert.errors import InputError
 Severity = Literal["error", "warning", "note"]
 ORDER: tuple[Severity, ...] = ("error", "warning", "note")
 LISTED = 3  # names or rows in one sentence
-CERTAIN = ("unreadable", "task")  # what would stop the run without the doctor too
+CERTAIN = ("unreadable", "task", "device", "documents")  # what would stop the run without the doctor too
 
 
 @dataclass(frozen=True)

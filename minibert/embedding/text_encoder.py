@@ -32,6 +32,7 @@ from minibert.interop.sentence_transformers import write_habits
 from minibert.model.device import choose_device
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
+from minibert.tasks.given import listed
 from minibert.text.tokenizer import Tokenizer
 from minibert.training.precision import choose_dtype
 
@@ -184,7 +185,7 @@ class TextEncoder:
         encoder, room = self._in(dtype), max(0, self.max_length - self.tokenizer.special_count())
         device = next(encoder.parameters()).device
         budget = batch_tokens or usual_tokens(encoder)
-        whole = [self.tokenizer.encode(text) for text in texts]
+        whole = [self.tokenizer.encode(text) for text in listed(texts)]
         encoded = [self.tokenizer.build(tokens[:room]) for tokens in whole]
         lengths = np.array([len(tokens) for tokens in encoded], np.int64)
         order = np.argsort(lengths, kind="stable")

@@ -23,11 +23,12 @@ from minibert.data.examples import TextExample
 from minibert.errors import InputError
 from minibert.few_labels.contrast import CONTRAST_RATE, contrastive_classifier, refuse_unused
 from minibert.few_labels.draws import check_counts, draw_few
-from minibert.finetune import Settings, first_rate, open_for_task, read_examples
+from minibert.finetune import Settings, first_rate, open_for_task
 from minibert.interop.hub import local_folder
 from minibert.interop.sentence_transformers import is_made_to_embed
 from minibert.tasks.classification import Classification
 from minibert.tasks.cloze import Cloze
+from minibert.tasks.given import read_examples
 from minibert.tasks.metrics import mean_and_spread
 from minibert.tasks.model import Model
 from minibert.tasks.task import Task

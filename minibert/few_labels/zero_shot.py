@@ -26,6 +26,7 @@ from minibert.few_labels.likelihood import pseudo_log_likelihoods
 from minibert.interop.language_models import load_language_model
 from minibert.tasks.classification import Classified
 from minibert.tasks.cloze import Cloze, ClozeOptions
+from minibert.tasks.given import listed
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model
 from minibert.tasks.templates import PAIR, Template, Words, ids_in_place, read_verbalizer
@@ -68,7 +69,7 @@ def zero_shot(
         score = by_gap(_language_model(model), words, Template.of(template), batch_tokens, progress=progress)
     else:
         score = by_vectors(_text_encoder(model), words, template or LABEL, batch_tokens, progress=progress)
-    examples = [TextExample(text) if isinstance(text, str) else text for text in texts]
+    examples = [TextExample(text) if isinstance(text, str) else text for text in listed(texts)]
     if not examples:
         raise InputError("no texts came; give at least one")
     logs_NC = score(examples)

@@ -17,7 +17,7 @@ from minibert.config import group, to_dict
 from minibert.data.remote import local
 from minibert.data.searches import read_all_texts
 from minibert.errors import InputError
-from minibert.finetune import first_rate, read_answered, read_examples, train_into
+from minibert.finetune import first_rate, train_into
 from minibert.further.lessons import DistillOptions, lesson_of_answers, lesson_of_layers
 from minibert.further.settings import with_own, without_idle
 from minibert.further.vectors import lesson_of_vectors, teacher_of
@@ -25,6 +25,7 @@ from minibert.interop.checkpoints import read_config
 from minibert.interop.hub import local_folder
 from minibert.output import allowed, describe_data
 from minibert.output.record import describe_model
+from minibert.tasks.given import read_examples, read_held
 from minibert.tasks.model import Model
 from minibert.training.distillation import Embedder
 from minibert.training.finetuning import Settings, usual_rate
@@ -55,9 +56,7 @@ def distill(
     first, several = teacher_of(folders[0]), len(folders) > 1
     options, tuned = settings_of(settings or {}, first, several=several, model=model)
     rows = read_rows(first, train)
-    held = (
-        [] if validation is None else read_answered(type(first.task), validation, what="validation example")
-    )
+    held = read_held(type(first.task), validation)
     if several or model is not None:
         begin, options = lesson_of_answers(folders, model, rows, options=options, settings=tuned)
     else:

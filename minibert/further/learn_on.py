@@ -15,7 +15,7 @@ import torch
 from minibert.checkpoint import read_json, replace_json
 from minibert.config import to_dict
 from minibert.errors import InputError
-from minibert.finetune import Settings, batches_of, open_for_task, read_answered, reopened, train_into
+from minibert.finetune import Settings, batches_of, open_for_task, reopened, train_into
 from minibert.further.growing import classifier_of, grown
 from minibert.further.methods import LearnOptions, Method, method_of
 from minibert.further.settings import rate_for, with_own
@@ -25,6 +25,7 @@ from minibert.interop.hub import local_folder
 from minibert.output import allowed, claimed, describe_data, is_done, locked, publish_model
 from minibert.output.record import describe_model
 from minibert.tasks.classification import Classification
+from minibert.tasks.given import read_answered, read_held
 from minibert.tasks.model import TASKS, Model
 from minibert.training.loop import Run
 
@@ -105,7 +106,7 @@ def parts_of(train: Sequence[Rows], validation: Sequence[Rows]) -> tuple[list[li
         raise InputError(
             f"{len(train)} parts to learn and {len(validation)} to be asked; give a validation file for each"
         )
-    asked = [read_answered(Classification, source, what="validation example") for source in validation]
+    asked = [read_held(Classification, source) for source in validation]
     return [read_answered(Classification, source) for source in train], asked
 
 

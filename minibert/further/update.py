@@ -19,13 +19,14 @@ from minibert.checkpoint import replace_json
 from minibert.config import to_dict
 from minibert.data.batches import ExampleBatches
 from minibert.errors import InputError
-from minibert.finetune import Settings, batches_of, read_answered, reopened, train_into
+from minibert.finetune import Settings, batches_of, reopened, train_into
 from minibert.further.comparison import Comparison, compare, disagreements, mcnemar
 from minibert.further.growing import grown
 from minibert.further.settings import opened_for_training, rate_for, with_own
 from minibert.interop.heads import load
 from minibert.output import allowed, claimed, describe_data, is_done, locked, publish_model
 from minibert.output.record import describe_model
+from minibert.tasks.given import read_answered, read_held
 from minibert.tasks.model import Model
 from minibert.tasks.task import Task, Window
 from minibert.training.config import TrainingConfig
@@ -90,7 +91,7 @@ def update(
     kind = type(opened.task)
     judges = read_answered(kind, kept, what="kept example")
     rows = apart(kind, read_answered(kind, train), judges)
-    chosen_on = [] if validation is None else read_answered(kind, validation, what="validation example")
+    chosen_on = read_held(kind, validation)
     held = apart(kind, chosen_on, judges, use="validation") if chosen_on else []
     torch.manual_seed(tuned.train.seed)
     made = grown(opened, rows)

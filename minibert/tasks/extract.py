@@ -16,6 +16,7 @@ from typing import Any
 
 from minibert.data.examples import AnnotatedSentence, RelationExample
 from minibert.errors import InputError
+from minibert.tasks.given import listed
 from minibert.tasks.metrics import class_scores
 from minibert.tasks.model import Model
 from minibert.tasks.relation_scores import relation_of
@@ -70,6 +71,7 @@ def extract(texts: Sequence[str], tagger: Model, relater: Model) -> list[Extract
     if not isinstance(tagger.task, Tagging) or tagger.task.scheme is None:
         raise InputError(f"the tagger is a model of {tagger.task.name}; tagging of spans is wanted")
     _relations(relater)
+    texts = listed(texts)
     places = [(number, span) for number, text in enumerate(texts) for span in sentence_spans(text)]
     sentences = [texts[number][start:end] for number, (start, end) in places]
     entities = [answer.entities for answer in tagger.predict(sentences)]

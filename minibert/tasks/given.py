@@ -1,12 +1,15 @@
 """Examples as somebody hands them over: whatever held them, and whether they say what is right."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from minibert.data.fields import spelled
+from minibert.data.remote import local
 from minibert.errors import InputError
 from minibert.tasks.task import Task
+
+Source = str | Path | Sequence[Any]  # a file, or examples
 
 
 def listed(examples: Iterable[Any]) -> Sequence[Any]:
@@ -40,3 +43,32 @@ def answered(kind: type[Task], example: Any) -> bool:
         return kind.answered(example)
     except AttributeError:
         return True
+
+
+def read_examples(kind: type[Task], source: Source) -> list[Any]:
+    """Return the examples of a file, or the ones that are given."""
+    examples = kind.read(local(source)) if isinstance(source, str | Path) else list(listed(source))
+    if not examples:
+        raise InputError(f"no examples in {source!r}")
+    return examples
+
+
+def read_answered(kind: type[Task], source: Source, *, what: str = "training example") -> list[Any]:
+    """Return the examples of a file, or the given ones, all of which say what is right."""
+    examples = read_examples(kind, source)
+    refuse_unanswered(kind, examples, what=what)
+    return examples
+
+
+def read_held(
+    kind: type[Task], source: Source | None, *, options: Mapping[str, Any] | None = None
+) -> list[Any]:
+    """Return the validation examples, none without a source.
+
+    options  of the task, of which `calibrate` cannot do without
+    """
+    if source is not None:
+        return read_answered(kind, source, what="validation example")
+    if options and options.get("calibrate"):
+        raise InputError("calibrate needs validation data; give some, or leave it out")
+    return []

@@ -175,7 +175,8 @@ class Regression(Task):
             "mean_absolute_error": float(np.abs(value_N - gold_N).mean()),
         }
         if self.levels is not None:
-            scores["accuracy"] = float((self.levels.nearest(value_N) == self.levels.nearest(gold_N)).mean())
+            level_N = np.array(self.levels.values)[self.levels.nearest(value_N)]
+            scores["accuracy"] = float((level_N == gold_N).mean())
         return scores
 
     @torch.no_grad()

@@ -18,9 +18,10 @@ from typing import Any
 from minibert.config import parse_seconds
 from minibert.durable import replace_text
 from minibert.errors import InputError, MissingExtra
-from minibert.finetune import read_answered, task_class
+from minibert.finetune import task_class
 from minibert.interop.hub import local_folder
 from minibert.output import allowed, claimed, locked
+from minibert.tasks.given import read_answered, read_held
 from minibert.training.best import goodness
 from minibert.training.finetuning import Settings
 from minibert.training.loop import NotFinite
@@ -79,8 +80,7 @@ def tune(
     seed = Settings.of(settings or {}).train.seed
     if trials < 1:
         raise InputError(f"trials {trials} must be at least 1")
-    rows = read_answered(kind, train)
-    held = read_answered(kind, validation, what="validation example")
+    rows, held = read_answered(kind, train), read_held(kind, validation)
     free = allowed(resume, overwrite_output_dir, [model, train, validation])
     problem = Problem(local_folder(model), kind, rows, held)
     with locked(output_dir, **free) as output:

@@ -113,6 +113,8 @@ def test_no_texts_give_no_rows(encoder):
 def test_bad_input_is_named(encoder):
     with pytest.raises(InputError, match="one string, 'The cat'"):
         encoder.embed("The cat")
+    with pytest.raises(InputError, match="'The cat' came where a list is wanted"):
+        encoder.hidden("The cat")
     with pytest.raises(InputError, match="text 1 is 7, a int"):
         encoder.embed(["a", 7])
     with pytest.raises(InputError, match="pooling 'max' is unknown"):

@@ -130,6 +130,7 @@ def test_pairs_are_asked_with_both_texts(model):
         ({"labels": "animal,thing", "template": "{text} is [MASK] [MASK]"}, "2 times"),
         ({"labels": "animal,thing", "template": "it is so"}, "{label} is wanted once"),
         ({"labels": "animal,thing", "texts": []}, "no texts"),
+        ({"labels": "animal,thing", "texts": "the cat"}, "'the cat' came where a list is wanted"),
         ({"labels": "animal,thing", "texts": [TextExample("a", "b")]}, "pairs cannot be compared"),
     ],
 )

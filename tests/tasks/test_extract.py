@@ -98,6 +98,8 @@ def test_models_of_other_tasks_are_refused(tagger):
     for wrong, name in ((classifier, "classification"), (plain, "tagging")):
         with pytest.raises(InputError, match=f"the tagger is a model of {name}; tagging of spans"):
             extract(["a"], wrong, relater)
+    with pytest.raises(InputError, match="'Ada met Bob' came where a list is wanted"):
+        extract("Ada met Bob", tagger, relater)
     with pytest.raises(InputError, match="the relater is a model of tagging; relations is wanted"):
         extract(["a"], tagger, tagger)
 

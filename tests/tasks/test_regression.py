@@ -137,6 +137,8 @@ def test_levels_that_float32_cannot_tell_apart_come_back_as_they_are():
 def test_ordered_levels_also_tell_how_often_the_nearest_level_is_right(english):
     task = model_of(english, STARS, {"regression_loss": "ordinal"}).task
     scores = task.score([Estimate(4.1), Estimate(2.2), Estimate(3.9)], STARS[:3])
+    between = [NumberExample("a value", label=1.5), STARS[1]]  # a number that is no level is never met
+    assert task.score([Estimate(1.4), Estimate(1.4)], between)["accuracy"] == 0.5
     assert scores["accuracy"] == pytest.approx(1 / 3)  # levels are 1, 3, 5: nearest are 5, 3 and 3
 
 
