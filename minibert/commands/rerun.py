@@ -16,6 +16,7 @@ from minibert.commands.parser import add_command, add_output
 from minibert.durable import sha256
 from minibert.errors import InputError
 from minibert.output import RECORD
+from minibert.output.record import changed_before
 from minibert.training.plan import Plan
 
 KINDS = ("pretrain", "finetune")
@@ -49,6 +50,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         told = f"what differs: {', '.join(differing)}" if differing else "and nothing that run.json knows of"
         ended = record.get("state")
         note = f"; the first run is {ended!r}, not finished" if ended != "finished" else ""
+        for part in changed_before(Path(args.run_dir)):
+            note += f"; from step {part.get('step')} the first run went on with other settings"
         print(f"the weights differ, {told}{note}", file=sys.stderr)
     return {**result, "same_weights": first == second, "differing": differing}
 

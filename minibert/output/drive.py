@@ -19,7 +19,13 @@ from minibert.distributed.sharding import is_sharded, whole
 from minibert.errors import InputError, ProcessLost
 from minibert.output.checkpoints import newest_whole, publish_checkpoint
 from minibert.output.folder import publish_model
-from minibert.output.record import RECORD, refuse_changes, refuse_other_shape
+from minibert.output.record import (
+    RECORD,
+    changed_before,
+    changed_settings,
+    refuse_changes,
+    refuse_other_shape,
+)
 from minibert.output.signals import Signals, Stopped
 from minibert.tasks.model import load_weights
 from minibert.training.best import Best
@@ -80,10 +86,20 @@ class Drive:
             self._stop_early(self.best)
         for line in (f"going on from {found}", *changes):
             print(f"  {line}", file=sys.stderr)
+        self._remember_other_settings()
         if self.run.done >= self.run.total:
             told = f"{self.run.done:,} steps are done and {self.run.total:,} were asked for"
             print(f"  {told}: nothing is left to train", file=sys.stderr)
         return True
+
+    def _remember_other_settings(self) -> None:
+        """Keep in the record at which steps the run went on with settings that are not those of before."""
+        others = changed_before(self.output)
+        changes = changed_settings(self.output, self.record["settings"], deciding=True)
+        if changes:
+            others = [*others, {"step": self.run.done, "changes": changes}]
+        if others:
+            self.record = {**self.record, "taken_up": others}
 
     def follow(self, *, report_to: str, progress: bool) -> None:
         """Drive the run to its end and leave model and record in the output folder.

@@ -2,8 +2,9 @@
 
     {"kind": "finetune", "command": [...], "settings": {...}, "data": {...}, ..., "state": "finished"}
 
-The command is that of the process. Data are known by a hash, so that a run that is taken up again, or
-repeated, is refused where they have changed.
+The command and the settings are those of the newest process; `taken_up` tells at which steps others went
+before. Data are known by a hash, so that a run that is taken up again, or repeated, is refused where they
+have changed.
 """
 
 import hashlib
@@ -126,6 +127,12 @@ def refuse_changes(output: Path, record: dict[str, Any]) -> list[str]:
         return []
     refuse_other_data(output, record["data"])
     return [f"{line} from here on" for line in changed_settings(output, record["settings"])]
+
+
+def changed_before(output: Path) -> list[dict[str, Any]]:
+    """Return where a run was taken up with other settings before: [{"step": 200, "changes": [...]}]."""
+    found = read_table(output / RECORD).get("taken_up") if (output / RECORD).is_file() else None
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def refuse_other_data(output: Path, now: dict[str, Any]) -> None:

@@ -52,6 +52,19 @@ def test_what_differs_is_told(given, forks, tmp_path):
     assert "the weights differ, what differs: versions" in again["told"]
 
 
+def test_a_run_that_went_on_with_other_settings_says_so(given, forks, tmp_path):
+    on = ("--max-steps", 6, "--learning-rate", "1e-3", "--resume")
+    for more in (("--max-steps", 4), on, (*on, "--save-total-limit", 5)):
+        line = finetuning(given, tmp_path / "first", "--fp32", "--save-steps", 2, *more)
+        assert forks.run(*line)["status"] == 0
+    record = json.loads((tmp_path / "first" / "run.json").read_text("utf-8"))
+    (part,) = record["taken_up"]
+    assert part["step"] == 2  # the newest checkpoint
+    assert "train.learning_rate was 0.002 and is 0.001" in part["changes"]
+    again = forks.run("rerun", tmp_path / "first", "--output-dir", tmp_path / "again")
+    assert "from step 2 the first run went on with other settings" in again["told"]
+
+
 def test_a_record_tells_what_would_repeat_the_run(given, forks, tmp_path):
     line = [str(word) for word in finetuning(given, tmp_path / "first", "--max-steps", 2, "--fp32")]
     assert forks.run(*line)["status"] == 0
