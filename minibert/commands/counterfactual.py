@@ -24,8 +24,8 @@ def add(commands: Any) -> None:
     add_model(parser, "folder of a model for classification, multi_label or regression")
     add_base(parser)
     parser.add_argument("--file", required=True, metavar="FILE", help="texts; their labels are not looked at")
-    swap = f"{', '.join(BUILT_IN)} (English and Chinese), or a .csv with a header, whose "
-    "first two columns change places"
+    own = "or a .csv with a header, whose first two columns change places"
+    swap = f"{', '.join(BUILT_IN)} (English and Chinese), {own}"
     parser.add_argument("--swap", required=True, metavar="NAME", help=swap)
     errors = "how many of the changed texts are shown (default: 5)"
     parser.add_argument("--errors", type=int, default=5, metavar="N", help=errors)
