@@ -162,9 +162,7 @@ def _answers(value: Any, where: str) -> list[tuple[str, int | None]] | None:
     """Return texts and starts out of any of the forms, None for none; raises InputError for another."""
     if value is None:
         return None
-    if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
-        with suppress(ValueError, RecursionError):  # what is no JSON is an answer that begins so
-            value = json.loads(value)
+    value = _unfolded(value)
     if isinstance(value, str):
         return [(value, None)] if value.strip() else []
     if isinstance(value, dict):
@@ -181,6 +179,16 @@ def _answers(value: Any, where: str) -> list[tuple[str, int | None]] | None:
         if start is not None and (isinstance(start, bool) or not isinstance(start, int)):
             raise InputError(f"{where}: answer_start {start!r} of {text[:40]!r} is no whole number")
     return pairs
+
+
+def _unfolded(value: Any) -> Any:
+    """Return the answers that a cell holds as JSON; a text that is none, such as [1990], as it is."""
+    if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
+        with suppress(ValueError, RecursionError):
+            told = json.loads(value)
+            objects = told if isinstance(told, list) else [told]
+            return told if all(isinstance(one, dict) for one in objects) else value
+    return value
 
 
 def nearest(passage: str, text: str, start: int | None) -> int | None:

@@ -83,9 +83,18 @@ def test_every_form_of_a_flat_row_says_the_same(tmp_path, answers, wanted):
 def test_a_table_may_hold_json_and_words_for_no_and_yes(tmp_path):
     answers = json.dumps({"text": ["The cat"], "answer_start": [13]}).replace('"', '""')
     head, row = "question,context,answers,is_impossible\n", f'Who ran?,"{PASSAGE}"'
-    path = write(tmp_path / "a.csv", f'{head}{row},"{answers}",False\n{row},,True\n{row},[sic],0\n{row},,\n')
+    path = write(
+        tmp_path / "a.csv",
+        f'{head}{row},"{answers}",False\n{row},,True\n{row},[sic],0\n{row},[1990],0\n{row},,\n',
+    )
     found = [example.answers for example in read_questions(path)]
-    assert found == [(GoldAnswer("The cat", 13),), (), (GoldAnswer("[sic]", None),), ()]
+    assert found == [
+        (GoldAnswer("The cat", 13),),
+        (),
+        (GoldAnswer("[sic]", None),),
+        (GoldAnswer("[1990]", None),),
+        (),
+    ]
     with pytest.raises(InputError, match="line 2: 'is_impossible' is 'perhaps'"):
         read_questions(write(tmp_path / "b.csv", f"{head}{row},,perhaps\n"))
 
