@@ -94,6 +94,8 @@ class Drive:
 
     def _remember_other_settings(self) -> None:
         """Keep in the record at which steps the run went on with settings that are not those of before."""
+        if not (self.output / RECORD).is_file():  # a checkpoint was brought alone
+            return
         others = changed_before(self.output)
         changes = changed_settings(self.output, self.record["settings"], deciding=True)
         if changes:

@@ -131,7 +131,7 @@ def refuse_changes(output: Path, record: dict[str, Any]) -> list[str]:
 
 def changed_before(output: Path) -> list[dict[str, Any]]:
     """Return where a run was taken up with other settings before: [{"step": 200, "changes": [...]}]."""
-    found = read_table(output / RECORD).get("taken_up") if (output / RECORD).is_file() else None
+    found = read_table(output / RECORD).get("taken_up")
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 

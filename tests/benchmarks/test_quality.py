@@ -42,7 +42,7 @@ def test_the_trainer_and_ours_are_told_the_same(cells):
         assert whole[0] == whole[1] == recipes[row, "trainer"] != whole[2]
     many = [recipes["imdb", f"{name}, 5,000 rows"] for name in ("trainer", "minibert", "recommended")]
     assert many[0] == many[1] != many[2]
-    assert many[0] == {**recipes["imdb", "trainer"], "task.max_length": 256}
+    assert many[0] == {**recipes["imdb", "trainer"], "task.max_length": 256, "train.precision": "fp32"}
 
 
 def test_what_has_read_reviews_is_trained_by_the_recommended_recipe(cells):
@@ -58,7 +58,7 @@ def test_every_recipe_is_one_that_finetune_or_distill_takes(cells):
             _, settings = with_own(cell.recipe, "distill", DistillOptions, more=("task",))
         else:
             settings = Settings.of(cell.recipe)
-        assert settings.train.precision == "bf16"
+        assert settings.train.precision == ("fp32" if "5,000 rows" in cell.contestant else "bf16")
         options = (Tagging if cell.row == "conll2003" else Classification).Options
         assert {key.removeprefix("task.") for key in cell.recipe if key.startswith("task.")} <= set(
             vars(options())
