@@ -130,8 +130,15 @@ AIMS = (
     fixed("banking77 test, accuracy", 0.925, Figure("quality", "banking77", BEST)),
     *(beside(f"{row}, few rows", Figure("quality", row, "minibert"), "trainer") for row in RACE),
     *(beside(f"{row}, few rows", Figure("quality", row, "recommended"), "trainer") for row in RACE),
-    *(beside(f"{row}, all rows", Figure("quality", row, BEST), "trainer, whole") for row in RACE[:-1]),
-    beside("imdb, 5,000 rows", Figure("quality", "imdb", "recommended, 5,000 rows"), "trainer, 5,000 rows"),
+    *(
+        beside(f"{row}, all rows", Figure("quality", row, name), "trainer, whole")
+        for name in ("minibert, whole", BEST)
+        for row in RACE[:-1]
+    ),
+    *(
+        beside("imdb, 5,000 rows", Figure("quality", "imdb", f"{name}, 5,000 rows"), "trainer, 5,000 rows")
+        for name in ("minibert", "recommended")
+    ),
     fixed("clinc150, accuracy in scope", 0.95, task("classify", CLINC, score="in_scope_accuracy")),
     fixed("slu_snips, F1 of slots", 0.94, task("structure", "slu_snips", score="slot_f1")),
     fixed("slu_atis, whole sentences", 0.85, task("structure", "slu_atis", score="sentence_accuracy")),

@@ -14,7 +14,7 @@ Names = dict[str, list[str]]
 OURS = ("minibert", "recommended")
 NOWHERE = Places(*[Path("nowhere")] * 4)  # the cells are listed, not run
 NO_LINE = {
-    "quality": "5,000 reviews of 256 tokens take an hour or more for each contestant on one thread",
+    "quality": "5,000 reviews of 256 tokens take two hours of one thread; the two that race came first",
     "tasks-classify": "minutes on one thread each, which went to the rows with an aim and to ours first",
     "tasks-few": "SetFit takes 8 to 20 minutes for a draw of 64 texts and twice that for 128",
     "tasks-qa": "half an hour and more on one thread",
