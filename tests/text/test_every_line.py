@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sentencepiece
 import torch
 
 pytest.importorskip("tokenizers", reason="tokenizers is not installed")
@@ -20,6 +21,7 @@ import foreign_tokenizers
 import minibert as mb
 from minibert.tasks.windows import fit_text
 from minibert.text.loading import load_tokenizer
+from minibert.text.sentencepiece import SentencePieceTokenizer
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +87,7 @@ def test_every_line_has_the_ids_of_transformers(kind, folder, shared_data):
     auto = pytest.importorskip("transformers").AutoTokenizer.from_pretrained(folder)
     tokenizer = load_tokenizer(folder)
     specials = set(auto.all_special_ids) - {auto.unk_token_id}
-    counts = {"lines": 0, "tokens": 0, "spelt": 0, "pairs": 0}
+    counts = {"lines": 0, "tokens": 0, "spelt": 0, "ties": 0, "pairs": 0}
     for data in sorted(path for path in shared_data.iterdir() if path.is_dir()):
         if data.name in LARGE and kind != "minilm":
             continue
@@ -98,12 +100,23 @@ def test_every_line_has_the_ids_of_transformers(kind, folder, shared_data):
                 if ids.tolist() != theirs and specials & set(theirs):
                     counts["spelt"] += 1  # a control token that a text spells is ordinary letters to us
                     continue
+                if kind == "ours" and ids.tolist() != theirs and is_tie(tokenizer, ids.tolist(), theirs):
+                    counts["ties"] += 1  # one sums in 32 bits, the other in 64
+                    continue
                 assert ids.tolist() == theirs, f"{data.name}: {text!r}"
                 counts["lines"] += 1
                 counts["tokens"] += len(theirs)
         counts["pairs"] += compare_pairs(tokenizer, auto, list(islice(texts_of(data), PAIRS)))
     print(kind, counts)
-    assert counts["lines"] > 300_000 and counts["spelt"] < counts["lines"] / 1000
+    assert counts["lines"] > 300_000 and max(counts["spelt"], counts["ties"]) < counts["lines"] / 1000
+
+
+def is_tie(tokenizer: SentencePieceTokenizer, ids: list[int], others: list[int]) -> bool:
+    """Whether two ways to cut a text are equally likely: "***" as "**", "*" and as "*", "**"."""
+    model = sentencepiece.SentencePieceProcessor(model_proto=tokenizer.model)
+    spelt = ["".join(map(model.id_to_piece, some)) for some in (ids, others)]
+    log_p = [sum(map(model.get_score, some)) for some in (ids, others)]
+    return spelt[0] == spelt[1] and log_p[0] == pytest.approx(log_p[1], rel=1e-6)
 
 
 def compare_pairs(tokenizer: Any, auto: Any, texts: list[str]) -> int:
