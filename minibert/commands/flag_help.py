@@ -31,7 +31,8 @@ HELP = {
     "task.on_long": "what becomes of longer texts: cut at the end or in the middle, split or refused "
     "(default: truncate in classification, split in tagging)",
     "task.classifier_dropout": "dropout before the new head (default: 0.1; in question_answering 0)",
-    "task.label_smoothing": "share of the target spread over all labels (default: 0, in seq2seq 0.1)",
+    "task.label_smoothing": "share of the target spread over all labels, not over tags with --crf "
+    "(default: 0, in seq2seq 0.1)",
     "task.template": "cloze: the sentence around a text, as '{text} It was [MASK].'; {text_b} in pairs",
     "task.verbalizer": "cloze: the word for each label, label=word,label=word|word (default: the labels)",
     "task.class_weights": "classification: weigh each class alike, however rare",
@@ -45,8 +46,7 @@ HELP = {
     "task.projection_norm": "norm what that dense layer gives",
     "task.slot_loss_coef": "intent_slots: weight of the slots' loss beside the intent's",
     "task.negative_label": "relations: the label of no relation; auto knows the usual ones, none for none",
-    "task.crf": "tagging: score the tags of a text together, with a conditional random field; without "
-    "smoothed tags",
+    "task.crf": "tagging: score the tags of a text together, with a conditional random field",
     "task.max_target_length": "seq2seq: longest target in tokens, its end included",
     "task.min_target_length": "seq2seq: tokens that are written before a target may end",
     "task.decoder_layers": "seq2seq: blocks of the decoder; 0 means as many as the encoder has",
