@@ -47,27 +47,27 @@ def read_multi_label(
         usual=LABEL_SETS,
     )  # fmt: skip
     texts = examples_of(rows, Columns(columns.text, columns.pair), where=where)
-    examples = []
+    examples, lists = [], []
     for (number, row), example in zip(rows, texts, strict=True):
-        labels: Sequence[str] | None = None
+        labels: list[str] | None = None
         if flags:
             labels = [flag for flag in flags if is_true(row.get(flag), flag, f"{where} {number}")]
         elif columns.label:
             labels = labels_of(row.get(columns.label), columns.label, f"{where} {number}")
-        labels = None if labels is None else tuple(dict.fromkeys(labels))
-        examples.append(MultiLabelExample(example.text, example.pair, labels))
+            lists.append(labels)
+        once = None if labels is None else tuple(dict.fromkeys(labels))
+        examples.append(MultiLabelExample(example.text, example.pair, once))
     if columns.label:
-        _refuse_numbers_for_names([row.get(columns.label) for _, row in rows], columns.label, str(path))
+        _refuse_numbers_for_names(lists, f"{path}: {columns.label!r}")
     return examples
 
 
-def _refuse_numbers_for_names(cells: Sequence[Any], column: str, path: str) -> None:
+def _refuse_numbers_for_names(lists: Sequence[list[str]], what: str) -> None:
     """Raise InputError where every cell is a list of as many 0 and 1: places of labels, not their names."""
-    lists = [labels_of(cell, column, path) for cell in cells]
     size = len(lists[0])
     if size > 1 and all(len(one) == size and set(one) <= BITS for one in lists):
         raise InputError(
-            f"{path}: {column!r} holds {size} numbers of 0 and 1 in every row, and labels have names; write "
+            f"{what} holds {size} numbers of 0 and 1 in every row, and labels have names; write "
             f"the names of those that are 1, or give a column to each label and name them: a,b,c"
         )
 

@@ -185,8 +185,9 @@ class TextEncoder:
         encoder, room = self._in(dtype), max(0, self.max_length - self.tokenizer.special_count())
         device = next(encoder.parameters()).device
         budget = batch_tokens or usual_tokens(encoder)
-        whole = [self.tokenizer.encode(text) for text in listed(texts)]
-        encoded = [self.tokenizer.build(tokens[:room]) for tokens in whole]
+        encoded = [
+            self.tokenizer.build(self.tokenizer.encode(text).kept(slice(room))) for text in listed(texts)
+        ]
         lengths = np.array([len(tokens) for tokens in encoded], np.int64)
         order = np.argsort(lengths, kind="stable")
         sorted_texts = Chunk(np.zeros(0, np.int64), lengths[order], order, 0)
@@ -197,9 +198,9 @@ class TextEncoder:
             parts = batch.layout.split(encoder(batch).float().cpu())
             for number, part in zip(numbers, parts, strict=True):
                 found[number] = part.numpy()
-        cut = sum(len(tokens) > room for tokens in whole)
+        cut = sum(tokens.cut for tokens in encoded)
         if cut:
-            print(f"{cut:,} of {len(whole):,} texts were cut at {self.max_length} tokens", file=sys.stderr)
+            print(f"{cut:,} of {len(encoded):,} texts were cut at {self.max_length} tokens", file=sys.stderr)
         return [
             HiddenText(self.tokenizer.tokens(tokens.ids), tokens.offsets, part)
             for tokens, part in zip(encoded, found, strict=True)
