@@ -21,7 +21,6 @@ from minibert.interop.checkpoints import check_vocabulary, read_config, read_enc
 from minibert.interop.heads import load
 from minibert.interop.hub import local_folder
 from minibert.interop.language_models import load_language_model
-from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.output import Drive, allowed, claimed, describe_data, locked, nothing_left, start_record
 from minibert.output.record import describe_model
@@ -146,8 +145,7 @@ def open_for_task(folder: Path, kind: type[Task], examples: Sequence[Any], *, se
         vocab_size = settings.data.vocab_size
         encoder, tokenizer = fresh_encoder(str(folder), texts, vocab_size=vocab_size, changes=settings.model)
         return Model(encoder, kind.build(tokenizer, encoder.config, examples, settings.task))
-    shape = {**read_config(folder).to_dict(), **settings.model}
-    config = EncoderConfig.from_dict(shape, str(folder / "config.json"))
+    config = read_config(folder).changed(settings.model, trained=not settings.data.from_scratch)
     tokenizer = load_tokenizer(folder)
     check_vocabulary(tokenizer, config, folder)
     encoder = Encoder(config) if settings.data.from_scratch else read_encoder(folder, config)

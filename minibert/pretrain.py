@@ -22,10 +22,8 @@ from minibert.data.files import expand
 from minibert.distributed.joining import joined
 from minibert.embedding.pretrained import Pretrained
 from minibert.errors import InputError
-from minibert.interop.checkpoints import read_config
 from minibert.interop.hub import local_folder
 from minibert.interop.language_models import open_for_pretraining
-from minibert.interop.sentence_transformers import encoder_folder
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.output import Drive, allowed, checkpoints, claimed, locked, nothing_left, start_record
@@ -43,7 +41,7 @@ from minibert.training.journal import describe, header
 from minibert.training.loop import Run
 from minibert.training.plan import Budget
 from minibert.training.prepared import find_tokenizer, tokenized
-from minibert.training.pretraining import Settings, refuse_reshaping, refuse_spare, settings_for
+from minibert.training.pretraining import Settings, refuse_spare, settings_for
 
 USUAL_SIZE = "modern-mini"
 
@@ -139,8 +137,6 @@ def build_model(size: str | None, tokenizer: Tokenizer, settings: Settings) -> M
 
 def continued_model(folder: Any, settings: Settings) -> Model:
     """Open the encoder of a folder with its pretraining task: its own head, or a new one for want of it."""
-    if settings.model:
-        refuse_reshaping(settings.model, read_config(encoder_folder(local_folder(folder))))
     encoder, tokenizer, head = open_for_pretraining(folder, settings.model)
     torch.manual_seed(settings.train.seed)
     task = task_of(tokenizer, encoder.config, settings)

@@ -100,6 +100,24 @@ def test_a_temperature_needs_validation_data(folder, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("field", ["num_hidden_layers", "num_attention_heads", "hidden_act"])
+def test_weights_keep_the_shape_that_they_were_trained_in(folder, tmp_path, field):
+    was = json.loads((folder / "enc/config.json").read_text("utf-8"))[field]
+    given = {"task": "classification", "train": folder / "train.csv", "output_dir": tmp_path / "out"}
+    settings = {**FAST, f"model.{field}": "relu" if field == "hidden_act" else was + was}
+    with pytest.raises(InputError, match=f"model.{field} .* cannot be changed beside a model.*{was!r}"):
+        finetune(folder / "enc", **given, settings=settings)
+    assert not (tmp_path / "out").exists()
+    fresh = finetune(folder / "enc", **given, settings={**settings, "data.from_scratch": True})
+    assert getattr(fresh.encoder.config, field) == settings[f"model.{field}"]
+
+
+def test_dropout_may_be_another_than_in_pretraining(folder, tmp_path):
+    given = {"task": "classification", "train": folder / "train.csv", "output_dir": tmp_path / "out"}
+    model = finetune(folder / "enc", **given, settings={**FAST, "model.hidden_dropout_prob": 0.25})
+    assert model.encoder.config.hidden_dropout_prob == 0.25
+
+
 def test_a_model_in_memory_is_no_folder(folder, tmp_path):
     given = {"task": "classification", "train": folder / "train.csv", "output_dir": tmp_path / "out"}
     with pytest.raises(InputError, match=r"Model.*came where the folder of a model is wanted; save"):

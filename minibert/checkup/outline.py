@@ -12,7 +12,6 @@ from minibert.doctor.examples import sample
 from minibert.doctor.tokens import Tokens
 from minibert.finetune import Settings
 from minibert.interop.checkpoints import check_vocabulary, read_config
-from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.tasks.model import Model
 from minibert.tasks.task import Task
@@ -39,8 +38,7 @@ def outline_of(
 
     texts  how many examples are tokenized, at most
     """
-    shape = {**read_config(folder).to_dict(), **settings.model}
-    config = EncoderConfig.from_dict(shape, str(folder / "config.json"))
+    config = read_config(folder).changed(settings.model, trained=not settings.data.from_scratch)
     tokenizer = load_tokenizer(folder)
     check_vocabulary(tokenizer, config, folder)
     with torch.device("meta"):

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from minibert.checkup.rehearsing import rehearse_pretraining
-from minibert.config import from_dict
 from minibert.data.files import COMPRESSED, expand
 from minibert.data.readers import read_documents
 from minibert.doctor.capacity import capacity_findings
@@ -31,7 +30,7 @@ from minibert.training.documents import lines_of, parted, too_few
 from minibert.training.plan import Budget
 from minibert.training.precision import choose_device
 from minibert.training.prepared import learn_vocabulary
-from minibert.training.pretraining import FIRST_RATE, Settings, refuse_reshaping, refuse_spare, settings_for
+from minibert.training.pretraining import FIRST_RATE, Settings, refuse_spare, settings_for
 from minibert.training.pretraining import usual_rate as first_rate
 
 QUICK_CHARACTERS, CHARACTERS = 500_000, 5_000_000  # of a corpus that are read
@@ -176,10 +175,9 @@ def shape_of(
 ) -> EncoderConfig:
     """Return the shape of the encoder: that of a folder, or of a named size, with the settings' changes."""
     vocab_size = settings.tokenizer.vocab_size if tokenizer is None else tokenizer.vocab_size
-    first = read_config(Path(model)) if model else EncoderConfig.preset(size or USUAL_SIZE, vocab_size)
     if model:
-        refuse_reshaping(settings.model, first)
-    return from_dict(EncoderConfig, {**first.to_dict(), **settings.model}, where="model")
+        return read_config(Path(model)).changed(settings.model)
+    return EncoderConfig.preset(size or USUAL_SIZE, vocab_size, changes=settings.model)
 
 
 def usual_rate(width: int, highest: float = FIRST_RATE) -> float:

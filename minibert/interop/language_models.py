@@ -18,7 +18,6 @@ from minibert.interop.heads import load
 from minibert.interop.hub import local_folder
 from minibert.interop.kinds import KINDS
 from minibert.interop.sentence_transformers import encoder_folder
-from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.tasks.cloze import Cloze
 from minibert.tasks.masked_lm import MaskedLM
@@ -70,10 +69,9 @@ def open_for_pretraining(
     """
     folder = local_folder(folder)
     inner = encoder_folder(folder)
-    head = load_language_model(folder).task if fills_masks(inner) else None
-    tied = {} if head is not None else {"tie_word_embeddings": True}
-    shape = {**read_config(inner).to_dict(), **tied, **changes}
-    config = EncoderConfig.from_dict(shape, str(inner / "config.json"))
+    has_head = fills_masks(inner)
+    config = read_config(inner).changed(changes if has_head else {"tie_word_embeddings": True, **changes})
+    head = load_language_model(folder).task if has_head else None
     tokenizer = load_tokenizer(inner)
     check_vocabulary(tokenizer, config, inner)
     return read_encoder(inner, config), tokenizer, head if isinstance(head, MaskedLM) else None

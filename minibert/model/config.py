@@ -32,6 +32,22 @@ SIZE_FIELDS = (
     "local_attention",
     "global_attn_every_n_layers",
 )
+OF_WEIGHTS = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "embedding_size",
+    "model_type",
+    "hidden_act",
+    "norm",
+    "gated_mlp",
+    "qk_norm",
+    "bias",
+    "type_vocab_size",
+    "position_offset",
+)  # with another value weights that are trained do not fit, or mean something else
 
 
 @dataclass(frozen=True)
@@ -170,6 +186,20 @@ class EncoderConfig:
     def from_dict(values: dict[str, Any], where: str = "config.json") -> "EncoderConfig":
         """Read what `to_dict` wrote; an unknown key is an error, never ignored."""
         return from_dict(EncoderConfig, values, where=where)
+
+    def changed(self, changes: dict[str, Any], *, trained: bool = True) -> "EncoderConfig":
+        """Return this shape with some fields otherwise.
+
+        trained  there are weights: raises InputError for a change that makes them useless
+        """
+        for name in OF_WEIGHTS if trained else ():
+            if name in changes and changes[name] != getattr(self, name):
+                raise InputError(
+                    f"model.{name} {changes[name]!r} cannot be changed beside a model, whose weights have "
+                    f"{name} {getattr(self, name)!r}; leave it out, or begin with new weights (pretrain "
+                    "--size, finetune --from-scratch)"
+                )
+        return EncoderConfig.from_dict({**self.to_dict(), **changes}, where="model")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values under Hugging Face's names."""

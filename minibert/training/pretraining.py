@@ -6,26 +6,12 @@ from typing import Any, Literal
 
 from minibert.config import from_dict, group, to_dict
 from minibert.errors import InputError
-from minibert.model.config import EncoderConfig
 from minibert.tasks.masking import Masking
 from minibert.training.config import TrainingConfig
 from minibert.training.journal import check_tracker
 from minibert.training.plan import Budget
 
 FIRST_RATE = 1e-3
-SHAPE = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "embedding_size",
-    "model_type",
-    "gated_mlp",
-    "qk_norm",
-    "bias",
-    "type_vocab_size",
-)  # of an encoder: with others its weights do not fit, or mean something else
 GOING_ON_RATE = 1e-4  # what Gururangan et al. (2020) take for the text of a task
 
 
@@ -122,16 +108,6 @@ def _refuse(owner: str, asked: dict[str, Any]) -> None:
             raise InputError(
                 f"{name} {str(value)!r} beside a {owner}: the {owner} brings its own; leave out one of the "
                 "two"
-            )
-
-
-def refuse_reshaping(changes: dict[str, Any], shape: EncoderConfig) -> None:
-    """Raise InputError for changes to the shape of an encoder that the weights it has would not fit."""
-    for name in SHAPE:
-        if name in changes and changes[name] != getattr(shape, name):
-            raise InputError(
-                f"model.{name} {changes[name]!r} cannot be changed beside a model, whose weights are those "
-                f"of {name} {getattr(shape, name)!r}; leave it out, or name a --size instead of the model"
             )
 
 
