@@ -23,6 +23,8 @@ WORDS, TAGS = ("tokens", "words"), ("tags", "ner_tags", "labels", "pos_tags")
 TAGGED_FILES = (".conll", ".conllu", ".bio", ".bmes")
 Sentence = tuple[list[str], list[str]]  # words, and their tags
 NUMBER = re.compile(r"\d+")
+TAG = re.compile(r"O|[BIESMLU]-\S+")
+PEEPED = 100  # lines
 BLANKS = " \t\r"  # an ideographic space is a character like others: Chinese files tag it
 # Chinese and Japanese, with their punctuation and full-width forms; Korean parts its words by spaces.
 UNSPACED = re.compile(
@@ -72,6 +74,8 @@ def read_untagged(
 ) -> list[TaggedExample | str]:
     """Read what is to be tagged: the words of a file of `read_tagged`, or the texts of any other.
 
+    A file of CoNLL columns may have any name: it is known by the tags at the ends of its first lines.
+
     >>> read_untagged("people.conll")[0].tags, read_untagged("cats.txt")[0]
     (None, 'The cat sat.')
     """
@@ -85,7 +89,11 @@ def read_untagged(
 def _holds_words(path: Path) -> bool:
     if kind_of(path) in (".jsonl", ".json"):
         return any(name in row for _, row in islice(rows_of(path), 1) for name in WORDS)
-    return kind_of(path) in TAGGED_FILES
+    if kind_of(path) in TAGGED_FILES:
+        return True
+    lines = [line.split() for line in islice(open_text(path), PEEPED)]
+    words = [fields for fields in lines if fields and fields[0] != "-DOCSTART-"]
+    return bool(words) and all(len(fields) > 1 and TAG.fullmatch(fields[-1]) for fields in words)
 
 
 def from_words(words: Sequence[str], tags: Sequence[str] | None = None) -> TaggedExample:

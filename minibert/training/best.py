@@ -63,13 +63,13 @@ class Best:
 def check_choice(
     config: TrainingConfig, held: Sequence[Any], scores: Callable[[Sequence[Any]], dict[str, Any]]
 ) -> None:
-    """Raise InputError where a run is told to choose by validation data and cannot, before it begins.
+    """Raise InputError where a run is told to validate, or to choose by it, and cannot, before it begins.
 
     scores  returns those of the model as it is, on some of the held-out examples; asked only where a score
             is named, and about all of them only where a few do not have it
     """
     metric = config.metric_for_best_model
-    for name in ("metric_for_best_model", "early_stopping_patience"):
+    for name in ("metric_for_best_model", "early_stopping_patience", "eval_steps"):
         if getattr(config, name) and not held:
             raise InputError(
                 f"{name} {getattr(config, name)} needs validation data; give some, or leave it out"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minibert.data.entities import tags_of_entities
-from minibert.data.tagged import from_words, read_tagged
+from minibert.data.tagged import from_words, read_tagged, read_untagged
 from minibert.errors import InputError
 from minibert.tasks.spans import detect_scheme, spans_of, to_bio
 from minibert.tasks.tagging import Tagging
@@ -94,6 +94,19 @@ def test_words_of_unspaced_scripts_are_joined_without_spaces(given_words, text):
 @given(st.lists(st.text(st.sampled_from("aé1.猫。ー　𠀀“ ") | st.characters(), min_size=1), max_size=20))
 def test_spans_find_every_word_again(some_words):
     assert words(from_words(some_words)) == some_words
+
+
+@pytest.mark.parametrize("name", ["test.txt", "eng.testa", "dev.tsv"])
+def test_columns_of_words_are_known_by_their_tags_whatever_the_file_is_called(tmp_path, name):
+    path = tmp_path / name
+    path.write_text("-DOCSTART- -X- O\n\nAnna NNP B-PER\nlives VBZ O\n", "utf-8")
+    assert read_untagged(path) == [from_words(["Anna", "lives"])]
+
+
+def test_lines_of_texts_are_no_columns_although_one_ends_like_a_tag(tmp_path):
+    path = tmp_path / "texts.txt"
+    path.write_text("He chose plan B-2\nAnna lives\n", "utf-8")
+    assert read_untagged(path) == ["He chose plan B-2", "Anna lives"]
 
 
 def test_an_ideographic_space_is_a_character_like_others(tmp_path):

@@ -45,7 +45,7 @@ def scores_of(asked):
     return scores
 
 
-@pytest.mark.parametrize("name", ["metric_for_best_model", "early_stopping_patience"])
+@pytest.mark.parametrize("name", ["metric_for_best_model", "early_stopping_patience", "eval_steps"])
 def test_to_choose_by_validation_data_there_must_be_some(name):
     config = TrainingConfig(**{name: "accuracy" if name == "metric_for_best_model" else 2})
     with pytest.raises(InputError, match=f"{name} .* needs validation data"):
