@@ -1,17 +1,49 @@
 """From stretches marked in a running text to tags of its words, in the BIO scheme.
 
-A word is a run of letters and digits, or one ideograph, or one other character; where a stretch begins or
-ends inside a word, the word is cut there, so that no mark is lost or widened.
+A word is a run of letters and digits, or one ideograph, or one other character, each with the accents, vowel
+signs and joiners that are written on it. Where a stretch begins or ends inside a word, the word is cut there,
+so that no stretch is lost or widened.
 """
 
 import re
+import unicodedata
 from typing import Any
 
 from minibert.data.examples import TaggedExample
 from minibert.errors import InputError
 
 _IDEOGRAPHS = "\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003fffd"
-WORD = re.compile(rf"[{_IDEOGRAPHS}]|[^\W{_IDEOGRAPHS}]+|[^\w\s]")
+_WORD = re.compile(rf"[{_IDEOGRAPHS}]|[^\W{_IDEOGRAPHS}]+|[^\w\s]")
+_LETTER = re.compile(rf"[^\W{_IDEOGRAPHS}]")
+_JOINERS = "\u200c\u200d"
+
+
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Return the words of a text, (start, end) in characters.
+
+    >>> word_spans("Anna, 19"), word_spans("Zu\u0308rich")
+    ([(0, 4), (4, 5), (6, 8)], [(0, 7)])
+    """
+    spans: list[tuple[int, int]] = []
+    for match in _WORD.finditer(text):
+        start, end = match.span()
+        if spans and spans[-1][1] == start and _goes_on(text, spans[-1][0], start):
+            spans[-1] = (spans[-1][0], end)
+        else:
+            spans.append((start, end))
+    return spans
+
+
+def _goes_on(text: str, start: int, here: int) -> bool:
+    """Say whether the word from `start` goes on `here`: with a mark, or letters behind one on a letter."""
+    if _is_mark(text[here]):
+        return True
+    letters = _LETTER.match(text, start) and _LETTER.match(text, here)
+    return text[here - 1] in _JOINERS or bool(letters and _is_mark(text[here - 1]))
+
+
+def _is_mark(character: str) -> bool:
+    return character in _JOINERS or unicodedata.category(character).startswith("M")
 
 
 def tags_of_entities(text: object, entities: object, *, where: str) -> TaggedExample:
@@ -41,8 +73,7 @@ def tags_of_entities(text: object, entities: object, *, where: str) -> TaggedExa
 
 def _words(text: str, borders: list[int]) -> list[tuple[int, int]]:
     spans = []
-    for match in WORD.finditer(text):
-        start, end = match.span()
+    for start, end in word_spans(text):
         cuts = [start, *(border for border in borders if start < border < end), end]
         spans += list(zip(cuts[:-1], cuts[1:], strict=True))
     return spans
@@ -69,6 +100,6 @@ def _mark(text: str, entity: Any, where: str) -> tuple[int, int, str]:
         raise InputError(f"{where}: entity {entity!r:.60} needs 'start', 'end' and 'label'") from None
     if not (isinstance(start, int) and isinstance(end, int) and 0 <= start < end <= len(text)):
         raise InputError(f"{where}: entity {entity!r} is not inside the text of {len(text)} characters")
-    if not WORD.search(text, start, end):
+    if not _WORD.search(text, start, end):
         raise InputError(f"{where}: entity {entity!r} holds no word, only {text[start:end]!r}")
     return start, end, str(label)

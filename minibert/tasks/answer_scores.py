@@ -3,11 +3,13 @@
 English and the like, by SQuAD's script (Rajpurkar et al., 2016): case, punctuation, articles and white space
 do not count; F1 is that of the words which answer and gold share. Chinese, by CMRC 2018's script (Cui et al.,
 2019): a text is its characters and its Latin words, some punctuation left out; F1 is that of the longest run
-which both have. Chinese it is where the question or an answer that is right holds an ideograph.
+which both have. Chinese it is where there are as many ideographs as words of other scripts: in the question,
+or in each answer that is right.
 
 Of several gold answers the best counts. Where there is none, "" is right and everything else wrong.
 
-Left out: CMRC's script cuts Latin runs with NLTK's tokenizer; here they are cut at spaces and punctuation.
+Left out: CMRC's script cuts Latin runs with NLTK's tokenizer; here they are cut at spaces and punctuation,
+but for numbers such as 3.5 and 1,000.
 """
 
 import re
@@ -26,7 +28,10 @@ from minibert.text.alignment import IDEOGRAPH
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 PUNCTUATION = str.maketrans("", "", string.punctuation)
 CHINESE_PUNCTUATION = set("-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")
-CHINESE_UNITS = re.compile(r"[\u4e00-\u9fa5]|[^\W\u4e00-\u9fa5]+|[^\w\s]")  # characters, words, marks
+CHINESE_UNITS = re.compile(  # characters, numbers, words, marks
+    r"[\u4e00-\u9fa5]|\d+(?:[.,]\d+)+|[^\W\u4e00-\u9fa5]+|[^\w\s]"
+)
+WORD = re.compile(r"\w+(?:[.,]\d+)*")
 
 
 class Match(NamedTuple):
@@ -47,10 +52,20 @@ def match(answer: str, golds: Sequence[str], *, question: str = "") -> Match:
     if not golds or not answer:
         right = float(not golds and not answer)
         return Match(right, right)
-    chinese = any(IDEOGRAPH.search(text) for text in (question, *golds))
+    chinese = mostly_ideographs(question) or all(map(mostly_ideographs, golds))
     compare = _match_chinese if chinese else _match_words
     matches = [compare(answer, gold) for gold in golds]
     return Match(max(found.exact for found in matches), max(found.f1 for found in matches))
+
+
+def mostly_ideographs(text: str) -> bool:
+    """Say whether a text has ideographs, and as many as words of other scripts.
+
+    >>> mostly_ideographs("NBA是什么？"), mostly_ideographs("What does 元朝 mean?")
+    (True, False)
+    """
+    count = len(IDEOGRAPH.findall(text))
+    return 0 < count >= len(WORD.findall(IDEOGRAPH.sub(" ", text)))
 
 
 def plain_words(text: str) -> list[str]:

@@ -214,7 +214,9 @@ class IntentSlots(Task):
         hidden_TD = encoder(batch)
         shares = self.intent_logits(hidden_TD, batch.layout).softmax(-1).cpu().numpy()
         emissions_MC = self.emissions(hidden_TD, rows_of(words).to(batch.ids.device))
-        return list(zip(shares, likeliest(emissions_MC, lengths, crf=self.crf), strict=True))
+        return list(
+            zip(shares, likeliest(emissions_MC, lengths, crf=self.crf, spans=self.labels), strict=True)
+        )
 
     def merge(self, example: Any, windows: Sequence[Any], predictions: Sequence[Any]) -> Understood:
         example = self.example(example)

@@ -174,7 +174,10 @@ class Retrieval(Task):
         return Vectors(predictions[0], np.array(predictions[1:]).reshape(-1, len(predictions[0])))
 
     def score(self, answers: Sequence[Vectors], examples: Sequence[SearchExample]) -> dict[str, Any]:
-        """Let each query rank all passages of all examples; nDCG@10 is the main measure."""
+        """Let each query rank all passages of all examples; nDCG@10 is the main measure.
+
+        Of equal passages the later comes first, and so the right one behind those that are wrong for it.
+        """
         place = {
             text: str(n) for n, text in enumerate(dict.fromkeys(t for e in examples for t in texts_of(e)))
         }
@@ -187,8 +190,9 @@ class Retrieval(Task):
             if example.positive is not None:
                 judged.setdefault(example.text, {})[place[example.positive]] = 1
             queries[example.text] = answer.query
+        later = -np.arange(len(place))
         rankings = {
-            text: [str(n) for n in np.argsort(-(rows_MD @ query), kind="stable")[:DEEPEST]]
+            text: [str(n) for n in np.lexsort((later, -(rows_MD @ query)))[:DEEPEST]]
             for text, query in queries.items()
         }
         return {**ranking_scores(rankings, judged), "passages": len(place)}

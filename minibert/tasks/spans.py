@@ -1,7 +1,8 @@
 """Tags and the spans that they spell.
 
 A tag is a letter and a type, "B-PER", or "O" outside all spans; a bare letter is a span without a type.
-Inside the library tags are BIO; the other schemes are converted when they come and when they leave:
+Inside the library, and in its answers, tags are BIO; the other schemes are converted when they come, and
+`from_bio` writes them again:
 
     BIO    B begin, I inside; also called IOB2
     IOB1   I begin and inside, B only after a span of the same type (L. Ramshaw, M. Marcus, 1995)

@@ -191,7 +191,8 @@ class Tagging(Task):
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:
         """Return the numbers (m,) and the probabilities (m,) of the predicted tags of each window."""
         emissions_MC = self.emissions(encoder, batch, rows_of(windows).to(batch.ids.device))
-        return likeliest(emissions_MC, [len(window.rows) for window in windows], crf=self.crf)
+        lengths = [len(window.rows) for window in windows]
+        return likeliest(emissions_MC, lengths, crf=self.crf, spans=self.labels if self.scheme else ())
 
     def merge(self, example: Any, windows: Sequence[Window], predictions: Sequence[Any]) -> Tagged:
         example = self.example(example)

@@ -6,6 +6,8 @@ text, the list of tags that a training set makes necessary, and the way back fro
 Letters: M words, C tags.
 """
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,12 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minibert.data.entities import WORD
+from minibert.data.entities import word_spans
 from minibert.data.examples import TaggedExample
+from minibert.errors import InputError
 from minibert.tasks.crf import LinearChainCRF
-from minibert.tasks.spans import Scheme, detect_scheme, spans_of, to_bio
+from minibert.tasks.spans import Scheme, allowed_transitions, detect_scheme, spans_of, to_bio
 from minibert.tasks.task import Window
 
+SPELLED = re.compile("[BIESMLUW]-.+")  # a tag of some scheme
+UNDERSCORED = re.compile("[BIESMLUW]_.+")
+LISTED = 5  # tags in one error
 TagsOfWindow = tuple[np.ndarray, np.ndarray]  # (m,) the number of each word's tag; (m,) its probability
 
 
@@ -48,31 +54,62 @@ def words_of(text: str) -> TaggedExample:
     >>> words_of("Anna, 19").spans
     ((0, 4), (4, 5), (6, 8))
     """
-    return TaggedExample(text, tuple(match.span() for match in WORD.finditer(text)))
+    return TaggedExample(text, tuple(word_spans(text)))
 
 
 def tag_labels(sequences: Iterable[Sequence[str]]) -> tuple[list[str], Scheme | None]:
     """Return all tags that a model of these needs, sorted, and the scheme that they came in.
 
-    Where they mark spans, the tags are BIO, with "O" and both letters of every type.
+    Where they mark spans, the tags are BIO, with "O" and both letters of every type. Raises InputError where
+    most of them mark spans and a few do not: for those few, spans would be given up altogether.
 
     >>> tag_labels([["S-LOC", "O"], ["B-PER", "E-PER"]])
     (['B-LOC', 'B-PER', 'I-LOC', 'I-PER', 'O'], 'BIOES')
     """
     sequences = list(sequences)
     scheme = detect_scheme(sequences)
+    if scheme is None:
+        _refuse_nearly_spans(sequences)
     labels = {tag for tags in sequences for tag in (to_bio(tags, scheme) if scheme else tags)}
     if scheme:
         labels |= {"O"} | {f"{letter}{tag[1:]}" for tag in labels if tag != "O" for letter in "BI"}
     return sorted(labels), scheme
 
 
+def _refuse_nearly_spans(sequences: Sequence[Sequence[str]]) -> None:
+    counts = Counter(tag for tags in sequences for tag in tags if tag != "O")
+    if any(tag[0] == "B" for tag in counts) and all(UNDERSCORED.fullmatch(tag) for tag in counts):
+        tag = next(iter(counts))
+        raise InputError(f"tags such as {tag!r} mark spans with a dash: write {tag.replace('_', '-', 1)!r}")
+    odd = [tag for tag in counts if not SPELLED.fullmatch(tag)]
+    if 2 * sum(counts[tag] for tag in odd) >= counts.total():
+        return  # plain tags
+    first = next(iter(counts.keys() - odd))
+    if odd:
+        number = next(n for n, tags in enumerate(sequences, 1) if odd[0] in tags)
+        listed = ", ".join(map(repr, odd[:LISTED])) + (", ..." if len(odd) > LISTED else "")
+        raise InputError(
+            f"sentence {number}: tag {odd[0]!r} marks no span, and most tags do, such as {first!r}; mend "
+            f"{listed}"
+        )
+    letters = ", ".join(sorted({tag[0] for tag in counts}))
+    raise InputError(
+        f"tags such as {first!r}, with the letters {letters}: no scheme has all of these (BIO; BIOES or "
+        "BILU; BMES or BMEW); write all tags in one"
+    )
+
+
 def likeliest(
-    emissions_MC: Tensor, lengths: Sequence[int], *, crf: LinearChainCRF | None = None
+    emissions_MC: Tensor,
+    lengths: Sequence[int],
+    *,
+    crf: LinearChainCRF | None = None,
+    spans: Sequence[str] = (),
 ) -> list[TagsOfWindow]:
     """Return the tags of the words of each window, and the probability of each.
 
     emissions_MC  (M, C) scores of all windows' words; lengths says how many words each window has
+    spans         the tags' names if they mark spans: a random field then lets no I follow what it cannot
     With a CRF they are its best path, and the probability of a tag is that of all paths through it.
 
     >>> [(numbers, shares)] = likeliest(torch.tensor([[0.0, 0.0, 2.0]]), [1])
@@ -83,7 +120,10 @@ def likeliest(
         share_MC, number_M = emissions_MC.softmax(-1), emissions_MC.argmax(-1)
     else:
         share_MC = crf.marginals(emissions_MC, lengths)
-        paths = [number for path in crf.decode(emissions_MC, lengths) for number in path]
+        # A window may begin within a span, so that any tag may come first.
+        allowed_CC = torch.from_numpy(allowed_transitions(spans)[0]).to(share_MC.device) if spans else None
+        decoded = crf.decode(emissions_MC, lengths, allowed_CC=allowed_CC)
+        paths = [number for path in decoded for number in path]
         number_M = torch.tensor(paths, dtype=torch.int64, device=share_MC.device)
     share_M = share_MC.gather(1, number_M[:, None])[:, 0]
     parts = zip(number_M.cpu().split(list(lengths)), share_M.cpu().split(list(lengths)), strict=True)

@@ -234,9 +234,10 @@ class Task(nn.Module, ABC):
         raise InputError(f"{cls.name} starts from an encoder; name its folder instead of a size")
 
     def fit_of(self, windows: Sequence[Window]) -> Fit:
-        """Say how an example went into the model: whole, split into several windows, or cut off."""
-        cut = any(window.tokens.cut for window in windows)
-        return "split" if len(windows) > 1 else "cut" if cut else "whole"
+        """Say how an example went into the model: whole, split into several windows, or a part cut off."""
+        if any(window.tokens.cut for window in windows):
+            return "cut"
+        return "split" if len(windows) > 1 else "whole"
 
     def settle(self, scores: dict[str, Any]) -> None:
         """Choose what is chosen by the scores on validation data, such as a threshold; mostly nothing."""

@@ -178,6 +178,8 @@ def fit_words(
 ) -> list[Window]:
     """Return windows in which every word is asked exactly once, at its first token.
 
+    A word of which the tokenizer makes no token, such as a lone joiner, is not asked.
+
     spans, labels  (start, end) in characters, and the number of the label wanted, of each of the M words
     on_long        "split" gives windows that overlap by a quarter, "truncate" the first of them alone
     Raises InputError where words and labels differ in number, and for on_long="error" where the text is long.
@@ -185,8 +187,9 @@ def fit_words(
     if len(labels) != len(spans):
         raise InputError(f"{len(spans)} words but {len(labels)} tags: {text[:60]!r}; each word needs one")
     tokens = tokenizer.encode(text, sorted({border for span in spans for border in span}))
-    starts_M = np.array([start for start, _ in spans], dtype=np.int64)
-    first_M = np.searchsorted(tokens.offsets[:, 1], starts_M, side="right").clip(max=max(0, len(tokens) - 1))
+    starts_M, ends_M = np.array(spans, dtype=np.int64).reshape(-1, 2).T
+    first_M = np.searchsorted(tokens.offsets[:, 1], starts_M, side="right")
+    asked_M = np.append(tokens.offsets[:, 0], len(text))[first_M] < ends_M
     room = room_for(tokenizer, max_length)
     if len(tokens) > room and on_long == "error":
         raise InputError(
@@ -194,14 +197,14 @@ def fit_words(
             "use on_long split or truncate, or a larger max_length"
         )
     runs = spread(len(tokens), room, room // 4)[: 1 if on_long == "truncate" else None]
-    owner_M = owners(first_M, runs)
+    owner_M = np.where(asked_M, owners(first_M, runs), -1)
     before = len(tokenizer.around()[0])
     windows = []
     for number, (start, end) in enumerate(runs):
         mine = np.flatnonzero(owner_M == number)
-        window = tokenizer.build(tokens.kept(slice(start, end)))
-        rows = (first_M[mine] - start + before).clip(max=len(window) - 1)
-        windows.append(Window(window, rows=rows, labels=labels[mine], units=mine))
+        part = tokens.kept(slice(start, end)) if on_long == "truncate" else tokens[start:end]
+        rows = first_M[mine] - start + before
+        windows.append(Window(tokenizer.build(part), rows=rows, labels=labels[mine], units=mine))
     return windows
 
 

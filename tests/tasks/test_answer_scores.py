@@ -44,6 +44,7 @@ def test_english_answers_are_compared_as_squads_script_does(answer, golds, exact
         ("《红楼梦》", ["红楼梦"], 1, 1),
         ("南京", ["北平"], 0, 0),
         ("一", [], 0, 0),
+        ("1,000元", ["2,000元"], 0, 2 / 4),  # a number is one unit: 元 alone is shared
     ],
 )
 def test_chinese_answers_are_compared_as_cmrcs_script_does(answer, golds, exact, f1):
@@ -55,6 +56,13 @@ def test_the_script_of_question_and_gold_decides_how_to_compare():
     assert match("1998年", ["1998"]).f1 == 0
     assert match("1998年", ["1998"], question="哪一年？").f1 == pytest.approx(2 / 3)
     assert match("。", ["，"], question="哪一年？") == Match(1, 1)
+
+
+def test_one_foreign_answer_does_not_change_the_script_of_an_english_question():
+    golds = ["Yuán Cháo", "元朝"]
+    question = "What is the Chinese name for the Yuan dynasty?"
+    assert match("the Yuán Cháo", golds, question=question) == Match(1, 1)
+    assert match("Shoushi Li.", ["Shoushi Li", "授時暦"]) == Match(1, 1)
 
 
 def test_the_longest_shared_run_is_that_of_all_pairs_of_runs():

@@ -148,6 +148,15 @@ def test_scores_rank_all_passages_and_forgive_other_right_ones(tokenizer):
     assert (scores["queries"], scores["passages"]) == (1, 3)
 
 
+def test_passages_that_the_model_cannot_tell_apart_are_no_success(tokenizer):
+    wrong = tuple(f"wrong {n}" for n in range(11))
+    same = np.ones((12, 2), np.float32)
+    task = made(tokenizer).task
+    answer = type(task.merge("", [], np.zeros((1, 2))))(same[0], same)
+    scores = task.score([answer], [SearchExample("a", "right", wrong)])
+    assert (scores["recall@1"], scores["ndcg@10"], scores["map"]) == (0, 0, pytest.approx(1 / 12))
+
+
 def test_long_texts_are_cut_and_counted_once_for_each_example(tokenizer):
     task = made(tokenizer).task
     long = "The sea is cold. " * 40

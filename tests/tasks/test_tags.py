@@ -21,6 +21,15 @@ from minibert.tasks.windows import fit_words
     [
         ("It's 3.5 km", ["It", "'", "s", "3", ".", "5", "km"]),
         ("A股在涨", ["A", "股", "在", "涨"]),
+        ("in Zu\u0308rich now", ["in", "Zu\u0308rich", "now"]),  # decomposed
+        (
+            "\u0939\u093f\u0928\u094d\u0926\u0940 \u0e17\u0e35\u0e48",
+            ["\u0939\u093f\u0928\u094d\u0926\u0940", "\u0e17\u0e35\u0e48"],
+        ),
+        ("中\ufe00国", ["中\ufe00", "国"]),
+        ("\u2764\ufe0fyes", ["\u2764\ufe0f", "yes"]),
+        ("\U0001f468\u200d\U0001f469!", ["\U0001f468\u200d\U0001f469", "!"]),
+        ("\u0301a", ["\u0301", "a"]),  # a mark on nothing
         ("  ", []),
     ],
 )
@@ -39,6 +48,32 @@ def test_a_bare_text_is_cut_into_words(text, words):
 )
 def test_the_labels_hold_both_letters_of_every_type(sequences, labels, scheme):
     assert tag_labels(iter(sequences)) == (labels, scheme)
+
+
+@pytest.mark.parametrize(
+    ("sequences", "message"),
+    [
+        ([["B-PER", "O"], ["b-PER", "B-PER", "I-PER"]], "sentence 2: tag 'b-PER' marks no span, .* 'B-PER'"),
+        ([["B-PER", "M-PER", "I-PER"]], "letters B, I, M: no scheme has all of these"),
+        ([["B_PER", "I_PER", "O"]], "'B_PER' mark spans with a dash: write 'B-PER'"),
+    ],
+)
+def test_a_few_odd_tags_do_not_turn_spans_into_plain_tags(sequences, message):
+    with pytest.raises(InputError, match=message):
+        tag_labels(sequences)
+
+
+@pytest.mark.parametrize("tags", ["PER O LOC O", "N-SG V-PL", "NN B-X VB", "O O"])
+def test_tags_that_mark_no_spans_stay_plain(tags):
+    assert tag_labels([tags.split()])[1] is None
+
+
+def test_a_random_field_lets_no_span_begin_inside():
+    field = LinearChainCRF(3)
+    scores = torch.tensor([[5.0, 0, 0], [0, 4, 5]])  # alone: O, I-x
+    free = likeliest(scores, [2], crf=field)
+    held = likeliest(scores, [2], crf=field, spans=["O", "B-x", "I-x"])
+    assert [list(numbers) for ((numbers, _),) in (free, held)] == [[0, 2], [0, 1]]
 
 
 @given(words=st.integers(1, 40), limit=st.integers(4, 20), split=st.booleans())

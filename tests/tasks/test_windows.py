@@ -1,8 +1,11 @@
 """Which tokens of a long text a model is shown."""
 
+import re
+
 import numpy as np
 import pytest
 from check_task import shape
+from fakes import FakeTokenizer
 
 from minibert.data.examples import (
     ChoiceExample,
@@ -125,6 +128,34 @@ def test_an_example_that_just_fits_is_not_told_as_cut(english, name):
         exact.max_length, short.max_length = longest, longest - 1
     assert exact.fit_of(exact.encode(ALL[name][0])) == "whole"
     assert short.fit_of(short.encode(ALL[name][0])) in ("cut", "split")
+
+
+class WithoutJoiners(FakeTokenizer):
+    def encode(self, text, boundaries=()):
+        tokens = super().encode(text, boundaries)
+        return tokens[np.array([text[start:end] != "\u200d" for start, end in tokens.offsets], bool)]
+
+
+@pytest.mark.parametrize("on_long", ["split", "truncate"])
+@pytest.mark.parametrize("text", ["a \u200d b", "\u200d a b \u200d", "a \u200d", "\u200d"])
+def test_a_word_without_a_token_is_not_asked_and_takes_no_neighbours_token(on_long, text):
+    spans = [match.span() for match in re.finditer(r"\S+", text)]
+    windows = fit_words(
+        WithoutJoiners(61), text, spans, labels=np.arange(len(spans)), max_length=20, on_long=on_long
+    )
+    asked = {
+        int(row): int(unit) for window in windows for row, unit in zip(window.rows, window.units, strict=True)
+    }
+    heard = [n for n, (start, end) in enumerate(spans) if text[start:end] != "\u200d"]
+    assert asked == {1 + place: unit for place, unit in enumerate(heard)}
+
+
+def test_a_part_that_is_lost_is_told_although_the_rest_is_split(english):
+    options = {"max_length": 24, "max_question_length": 4}
+    task = TASKS["question_answering"].build(english, BERT, ALL["question_answering"], options)
+    windows = task.encode(QuestionExample("a list of errors " * 9, "a list of an error " * 30))
+    assert len(windows) > 1 and task.fit_of(windows) == "cut"
+    assert task.fit_of(task.encode(QuestionExample("a", "a list of an error " * 30))) == "split"
 
 
 def test_a_pair_whose_second_text_alone_is_cut_is_told_as_cut(english):
