@@ -151,14 +151,22 @@ def written(rows: list[dict[str, Any]], suffix: str) -> str:
         return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     names = list(dict.fromkeys(name for row in rows for name in row))
     if suffix == ".tsv":
-        lines = [names, *([str(row.get(name, "")) for name in names] for row in rows)]
+        lines = [names, *([cell(row.get(name)) for name in names] for row in rows)]
         for fields in lines:
             for field in fields:
                 if {"\t", "\n", "\r"} & set(field):
                     raise InputError(f"{field[:40]!r} has a tab or a line end; write .csv or .jsonl instead")
         return "".join("\t".join(fields) + "\n" for fields in lines)
     file = io.StringIO()
-    writer = csv.DictWriter(file, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerows([names, *([cell(row.get(name)) for name in names] for row in rows)])
     return file.getvalue()
+
+
+def cell(value: Any) -> str:
+    """Return what a cell says of a value, so that a label is read as the same word from either file.
+
+    >>> [cell(value) for value in (True, None, 3, ["a"])]
+    ['true', '', '3', '["a"]']
+    """
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)

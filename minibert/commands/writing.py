@@ -1,13 +1,13 @@
 """How a model of seq2seq writes its answers this once; what it was trained with stays in its folder."""
 
 import argparse
-from dataclasses import replace
 
 from minibert.commands.flag_help import HELP
 from minibert.commands.parser import Parser
+from minibert.config import from_dict, to_dict
 from minibert.errors import InputError
 from minibert.tasks.model import Model
-from minibert.tasks.seq2seq import Seq2Seq
+from minibert.tasks.seq2seq import Seq2Seq, Seq2SeqOptions
 
 KINDS = {
     "num_beams": int,
@@ -43,4 +43,4 @@ def write_so(model: Model, args: argparse.Namespace) -> None:
             f"--max-target-length {given['max_target_length']}: the decoder has learnt positions up to "
             f"{options.max_target_length}; use at most that"
         )
-    model.task.options = replace(options, **given)
+    model.task.options = from_dict(Seq2SeqOptions, {**to_dict(options), **given}, where=flags)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from minibert.data.columns import NO_LABEL
 from minibert.data.examples import ChoiceExample
 from minibert.data.rows import rows_of
 from minibert.errors import InputError
@@ -32,6 +33,8 @@ def read_choices(
 ) -> list[ChoiceExample]:
     """Read texts with their choices, and which of them is right if the file says so.
 
+    label_column  NO_LABEL leaves labels alone
+
     A column `question` stands between text and choice; where there is no text, it is the text. Rows may have
     different numbers of choices; an empty cell is none. Raises InputError with file and line for a row with
     fewer than two, and for a label that names no choice, or two.
@@ -41,18 +44,20 @@ def read_choices(
         raise InputError(f"{path}: empty; a file of examples is wanted")
     names = list(rows[0][1])
     for named in (text_column, question_column, choices_column, label_column):
-        if named is not None and named not in names:
+        if named not in (None, NO_LABEL) and named not in names:
             raise InputError(f"{path}: no column {named!r}; there are {', '.join(names)}")
     question = question_column or ("question" if "question" in names else None)
     text = text_column or _one_of(TEXTS, names, f"{path}: the text", otherwise=question)
     question = None if question == text else question
     keys = _choice_keys(names, choices_column, str(path))
-    label = label_column or next((name for name in LABELS if name in names and name not in keys), None)
+    label = label_column
+    if label is None:
+        label = next((name for name in LABELS if name in names and name not in keys), NO_LABEL)
     examples = []
     for number, row in rows:
         place = f"{path}, line {number}"
         choices = _choices(row, keys, place)
-        found = None if label is None else place_of(row.get(label), choices, f"{place}: {label!r}")
+        found = None if label == NO_LABEL else place_of(row.get(label), choices, f"{place}: {label!r}")
         asked = None if question is None else _words(row.get(question), question, place)
         examples.append(
             ChoiceExample(_words(row.get(text), text, place), tuple(choices.values()), found, asked)

@@ -12,9 +12,15 @@ from minibert.errors import InputError
 TEXTS = ("sentence", "review", "content", "utterance", "title", "query")
 PAIRS = (
     ("text", "pair"),
+    ("text", "text_pair"),
+    ("text", "text_b"),
+    ("text", "text2"),
     ("a", "b"),
     ("text_a", "text_b"),
+    ("text1", "text2"),
+    ("sentence", "sentence2"),
     ("sentence1", "sentence2"),
+    ("sentence_a", "sentence_b"),
     ("question1", "question2"),
     ("premise", "hypothesis"),
     ("question", "sentence"),
@@ -71,7 +77,9 @@ def choose_columns(
 def _find_text(where: str, columns: Sequence[str], there: str) -> tuple[str, str | None]:
     pairs = [names for names in PAIRS if names[0] in columns and names[1] in columns]
     if "text" in columns:
-        return "text", "pair" if ("text", "pair") in pairs else None
+        pairs = [names for names in pairs if names[0] == "text"]
+        if len(pairs) < 2:
+            return pairs[0] if pairs else ("text", None)
     paired = {name for names in pairs for name in names}
     found = [*pairs, *((name, None) for name in TEXTS if name in columns and name not in paired)]
     if len(found) == 1:

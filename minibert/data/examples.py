@@ -25,11 +25,18 @@ def as_example(kind: type[E], given: Any) -> E:
     return given
 
 
+WORDED = ("text", "pair", "source", "target", "summary")  # fields that hold words where they hold anything
+
+
 def check_examples(kind: type[Any], examples: Iterable[Any]) -> None:
-    """Raise InputError for the first of the examples that is none of this kind, and name its place."""
+    """Raise InputError for the first of the examples that is none of this kind, or empty; name its place."""
     for number, example in enumerate(examples, 1):
         if not fits(kind, example):
             raise InputError(f"example {number} is {spelled(example)}; a {form_of(kind)} is wanted")
+        for name in WORDED:
+            value = getattr(example, name, None)
+            if isinstance(value, str) and not value.strip():
+                raise InputError(f"example {number}: its {name} is empty, {value!r}; leave the example out")
 
 
 def fits(kind: type[Any], given: Any) -> bool:

@@ -37,6 +37,8 @@ def read_multi_label(
     rows, where = _rows(path), f"{path}, line"
     names = list(rows[0][1])
     flags = label_column.split(",") if label_column and label_column not in names else []
+    if label_column in names and {str(row.get(label_column)).strip() for _, row in rows} == {"0", "1"}:
+        flags = [str(label_column)]  # one column of 0 and 1: one label, that is given or not
     for flag in flags:
         if flag not in names:
             raise InputError(

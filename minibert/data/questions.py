@@ -3,13 +3,13 @@
 SQuAD (Rajpurkar et al., 2016, and 2.0, 2018) nests questions in passages and passages in articles; CMRC 2018
 and DRCD do the same. A flat row (.jsonl, .csv, .tsv, or a list in a .json) holds one question: `question`,
 `context`, and `answers`, which are {"text": [...], "answer_start": [...]} or a list of {"text",
-"answer_start"}, or a bare text. No answers means that the passage holds none (`is_impossible` in SQuAD 2.0);
-no such column, that they are to be found.
+"answer_start"}, or a bare text, with its `answer_start` beside it. No answers means that the passage holds
+none (`is_impossible` in SQuAD 2.0); no such column, that they are to be found.
 
 Starts are often wrong: counted in bytes or UTF-16 units, or -1. An answer that does not stand at its start is
-moved to the nearest place where its text does. One that stands nowhere keeps no start: answers are compared
-with it, but nothing is learnt from it. Both are counted on stderr, and the first
-ten of each are listed.
+moved to the nearest place where its text does; without a start the first place is taken. One that stands
+nowhere keeps no start: answers are compared with it, but nothing is learnt from it. All of these are counted
+on stderr, and the first ten of each are listed.
 """
 
 import json
@@ -25,6 +25,10 @@ from minibert.data.rows import is_true, rows_of
 from minibert.errors import InputError
 
 LISTED = 10  # answers that are named of those to complain about
+MOVED = "moved to where their text stands"
+LOST = "stand nowhere in their passage, nothing is learnt from them"
+DOUBTFUL = "have no start and stand in several places, the first is taken"
+ANSWERS_TOLD = (MOVED, LOST, DOUBTFUL)
 USUAL = {"question": ("question",), "passage": ("context", "passage"), "answers": ("answers", "answer")}
 Placed = tuple[str, dict[str, Any]]  # where a row stands, and the row
 
@@ -54,13 +58,11 @@ def read_questions(
         raise InputError(
             f"{path}: holds no questions; SQuAD's JSON or rows of question and context are wanted"
         )
-    moved = [place for _, places, _ in rows for place in places]
-    lost = [place for _, _, places in rows for place in places]
-    if moved:
-        _tell(f"{len(moved):,} answers moved to where their text stands", moved)
-    if lost:
-        _tell(f"{len(lost):,} answers stand nowhere in their passage, nothing is learnt from them", lost)
-    return [example for example, _, _ in rows]
+    for what in ANSWERS_TOLD:
+        places = [place for _, told in rows for place in told[what]]
+        if places:
+            _tell(f"{len(places):,} answers {what}", places)
+    return [example for example, _ in rows]
 
 
 def _tell(what: str, places: Sequence[str]) -> None:
@@ -128,8 +130,8 @@ def _place(where: str, row: dict[str, Any]) -> str:
 
 def _example(
     where: str, row: dict[str, Any], names: dict[str, tuple[str, ...]]
-) -> tuple[QuestionExample, list[str], list[str]]:
-    """Return a row's example, and where answers were moved and lost."""
+) -> tuple[QuestionExample, dict[str, list[str]]]:
+    """Return a row's example, and of which answers there is something to tell."""
     found = {part: next((name for name in usual if name in row), None) for part, usual in names.items()}
     texts = {}
     for part in ("question", "passage"):
@@ -141,30 +143,38 @@ def _example(
     column, empty = found["answers"], is_true(row.get("is_impossible") or False, "is_impossible", where)
     if names["answers"] != USUAL["answers"] and column is None:
         raise InputError(f"{where}: no column {names['answers'][0]!r}; the row has {', '.join(row)}")
-    given = _answers(row.get(column or ""), where)
+    given = _answers(row.get(column or ""), where, beside=row.get("answer_start"))
     given = [] if empty and given is None else given
     if empty and given:
         raise InputError(f"{where}: is_impossible, and yet it has answers: {given[0][0]!r}; which is right?")
-    golds, moved, lost = [], [], []
+    golds: list[GoldAnswer] = []
+    told: dict[str, list[str]] = {what: [] for what in ANSWERS_TOLD}
     for text, start in given or ():
         gold = GoldAnswer(text, nearest(texts["passage"], text, start))
         golds.append(gold)
+        place = f"{where}: {text[:40]!r}"
         if gold.start is None:
-            lost.append(f"{where}: {text[:40]!r}")
-        elif gold.start != start and start is not None:
-            moved.append(f"{where}: {text[:40]!r} from {start} to {gold.start}")
+            told[LOST].append(place)
+        elif start is None and texts["passage"].count(text) > 1:
+            told[DOUBTFUL].append(place)
+        elif start not in (None, gold.start):
+            told[MOVED].append(f"{place} from {start} to {gold.start}")
     answers = None if given is None else tuple(golds)
-    example = QuestionExample(texts["question"], texts["passage"], answers, str(row.get("id", "")))
-    return example, moved, lost
+    return QuestionExample(texts["question"], texts["passage"], answers, str(row.get("id", ""))), told
 
 
-def _answers(value: Any, where: str) -> list[tuple[str, int | None]] | None:
-    """Return texts and starts out of any of the forms, None for none; raises InputError for another."""
+def _answers(value: Any, where: str, *, beside: Any) -> list[tuple[str, int | None]] | None:
+    """Return texts and starts out of any of the forms, None for none; raises InputError for another.
+
+    beside  what the row says of the start of an answer that is a bare text
+    """
     if value is None:
         return None
     value = _unfolded(value)
     if isinstance(value, str):
-        return [(value, None)] if value.strip() else []
+        if isinstance(beside, str):  # the cell of a table
+            beside = int(beside) if beside.strip().isdecimal() else beside.strip() or None
+        return [(value, _start(beside, value, where))] if value.strip() else []
     if isinstance(value, dict):
         texts, starts = value.get("text"), value.get("answer_start", value.get("start"))
         if not isinstance(texts, list) or not isinstance(starts, list) or len(texts) != len(starts):
@@ -173,12 +183,19 @@ def _answers(value: Any, where: str) -> list[tuple[str, int | None]] | None:
     else:
         parts = _list(value, where, "answers")
         pairs = [(part.get("text"), part.get("answer_start")) for part in parts]
-    for text, start in pairs:
+    for text, _ in pairs:
         if not isinstance(text, str) or not text.strip():
             raise InputError(f"{where}: {text!r} among the answers; a text is wanted, or no answers at all")
-        if start is not None and (isinstance(start, bool) or not isinstance(start, int)):
-            raise InputError(f"{where}: answer_start {start!r} of {text[:40]!r} is no whole number")
-    return pairs
+    return [(text, _start(start, text, where)) for text, start in pairs]
+
+
+def _start(value: Any, text: str, where: str) -> int | None:
+    """Return the start of an answer, or None where nothing is said of it."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InputError(f"{where}: answer_start {value!r:.60} of {text[:40]!r} is no whole number")
+    return value
 
 
 def _unfolded(value: Any) -> Any:

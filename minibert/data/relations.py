@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from minibert.data.columns import NO_LABEL
 from minibert.data.documents import documents_in, pairs_of, read_annotated
 from minibert.data.examples import RelationExample
 from minibert.data.files import kind_of, open_text
@@ -31,6 +32,8 @@ def read_relations(
     path: str | Path, *, text_column: str | None = None, label_column: str | None = None
 ) -> list[RelationExample]:
     """Read pairs of mentions with their relations, if the file has any.
+
+    label_column  NO_LABEL leaves relations alone
 
     Without names, the text is in "text" or "sentence" and the relation in "relation" or "label". Raises
     InputError with file and line for markers that are missing or wrongly nested, and for mentions that are
@@ -160,12 +163,13 @@ def _example(row: dict[str, Any], names: tuple[str | None, str | None], where: s
     text = row[_key(row, names[0], TEXTS, where)]
     if not isinstance(text, str) or not text.strip():
         raise InputError(f"{where}: the text is {text!r:.60}; a text with two mentions is wanted")
-    key = names[1] or next((name for name in LABELS if name in row), None)
-    label = None if key is None else row[_key(row, key, LABELS, where)]
+    key = next((name for name in LABELS if name in row), NO_LABEL) if names[1] is None else names[1]
+    label = None if key == NO_LABEL else row[_key(row, key, LABELS, where)]
     if isinstance(label, int):
         label = str(label).lower()  # 3 is "3", true is "true"
     if label is not None and (not isinstance(label, str) or not label.strip()):
         raise InputError(f"{where}: the relation is {label!r:.60}; one word is wanted")
+    label = label and label.strip()
     given = [name for name in ("head", "tail") if name in row]
     if len(given) == 1:
         raise InputError(f"{where}: only one mention, {given[0]} {row[given[0]]!r:.60}; give head and tail")

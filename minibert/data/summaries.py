@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from minibert.data.columns import NO_LABEL
 from minibert.data.examples import SummaryExample
 from minibert.data.rows import rows_of
 from minibert.errors import InputError
@@ -13,7 +14,8 @@ SUMMARIES = ("summary", "highlights", "target")
 def read_summaries(path: str | Path, columns: dict[str, str] | None = None) -> list[SummaryExample]:
     """Read documents with their summaries, if the file has any.
 
-    columns  text_column and label_column (the summary), where they have unusual names
+    columns  text_column and label_column (the summary), where they have unusual names; NO_LABEL as the latter
+             leaves summaries alone
     Raises InputError with file and line for an empty or missing text, and an empty file.
 
     >>> Path("news.jsonl").write_text('{"article": "It rained. We left.", "summary": "It rained."}') and None
@@ -24,7 +26,9 @@ def read_summaries(path: str | Path, columns: dict[str, str] | None = None) -> l
     for number, row in rows_of(path):
         place, there = f"{path}, line {number}", ", ".join(row)
         text_column = named.get("text_column") or next((name for name in TEXTS if name in row), None)
-        summary_column = named.get("label_column") or next((name for name in SUMMARIES if name in row), None)
+        summary_column = named.get(
+            "label_column", next((name for name in SUMMARIES if name in row), NO_LABEL)
+        )
         if text_column is None:
             raise InputError(
                 f"{place}: no column 'text'; there are {there}; name it: text_column (--text-column)"

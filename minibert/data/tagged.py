@@ -8,7 +8,7 @@ them; the spans say where each word is. Tags stay as the file has them: schemes 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,19 +54,7 @@ def read_tagged(
     >>> read_tagged("people.conll")[0]
     TaggedExample(text='Anna lives', spans=((0, 4), (5, 10)), tags=('B-PER', 'O'))
     """
-    path = Path(path)
-    if kind_of(path) in (".jsonl", ".json"):
-        keys = tuple(None if name is None else str(name) for name in (token_column, tag_column))
-        examples = [
-            example_of_row(row, where=f"{path}, line {number}", keys=keys) for number, row in rows_of(path)
-        ]
-    else:
-        usual = (1, 3) if kind_of(path) == ".conllu" else (0, -1)
-        columns = _column(token_column, usual[0]), _column(tag_column, usual[1])
-        examples = list(_texts(_sentences(path, *columns), join_words))
-    if not examples:
-        raise InputError(f"{path}: empty; a file of tagged sentences is wanted")
-    return examples
+    return _read(Path(path), token_column, tag_column, join_words=join_words)
 
 
 def read_untagged(
@@ -81,9 +69,32 @@ def read_untagged(
     """
     path = Path(path)
     if token_column is not None or _holds_words(path):
-        examples = read_tagged(path, token_column=token_column)
+        examples = _read(path, token_column, tagged=False)
         return [replace(example, tags=None) for example in examples]
     return [example.text for example in read_texts(path, text_column=text_column)]
+
+
+def _read(
+    path: Path,
+    token_column: int | str | None,
+    tag_column: int | str | None = None,
+    *,
+    join_words: int = 0,
+    tagged: bool = True,
+) -> list[TaggedExample]:
+    """Read words and tags; of untagged columns the tags are all "O", and a file of words alone will do."""
+    if kind_of(path) in (".jsonl", ".json"):
+        keys = tuple(None if name is None else str(name) for name in (token_column, tag_column))
+        examples = [
+            example_of_row(row, where=f"{path}, line {number}", keys=keys) for number, row in rows_of(path)
+        ]
+    else:
+        usual = (1, 3) if kind_of(path) == ".conllu" else (0, -1)
+        column = _column(tag_column, usual[1]) if tagged else None
+        examples = list(_texts(_sentences(path, _column(token_column, usual[0]), column), join_words))
+    if not examples:
+        raise InputError(f"{path}: empty; a file of tagged sentences is wanted")
+    return examples
 
 
 def _holds_words(path: Path) -> bool:
@@ -153,7 +164,7 @@ def example_of_row(
         return from_words(words)
     if not isinstance(tags, list) or len(tags) != len(words):
         raise InputError(f"{where}: {len(words)} tokens need as many tags, found {tags!r:.60}")
-    return from_words(words, [str(tag) for tag in tags])
+    return from_words(words, [str(tag).strip() for tag in tags])
 
 
 def _texts(sentences: Iterator[Sentence], most: int) -> Iterator[TaggedExample]:
@@ -174,12 +185,15 @@ def _apart(before: Sequence[str], tags: Sequence[str]) -> list[str]:
     return [f"B{tags[0][1:]}", *tags[1:]] if runs_on else list(tags)
 
 
-def _sentences(path: Path, token_column: int, tag_column: int) -> Iterator[Sentence]:
-    """Yield the words and tags of each sentence, and an empty one before each document."""
+def _sentences(path: Path, token_column: int, tag_column: int | None) -> Iterator[Sentence]:
+    """Yield the words and tags of each sentence, and an empty one before each document.
+
+    Without a column of tags all are "O".
+    """
     words: list[str] = []
     tags: list[str] = []
     width = 0
-    for number, fields in chain(_fields(path), [(0, [])]):
+    for number, fields in chain(_without_comments(_fields(path)), [(0, [])]):
         if not fields or fields[0] == "-DOCSTART-":
             if words:
                 yield words, tags
@@ -193,14 +207,28 @@ def _sentences(path: Path, token_column: int, tag_column: int) -> Iterator[Sente
                 f"{path}, line {number}: {len(fields)} columns, the lines before have {width}: "
                 f"{' '.join(fields)[:60]!r}"
             )
+        if tag_column is not None and width < 2:
+            raise InputError(
+                f"{path}, line {number}: {fields[0][:60]!r} alone; a word and its tag are wanted"
+            )
         for column in (token_column, tag_column):
-            if not -width <= column < width or width < 2 or not fields[column]:
+            if column is not None and (not -width <= column < width or not fields[column]):
                 raise InputError(
                     f"{path}, line {number}: nothing in column {column} of {width}: "
                     f"{' '.join(fields)[:60]!r}; a word and its tag are wanted"
                 )
         words.append(fields[token_column])
-        tags.append(fields[tag_column])
+        tags.append("O" if tag_column is None else fields[tag_column])
+
+
+def _without_comments(lines: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
+    """Leave out a line with # before a sentence, if it has no tag at its end and the next line has one."""
+    begins = True
+    for (number, fields), (_, following) in pairwise(chain(lines, [(0, [])])):
+        marked = begins and fields and fields[0].startswith("#") and not TAG.fullmatch(fields[-1])
+        if not (marked and following and TAG.fullmatch(following[-1])):
+            yield number, fields
+            begins = not fields
 
 
 def _fields(path: Path) -> Iterator[tuple[int, list[str]]]:

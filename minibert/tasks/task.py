@@ -224,7 +224,7 @@ class Task(nn.Module, ABC):
     @classmethod
     def read_unanswered(cls, path: str | Path, columns: dict[str, str] | None = None) -> list[Any]:
         """Read what is to be predicted: examples without what is right, which may lack, or bare texts."""
-        if cls.columns == ("text_column", "pair_column", "label_column"):
+        if cls.columns[-1] == "label_column":
             return cls.read(path, {**(columns or {}), "label_column": NO_LABEL})
         return [cls.unanswered(example) for example in cls.read(path, columns)]
 

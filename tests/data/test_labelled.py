@@ -95,6 +95,11 @@ def test_places_of_0_and_1_are_no_names_of_labels(write, cells):
     assert read_multi_label(named)[-1].labels == ("x",)
 
 
+def test_one_column_of_0_and_1_is_one_label(write):
+    rows = read_multi_label(write("text,toxic\na,1\nb,0\n"), label_column="toxic")
+    assert [row.labels for row in rows] == [("toxic",), ()]
+
+
 def test_a_column_of_a_label_holds_0_or_1(write):
     with pytest.raises(InputError, match="line 3: 'toxic' is '2'"):
         read_multi_label(write("text,toxic,insult\na,1,0\nb,2,0\n"), label_column="toxic,insult")

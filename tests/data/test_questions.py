@@ -80,6 +80,19 @@ def test_every_form_of_a_flat_row_says_the_same(tmp_path, answers, wanted):
         assert read_questions(path) == [QuestionExample("Who ran?", PASSAGE, golds, "x")] * 2, path.name
 
 
+def test_a_bare_answer_has_its_start_beside_it(tmp_path, capsys):
+    head, row = "question,context,answer,answer_start\n", "Who?,a cat and a cat,cat"
+    path = write(tmp_path / "a.csv", f"{head}{row},12\n{row},\n")
+    assert [example.answers[0].start for example in read_questions(path)] == [12, 2]
+    assert (
+        "1 answers have no start and stand in several places, the first is taken" in capsys.readouterr().err
+    )
+    line = {"question": "Who?", "context": "a cat and a cat", "answer": "cat", "answer_start": 12}
+    assert read_questions(write(tmp_path / "a.jsonl", json.dumps(line)))[0].answers[0].start == 12
+    with pytest.raises(InputError, match="line 2: answer_start 'twelve' of 'cat' is no whole number"):
+        read_questions(write(tmp_path / "b.csv", f"{head}{row},twelve\n"))
+
+
 def test_a_table_may_hold_json_and_words_for_no_and_yes(tmp_path):
     answers = json.dumps({"text": ["The cat"], "answer_start": [13]}).replace('"', '""')
     head, row = "question,context,answers,is_impossible\n", f'Who ran?,"{PASSAGE}"'

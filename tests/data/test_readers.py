@@ -82,6 +82,9 @@ def test_labels_become_words(tmp_path, value, label):
         (["text", "category"], Columns("text", None, "category")),
         (["text", "a", "b"], Columns("text")),
         (["text", "pair"], Columns("text", "pair")),
+        (["text", "text_pair", "label"], Columns("text", "text_pair", "label")),
+        (["text", "label", "text_b"], Columns("text", "text_b", "label")),
+        (["sentence", "sentence2", "label"], Columns("sentence", "sentence2", "label")),
         (["a", "b", "label"], Columns("a", "b", "label")),
         (["question", "sentence", "label"], Columns("question", "sentence", "label")),
         (["qtext", "label", "atext"], Columns("qtext", "atext", "label")),
@@ -97,6 +100,7 @@ def test_usual_columns_are_found(names, columns):
         (["id", "body"], "no column 'text'; there are id, body"),
         (["sentence", "review"], "the text may be sentence or review; there are sentence, review"),
         (["a", "b", "title"], r"the text may be a\+b or title"),
+        (["text", "pair", "text_b"], r"the text may be text\+pair or text\+text_b"),
         (["text", "intent", "category"], "the label may be category or intent"),
     ],
 )

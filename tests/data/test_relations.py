@@ -168,6 +168,6 @@ def test_strings_are_found_where_they_stand_closest_together(text, head, tail, p
 
 def test_numbers_and_truth_values_are_words(tmp_path):
     marked = {"text": "A <e1>cat</e1> sees a <e2>dog</e2>."}
-    lines = [json.dumps({**marked, "relation": label}) + "\n" for label in (0, 3, True)]
+    lines = [json.dumps({**marked, "relation": label}) + "\n" for label in (0, 3, True, "Other ")]
     path = write(tmp_path / "a.jsonl", "".join(lines))
-    assert [example.label for example in read_relations(path)] == ["0", "3", "true"]
+    assert [example.label for example in read_relations(path)] == ["0", "3", "true", "Other"]

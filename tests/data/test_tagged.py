@@ -103,6 +103,20 @@ def test_columns_of_words_are_known_by_their_tags_whatever_the_file_is_called(tm
     assert read_untagged(path) == [from_words(["Anna", "lives"])]
 
 
+def test_a_comment_before_a_sentence_is_no_word(tmp_path):
+    path = tmp_path / "a.conll"
+    path.write_text("# id 3 domain=en\nAnna _ _ B-PER\n\n# _ _ O\n1 _ _ O\n", "utf-8")
+    assert read_tagged(path) == [from_words(["Anna"], ["B-PER"]), from_words(["#", "1"], ["O", "O"])]
+    path.write_text("# SYM\nDET DET\n", "utf-8")
+    assert read_tagged(path)[0].tags == ("SYM", "DET")
+
+
+def test_words_to_be_tagged_need_no_column_of_tags(tmp_path):
+    path = tmp_path / "a.conll"
+    path.write_text("Anna\nlives\n\nBob\n", "utf-8")
+    assert read_untagged(path) == [from_words(["Anna", "lives"]), from_words(["Bob"])]
+
+
 def test_lines_of_texts_are_no_columns_although_one_ends_like_a_tag(tmp_path):
     path = tmp_path / "texts.txt"
     path.write_text("He chose plan B-2\nAnna lives\n", "utf-8")
@@ -149,7 +163,7 @@ def test_marked_stretches_become_tags_of_their_words(text, marked, expected):
     ("name", "content", "message"),
     [
         ("a.txt", "EU I-ORG\nrejects\n", "line 2: 1 columns, the lines before have 2: 'rejects'"),
-        ("a.txt", "EU\n", "line 1: nothing in column 0 of 1: 'EU'"),
+        ("a.txt", "EU\n", "line 1: 'EU' alone; a word and its tag are wanted"),
         ("a.txt", "EU\tO\n\tB-PER\n", "line 2: nothing in column 0 of 2"),
         ("a.txt", "-DOCSTART- O\n\n", "empty; a file of tagged sentences"),
         (

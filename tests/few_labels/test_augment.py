@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minibert.cli import main
+from minibert.data.readers import read_texts
 from minibert.errors import InputError
 from minibert.few_labels.augment import Masked, Replacing, augment, changed, mask_words
 from minibert.tasks.task import Window
@@ -165,6 +166,15 @@ def test_files_keep_all_columns_and_labels(folder, tmp_path, capsys):
     assert main(["augment", "--model", str(folder), "--file", str(tmp_path / "more.csv"), "--output",
                  str(tmp_path / "more.tsv")]) == 0  # fmt: skip
     assert len((tmp_path / "more.tsv").read_text("utf-8").splitlines()) == 9
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_a_label_is_the_same_word_in_every_kind_of_file(folder, tmp_path, suffix):
+    rows = [{"text": "the cat", "label": True, "note": None}, {"text": "the dog", "label": False}]
+    source, more = write(tmp_path / "rows.jsonl", rows), tmp_path / f"more{suffix}"
+    assert main(["augment", "--model", str(folder), "--file", str(source), "--output", str(more)]) == 0
+    assert {row.label for row in read_texts(more)} == {row.label for row in read_texts(source)}
+    assert "None" not in more.read_text("utf-8")
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,20 @@ def test_a_training_set_names_the_first_that_is_none(english, name, strange):
     assert KINDS[name].__name__ in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "field", "example"),
+    [
+        ("classification", "text", TextExample(" ", label="a")),
+        ("seq2seq", "target", ParallelExample("the cat", "")),
+        ("extractive_summary", "summary", SummaryExample("A cat. A dog.", "\n")),
+        ("similarity", "pair", NumberExample("a", "", 1.0)),
+    ],
+)
+def test_an_empty_text_is_nothing_to_learn_from(english, name, field, example):
+    with pytest.raises(InputError, match=f"example 1: its {field} is empty, .*; leave the example out"):
+        TASKS[name].build(english, shape("bert", english.vocab_size), [example], {})
+
+
 @pytest.mark.parametrize("strange", STRANGE, ids=repr)
 def test_what_is_asked_must_be_a_text_or_an_example(english, strange):
     task = Classification.build(english, shape("bert", english.vocab_size), RATED, {})

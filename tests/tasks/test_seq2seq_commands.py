@@ -82,6 +82,20 @@ def test_a_side_that_is_shorter_is_told_with_both_lengths(folder, tmp_path, caps
     assert "has 200 lines" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--metric", "foo"), "--metric: metric is 'foo'"),
+        (("--length-penalty", "nan"), "length_penalty is nan, expected a finite number"),
+        (("--num-beams", "0"), "num_beams 0 must be at least 1"),
+    ],
+)
+def test_what_cannot_be_for_once_is_refused_before_anything_is_written(folder, capsys, flags, told):
+    pair = f"{folder / 't.words'},{folder / 't.digits'}"
+    assert run("evaluate", "--model", folder / "run", "--file", pair, *flags) == 2
+    assert told in capsys.readouterr().err
+
+
 def test_answers_are_written_otherwise_for_once(folder, capsys):
     kept = (folder / "run" / "task.json").read_bytes()
 
