@@ -19,8 +19,8 @@ from minibert.distributed.ranks import Ranks
 from minibert.errors import InputError
 from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
 from minibert.interop.heads import load
-from minibert.interop.hub import local_folder
 from minibert.interop.language_models import load_language_model
+from minibert.interop.starting import starting_folder, with_usual_head
 from minibert.model.encoder import Encoder
 from minibert.output import Drive, allowed, claimed, describe_data, locked, nothing_left, start_record
 from minibert.output.record import describe_model
@@ -66,7 +66,7 @@ def finetune(
     Returns the model of the best validation epoch (of the last one without validation data). Raises
     InputError for unusable input, before anything is trained.
     """
-    model, kind = local_folder(model), task_class(task)
+    model, kind = starting_folder(model), task_class(task)
     chosen = Settings.of(settings or {}, learning_rate=first_rate(model))
     rows, held = read_answered(kind, train), read_held(kind, validation, options=chosen.task)
     made = open_for_task(model, kind, rows, settings=chosen)
@@ -150,7 +150,7 @@ def open_for_task(folder: Path, kind: type[Task], examples: Sequence[Any], *, se
     check_vocabulary(tokenizer, config, folder)
     encoder = Encoder(config) if settings.data.from_scratch else read_encoder(folder, config)
     redraw_top(encoder, settings.data.reinit_layers)
-    made = kind.build(tokenizer, config, examples, settings.task)
+    made = kind.build(tokenizer, config, examples, with_usual_head(folder, kind, settings.task))
     if kind.grows_on_masks and not settings.data.from_scratch:
         made.inherit(load_language_model(folder).task)
     model = Model(encoder, made)

@@ -19,7 +19,7 @@ from minibert.doctor.numbers import Course, attention_findings, course_findings
 from minibert.doctor.tokens import token_findings
 from minibert.errors import InputError
 from minibert.finetune import Settings, first_rate, task_class
-from minibert.interop.hub import local_folder
+from minibert.interop.starting import starting_folder
 from minibert.tasks.from_scratch import is_size
 from minibert.tasks.given import read_examples
 from minibert.tasks.task import Task
@@ -53,7 +53,7 @@ def check_finetuning(
 
     Random states stay as they are. Raises InputError for settings that do not exist.
     """
-    model = local_folder(model)
+    model = starting_folder(model)
     chosen = Settings.of(settings or {}, learning_rate=first_rate(model))
     kind = task_class(task)
     try:

@@ -12,6 +12,7 @@ from minibert.doctor.examples import sample
 from minibert.doctor.tokens import Tokens
 from minibert.finetune import Settings
 from minibert.interop.checkpoints import check_vocabulary, read_config
+from minibert.interop.starting import with_usual_head
 from minibert.model.encoder import Encoder
 from minibert.tasks.model import Model
 from minibert.tasks.task import Task
@@ -39,10 +40,10 @@ def outline_of(
     texts  how many examples are tokenized, at most
     """
     config = read_config(folder).changed(settings.model, trained=not settings.data.from_scratch)
-    tokenizer = load_tokenizer(folder)
+    tokenizer, options = load_tokenizer(folder), with_usual_head(folder, kind, settings.task)
     check_vocabulary(tokenizer, config, folder)
     with torch.device("meta"):
-        model = Model(Encoder(config), kind.build(tokenizer, config, rows, settings.task))
+        model = Model(Encoder(config), kind.build(tokenizer, config, rows, options))
         if settings.adapt.adapter != "none":
             add_adapter(model.encoder, settings.adapt)
             model.adaptation = adaptation_of(model, settings.adapt, base=str(folder), sha256="")

@@ -42,7 +42,7 @@ HELP = {
     "task.calibrate": "classification: fit a temperature on validation, for honest probabilities",
     "task.threshold": "multi_label: probability from which on a label is given; 0 chooses on validation",
     "task.regression_loss": "regression: squared error, or the likelihood of ordered levels such as stars",
-    "task.projection": "activation of a dense layer before the classes; auto is tanh after a first token",
+    "task.projection": "activation of a dense layer before the classes; auto: the family's, or tanh",
     "task.projection_norm": "norm what that dense layer gives",
     "task.slot_loss_coef": "intent_slots: weight of the slots' loss beside the intent's",
     "task.negative_label": "relations: the label of no relation; auto knows the usual ones, none for none",

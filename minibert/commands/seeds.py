@@ -11,7 +11,7 @@ from minibert.config import to_dict
 from minibert.errors import InputError
 from minibert.finetune import Settings, finetune, first_rate, open_for_task, reopened, task_class
 from minibert.interop.heads import load
-from minibert.interop.hub import local_folder
+from minibert.interop.starting import starting_folder
 from minibert.output import RECORD, allowed, claimed, describe_data, is_done, locked, publish_model
 from minibert.output.record import describe_model
 from minibert.tasks.given import read_examples
@@ -29,7 +29,7 @@ def finetune_seeds(model: str | Path, seeds: int, given: dict[str, Any]) -> dict
     task, validation, settings = given["task"], given["validation"], given["settings"]
     if seeds < 1 or not validation:
         raise InputError(f"--seeds {seeds} compares at least one model on --validation-file; give both")
-    model = local_folder(model)
+    model = starting_folder(model)
     free = allowed(given["resume"], given["overwrite_output_dir"], [model])
     first = int(settings.get("train.seed", 0))
     table: dict[int, dict[str, float]] = {}
