@@ -17,6 +17,7 @@ from minibert.doctor.labels import label_findings
 from minibert.doctor.memory import WIDE, Memory, Step, heavy_batch, predict
 from minibert.doctor.numbers import Course, attention_findings, course_findings
 from minibert.doctor.tokens import token_findings
+from minibert.doctor.unread import unread_findings
 from minibert.errors import InputError
 from minibert.finetune import Settings, first_rate, task_class
 from minibert.interop.starting import starting_folder
@@ -62,7 +63,7 @@ def check_finetuning(
     except InputError as error:
         return unreadable(error)
     reject = str(chosen.task.get("reject_label", ""))
-    findings = data_findings(kind, rows, held, quick=quick, reject=reject)
+    findings = data_findings(kind, rows, held, quick=quick, reject=reject) + unread_findings(kind, train)
     facts: dict[str, Any] = {"task": task, "rows": len(rows), "validation_rows": len(held)}
     if is_size(str(model)) and not model.exists():
         return Checkup.of(findings, facts)

@@ -36,6 +36,8 @@ def label_findings(
         *_constant(rows),
         *([] if takes_unseen else _unknown(counts, held, reject)),
         *_similar(counts),
+        *_number_tags(rows),
+        *_joined(rows),
         *_out_of_range(rows, "training"),
         *_out_of_range(held, "validation"),
     ]
@@ -76,6 +78,26 @@ def _similar(counts: Counter[str]) -> Iterator[Finding]:
     if alike:
         shown = some([f"{' / '.join(names)}" for names in alike])
         yield Finding("similar-labels", "warning", f"labels that look the same: {shown}", "write them alike")
+
+
+def _number_tags(rows: Sequence[Any]) -> Iterator[Finding]:
+    """Tags that are all numbers mark no spans, whatever their list of names says elsewhere."""
+    tags = {tag for row in rows for tag in getattr(row, "tags", None) or ()}
+    if tags and all(tag.isdecimal() for tag in tags):
+        seen = (
+            f"all tags are numbers: {some(sorted(tags))}; they mark no spans, and each word is scored alone"
+        )
+        yield Finding("number-tags", "warning", seen, "write their names, such as B-PER, if they mark spans")
+
+
+def _joined(rows: Sequence[Any]) -> Iterator[Finding]:
+    """Sets of labels that were parted by something else than |."""
+    sets = {label for row in rows for label in getattr(row, "labels", None) or ()}
+    parts = Counter(part.strip() for label in sets for part in re.split("[,;/]", label))
+    joined = sorted(label for label in sets if re.search("[,;/]", label))
+    if len(joined) > 1 and max(parts.values()) > 1:
+        seen = f"labels that seem to be several: {some(joined)}"
+        yield Finding("joined-labels", "warning", seen, "part labels by |, or give a list in JSON")
 
 
 def _balance(classes: Counter[str], rows: int) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from minibert.checkup import check_finetuning, check_path
 from minibert.data.examples import (
     ChoiceExample,
     GoldAnswer,
+    MultiLabelExample,
     NumberExample,
     QuestionExample,
     RelationExample,
@@ -90,6 +91,30 @@ def test_tags_are_known_by_their_type_whatever_their_letter():
     seen = TaggedExample("Anna", ((0, 4),), ("S-PER",))
     held = TaggedExample("Anna Li", ((0, 4), (5, 7)), ("B-PER", "E-PER"))
     assert label_findings([seen], [held]) == []
+
+
+def test_tags_that_are_numbers_are_told():
+    rows = [TaggedExample("Anna", ((0, 4),), (tag,)) for tag in ("1", "0")]
+    assert [finding.name for finding in label_findings(rows, [])] == ["number-tags"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"), [(["war, love", "war;peace"], True), (["Rome, Italy", "x"], False)]
+)
+def test_labels_that_are_joined_by_another_mark_are_told(labels, told):
+    rows = [MultiLabelExample("a", None, (label,)) for label in labels]
+    assert ("joined-labels" in {finding.name for finding in label_findings(rows, [])}) == told
+
+
+def test_a_text_that_is_not_read_is_told(encoder, tmp_path):
+    path = tmp_path / "nli.csv"
+    rows = [f"{tiny_runs.sentence(n)},{tiny_runs.sentence(n + 1)},{'ab'[n % 2]},{n}" for n in range(40)]
+    for second, told in (("claim", True), ("pair", False)):
+        path.write_text("\n".join([f"text,{second},label,id", *rows]) + "\n", "utf-8")
+        found = check_finetuning(encoder, task="classification", train=path, quick=True).findings
+        seen = [finding.seen for finding in found if finding.name == "unread-text"]
+        assert bool(seen) == told
+        assert not told or "'claim' hold texts and are not read; read is text" in seen[0]
 
 
 def test_the_reject_label_may_be_in_the_validation_data_alone(encoder):

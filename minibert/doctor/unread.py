@@ -1,0 +1,38 @@
+"""Columns of a table that hold texts and are not read: half of a pair, mostly."""
+
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from minibert.data.columns import NO_LABEL, choose_columns
+from minibert.data.files import kind_of
+from minibert.data.rows import ROW_KINDS, rows_of
+from minibert.doctor.findings import Finding, some
+from minibert.evaluation.baselines import WORD
+from minibert.tasks.task import Task
+
+OF_TEXTS = ("classification", "cloze", "multi_label", "regression", "similarity")
+LOOKED_AT = 50  # rows
+PROSE = 4  # words in the middle cell of a column from which on it holds texts
+
+
+def unread_findings(kind: type[Task], given: Any) -> list[Finding]:
+    """Check a file of texts, or pairs of texts, whose columns are found by their names; all else passes."""
+    is_table = isinstance(given, str | Path) and kind_of(Path(given)) in ROW_KINDS
+    if not is_table or kind.name not in OF_TEXTS:
+        return []
+    rows = [row for _, row in islice(rows_of(Path(given)), LOOKED_AT)]
+    read = choose_columns(str(given), list(rows[0]), label=NO_LABEL)
+    unread = [name for name in rows[0] if name not in (read.text, read.pair) and _holds_texts(rows, name)]
+    if not unread:
+        return []
+    seen = f"{given}: {some(unread)} hold texts and are not read; read is {read.text}" + (
+        f" with {read.pair}" if read.pair else ""
+    )
+    advice = "name the two texts of a pair: --text-column, --pair-column; or leave it out"
+    return [Finding("unread-text", "warning", seen, advice)]
+
+
+def _holds_texts(rows: list[dict[str, Any]], name: str) -> bool:
+    sizes = sorted(len(WORD.findall(str(row.get(name) or ""))) for row in rows)
+    return sizes[len(sizes) // 2] >= PROSE and len({str(row.get(name)) for row in rows}) > len(rows) // 2
