@@ -82,6 +82,7 @@ class Row:
         return self.read(places, self.train, self.rows), self.read(places, self.test, self.test_rows)
 
 
+FEW_TYPES = 12
 SPANS = ("f1", "precision", "recall", "accuracy")
 TAGS = ("accuracy", "macro_f1")
 REQUESTS = ("sentence_accuracy", "intent_accuracy", "slot_f1", "unseen_share")
@@ -205,9 +206,15 @@ def ours(row: Row, places: Places) -> Callable[[int], Scores]:
     def run(seed: int) -> Scores:
         examples, test = row.both(places)
         scores = train(row, row.task, examples, places, seed=seed).evaluate(test)
-        return {name: scores[name] for name in row.measures}
+        return {**{name: scores[name] for name in row.measures}, **by_type(scores)}
 
     return run
+
+
+def by_type(scores: dict[str, Any]) -> Scores:
+    """Return the F1 of each type of span, where there are few."""
+    types = scores.get("per_type", {})
+    return {f"f1 of {name}": one["f1"] for name, one in types.items()} if len(types) <= FEW_TYPES else {}
 
 
 def scierc(places: Places) -> Callable[[int], Scores]:
