@@ -36,14 +36,7 @@ def read_multi_label(
     """
     rows, where = _rows(path), f"{path}, line"
     names = list(rows[0][1])
-    flags = label_column.split(",") if label_column and label_column not in names else []
-    if label_column in names and {str(row.get(label_column)).strip() for _, row in rows} == {"0", "1"}:
-        flags = [str(label_column)]  # one column of 0 and 1: one label, that is given or not
-    for flag in flags:
-        if flag not in names:
-            raise InputError(
-                f"{path}: no column {flag!r}; there are {', '.join(names)}; name it: label_column"
-            )
+    flags = _flags(rows, label_column or "", str(path))
     columns = choose_columns(
         str(path), names, text=text_column, pair=pair_column, label=None if flags else label_column,
         usual=LABEL_SETS,
@@ -62,6 +55,21 @@ def read_multi_label(
     if columns.label:
         _refuse_numbers_for_names(lists, f"{path}: {columns.label!r}")
     return examples
+
+
+def _flags(rows: Sequence[Row], label_column: str, where: str) -> list[str]:
+    """Return the columns of 0 and 1 that are named, each of which is a label; none if a column holds sets."""
+    names = list(rows[0][1])
+    if label_column in names:
+        values = {str(row.get(label_column)).strip() for _, row in rows}
+        return [label_column] if values == {"0", "1"} else []
+    flags = label_column.split(",") if label_column else []
+    for flag in flags:
+        if flag not in names:
+            raise InputError(
+                f"{where}: no column {flag!r}; there are {', '.join(names)}; name it: label_column"
+            )
+    return flags
 
 
 def _refuse_numbers_for_names(lists: Sequence[list[str]], what: str) -> None:

@@ -54,7 +54,7 @@ def read_tagged(
     >>> read_tagged("people.conll")[0]
     TaggedExample(text='Anna lives', spans=((0, 4), (5, 10)), tags=('B-PER', 'O'))
     """
-    return _read(Path(path), token_column, tag_column, join_words=join_words)
+    return _read(Path(path), token_column, tag_column=tag_column, join_words=join_words)
 
 
 def read_untagged(
@@ -77,8 +77,8 @@ def read_untagged(
 def _read(
     path: Path,
     token_column: int | str | None,
-    tag_column: int | str | None = None,
     *,
+    tag_column: int | str | None = None,
     join_words: int = 0,
     tagged: bool = True,
 ) -> list[TaggedExample]:

@@ -27,7 +27,7 @@ def with_usual_head(folder: Path, kind: type[Task], options: dict[str, Any]) -> 
     GELU), and ModernBERT has a dense layer with a norm in every head. In folders of ours nothing is added.
     """
     family = read_table(folder / "config.json").get("model_type")
-    known = {field.name for field in fields(kind.Options)}
+    known = {field.name for field in fields(kind.Options)} if kind.Options else set()
     named = options.get("projection", "auto") != "auto"
     if named or "projection" not in known or (folder / "task.json").is_file():
         return options

@@ -127,9 +127,8 @@ class IntentSlots(Task):
         if len(intents) < 2:
             raise InputError(f"intent_slots needs at least two intents; the training data has {intents}")
         if scheme is None or len(labels) < 2:
-            raise InputError(
-                f"slots are spans, tagged like B-city and I-city, O elsewhere; the tags are {labels[:9]}"
-            )
+            told = "slots are spans, tagged like B-city and I-city, O elsewhere"
+            raise InputError(f"{told}; the tags are {labels[:9]}")
         return cls(tokenizer, config, intents, labels, chosen, scheme=scheme)
 
     def settings(self) -> dict[str, Any]:
@@ -210,13 +209,12 @@ class IntentSlots(Task):
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Any]) -> list[Any]:
         """Return the probabilities (I,) of the intents, and the tags (m,) with theirs, of each window."""
         words = [window.words for window in windows]
-        lengths = [len(window.rows) for window in words]
         hidden_TD = encoder(batch)
         shares = self.intent_logits(hidden_TD, batch.layout).softmax(-1).cpu().numpy()
         emissions_MC = self.emissions(hidden_TD, rows_of(words).to(batch.ids.device))
-        return list(
-            zip(shares, likeliest(emissions_MC, lengths, crf=self.crf, spans=self.labels), strict=True)
-        )
+        lengths = [len(window.rows) for window in words]
+        tags = likeliest(emissions_MC, lengths, crf=self.crf, spans=self.labels)
+        return list(zip(shares, tags, strict=True))
 
     def merge(self, example: Any, windows: Sequence[Any], predictions: Sequence[Any]) -> Understood:
         example = self.example(example)

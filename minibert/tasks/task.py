@@ -235,9 +235,8 @@ class Task(nn.Module, ABC):
 
     def fit_of(self, windows: Sequence[Window]) -> Fit:
         """Say how an example went into the model: whole, split into several windows, or a part cut off."""
-        if any(window.tokens.cut for window in windows):
-            return "cut"
-        return "split" if len(windows) > 1 else "whole"
+        cut = any(window.tokens.cut for window in windows)
+        return "cut" if cut else "split" if len(windows) > 1 else "whole"
 
     def settle(self, scores: dict[str, Any]) -> None:
         """Choose what is chosen by the scores on validation data, such as a threshold; mostly nothing."""
