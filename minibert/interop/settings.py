@@ -24,14 +24,15 @@ ACTIVATIONS = {
     "swish": "silu",
 }
 HARMLESS = frozenset(  # bookkeeping, generation and heads: nothing that an encoder computes
-    """_attn_implementation_autoset _name_or_path _num_labels architectures attn_implementation
-    bad_words_ids begin_suppress_tokens bos_token_id chunk_size_feed_forward classifier_activation
-    classifier_bias classifier_dropout classifier_pooling cls_token_id cross_attention_hidden_size
-    decoder_bias decoder_start_token_id deterministic_flash_attn directionality diversity_penalty
-    do_sample dtype early_stopping encoder_no_repeat_ngram_size eos_token_id
-    exponential_decay_length_penalty finetuning_task forced_bos_token_id forced_eos_token_id
-    gradient_checkpointing id2label initializer_cutoff_factor keys_to_ignore_at_inference label2id
-    language length_penalty max_length min_length model_type name no_repeat_ngram_size num_beam_groups
+    """_attn_implementation _attn_implementation_autoset _attn_implementation_internal _name_or_path
+    _num_labels architectures attn_implementation bad_words_ids begin_suppress_tokens bos_token_id
+    chunk_size_feed_forward classifier_activation classifier_bias classifier_dropout
+    classifier_pooling cls_token_id cross_attention_hidden_size decoder_bias decoder_start_token_id
+    deterministic_flash_attn directionality diversity_penalty do_sample dtype early_stopping
+    encoder_no_repeat_ngram_size eos_token_id eos_token_ids exponential_decay_length_penalty
+    finetuning_task forced_bos_token_id forced_eos_token_id gradient_checkpointing id2label
+    initializer_cutoff_factor keys_to_ignore_at_inference label2id language length_penalty
+    mask_token_id max_length min_length model_type name no_repeat_ngram_size num_beam_groups
     num_beams num_labels num_return_sequences output_attentions output_hidden_states output_past
     output_scores pad_token pooler_dropout pooler_fc_size pooler_num_attention_heads
     pooler_num_fc_layers pooler_size_per_head pooler_type prefix problem_type qa_dropout
@@ -40,15 +41,18 @@ HARMLESS = frozenset(  # bookkeeping, generation and heads: nothing that an enco
     sinusoidal_pos_embds sparse_pred_ignore_index sparse_prediction summary_activation
     summary_last_dropout summary_type summary_use_proj suppress_tokens task_specific_params
     temperature tf_legacy_loss tie_weights_ tokenizer_class top_k top_p torch_dtype torchscript
-    transformers_version typical_p use_bfloat16 use_cache""".split()
+    transformers.js_config transformers_version typical_p unk_token_id use_bfloat16 use_cache
+    xla_device""".split()
 )
-ONE_VALUE: dict[str, Any] = {  # what an encoder of any family here must have, where it is said at all
-    "add_cross_attention": False,
-    "auto_map": None,  # code of the checkpoint's own
-    "is_decoder": False,
-    "is_encoder_decoder": False,
-    "position_embedding_type": "absolute",
-    "pruned_heads": {},
+ALLOWED: dict[str, tuple[Any, ...]] = {  # what an encoder here must have, where it is said at all
+    "add_cross_attention": (False,),
+    "auto_map": ({},),  # code of the checkpoint's own
+    "causal_mask": (False,),
+    "is_causal": (False,),
+    "is_decoder": (False,),
+    "is_encoder_decoder": (False,),
+    "position_embedding_type": ("absolute",),
+    "pruned_heads": ({},),
 }
 NAMES = {
     name: name
@@ -93,17 +97,22 @@ class Dialect:
     defaults  our fields where config.json leaves a key out
     adapt     what is not a renaming: told our fields and the whole config.json, returns our fields
     also      keys that `adapt` reads, or that change nothing in this family alone
+    allowed   values that it may have beside those of ALLOWED
     """
 
     names: Mapping[str, str] = field(default_factory=lambda: NAMES)
     defaults: Mapping[str, Any] = field(default_factory=lambda: BASE)
     adapt: Callable[[Fields, Mapping[str, Any], str], Fields] = lambda fields, values, where: fields
     also: frozenset[str] = frozenset()
+    allowed: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
 def _roberta(fields: Fields, values: Mapping[str, Any], where: str) -> Fields:
     """Shift the places: the rows up to that of the padding token's number stay unused."""
-    return {**fields, "position_offset": fields["pad_token_id"] + 1}
+    padding = fields["pad_token_id"]
+    if type(padding) is not int:
+        raise InputError(f"{where}: pad_token_id is {padding!r:.60}; a whole number is wanted")
+    return {**fields, "position_offset": padding + 1}
 
 
 def _electra(fields: Fields, values: Mapping[str, Any], where: str) -> Fields:
@@ -135,6 +144,7 @@ DIALECTS = {
             """attention_bias attention_dropout embedding_dropout layer_norm_eps layer_types mlp_bias
             mlp_dropout norm_bias rope_parameters""".split()
         ),
+        {"position_embedding_type": ("sans_pos",)},  # no table of places, as this family has it
     ),
 }
 
@@ -148,7 +158,7 @@ def encoder_config(values: Mapping[str, Any], where: str) -> EncoderConfig:
     512
     """
     family = values.get("model_type")
-    if family not in DIALECTS:
+    if not isinstance(family, str) or family not in DIALECTS:
         raise InputError(
             f"{where}: model_type {family!r} is not an encoder that is implemented here; "
             f"known: {', '.join(DIALECTS)}"
@@ -158,16 +168,18 @@ def encoder_config(values: Mapping[str, Any], where: str) -> EncoderConfig:
     for key, value in values.items():
         if key in dialect.names:
             fields |= {} if value is None else {dialect.names[key]: value}
-        elif key in ONE_VALUE and key not in dialect.also:
-            if value not in (None, ONE_VALUE[key]):
-                raise InputError(f"{where}: {key} {value!r} is not implemented, only {ONE_VALUE[key]!r}")
+        elif key in ALLOWED and key not in dialect.also:
+            allowed = ALLOWED[key] + dialect.allowed.get(key, ())
+            if value not in (None, *allowed):
+                only = " or ".join(map(repr, allowed))
+                raise InputError(f"{where}: {key} {value!r} is not implemented, only {only}")
         elif key not in HARMLESS | dialect.also:
             raise InputError(
                 f"{where}: {key} {value!r} is not known for {family}; remove the key if it changes nothing"
             )
     fields = dialect.adapt(fields, values, where)
     activation = fields.get("hidden_act", "gelu")
-    if activation not in ACTIVATIONS:
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise InputError(
             f"{where}: activation {activation!r} is not implemented; known: {', '.join(ACTIVATIONS)}"
         )

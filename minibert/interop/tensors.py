@@ -19,10 +19,11 @@ from minibert.checkpoint import WEIGHTS
 from minibert.errors import InputError
 
 INDEX = f"{WEIGHTS}.index.json"
+PICKLES = "pytorch_model*.bin"  # one, or several parts
 CONVERT = (
-    'python -c "import torch, safetensors.torch as s; '
-    "s.save_file({k: v.clone() for k, v in torch.load('pytorch_model.bin', weights_only=True).items()}, "
-    f"'{WEIGHTS}')\""
+    'python -c "import glob, torch, safetensors.torch as s; '
+    f"s.save_file({{k: v.clone() for p in glob.glob('{PICKLES}') "
+    f"for k, v in torch.load(p, weights_only=True, map_location='cpu').items()}}, '{WEIGHTS}')\""
 )
 OLD_NAMES = {".gamma": ".weight", ".beta": ".bias"}  # of norms, in the oldest checkpoints
 
@@ -78,7 +79,7 @@ def _files(folder: Path) -> list[Path]:
         return [folder / WEIGHTS]
     index = folder / INDEX
     if not index.is_file():
-        pickled = sorted(path.name for path in folder.glob("*.bin"))
+        pickled = sorted(path.name for path in folder.glob(PICKLES))
         if pickled:
             raise InputError(
                 f"{folder} has only {', '.join(pickled)}, a pickle, which can run code and is never opened; "
@@ -89,6 +90,8 @@ def _files(folder: Path) -> list[Path]:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{index}: no table weight_map from names to files: {error!r}") from error
+    if not names:
+        raise InputError(f"{index}: weight_map is empty; a table from names of weights to files is wanted")
     outside = [name for name in names if Path(str(name)).name != name]
     if outside:
         raise InputError(
