@@ -3,21 +3,27 @@
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from minibert.adapt.merging import folded, merged, shared
+from minibert.checkpoint import read_json
 from minibert.embedding.text_encoder import TextEncoder
 from minibert.errors import InputError
 from minibert.interop.adapted import is_adapter, open_adapted
 from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
+from minibert.interop.export import POOLED
 from minibert.interop.hub import local_folder, present
+from minibert.interop.names import DICTIONARIES
 from minibert.interop.peft_folders import base_of, family_of, is_peft, read_peft
 from minibert.interop.sentence_transformers import (
     TRAINED_TO_EMBED,
     Habits,
     encoder_folder,
+    makes_unit_length,
     read_habits,
     tokenizer_limit,
 )
+from minibert.interop.tensors import read_tensors, stored_tensors
 from minibert.model.device import choose_device
 from minibert.text.loading import load_tokenizer
 
@@ -57,8 +63,21 @@ def load_encoder(
         max_length=habits.max_length,
         pooling=habits.pooling,
         prompts=habits.prompts,
+        unit_length=makes_unit_length(folder),
+        pooler=_pooler_of(inner),
     )
     return encoder.to(device)
+
+
+def _pooler_of(folder: Path) -> dict[str, Tensor]:
+    """Read the weights of a pooler, which nothing here computes with, by their names; {} where none are."""
+    family = read_json(folder / "config.json")["model_type"]
+    if (folder / "task.json").is_file() or family not in POOLED:
+        return {}
+    prefix = DICTIONARIES[family].prefix
+    stored = {name.removeprefix(prefix): tensor for name, tensor in stored_tensors(folder).items()}
+    names = [name for name in stored if name.startswith("pooler.")]
+    return dict(zip(names, read_tensors(stored[name] for name in names), strict=True))
 
 
 def _of_adapter(folder: Path, device: torch.device | str, base: str | Path | None) -> TextEncoder:

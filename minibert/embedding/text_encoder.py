@@ -11,7 +11,7 @@ Letters: N texts, T tokens, n tokens of one text, D hidden size.
 
 import copy
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
@@ -62,6 +62,8 @@ class TextEncoder:
     max_length  tokens at which a text is cut, control tokens included
     pooling     how `embed` makes one vector where it is not told: "mean" or "first"
     prompts     what may be put before a text, by name, as the checkpoint says
+    pooler      weights that a checkpoint has behind its encoder; nothing here uses them but `save_pretrained`
+    unit_length whether `save_pretrained` adds the step that makes vectors one long, as `embed` does by itself
 
     >>> from minibert.embedding.loading import load_encoder
     >>> encoder = load_encoder("runs/clf")
@@ -77,12 +79,16 @@ class TextEncoder:
         max_length: int,
         pooling: str = "mean",
         prompts: Prompts = NO_PROMPTS,
+        pooler: Mapping[str, torch.Tensor] | None = None,
+        unit_length: bool = True,
     ) -> None:
         self.encoder = encoder.eval()
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.pooling = _checked(pooling)
         self.prompts = prompts
+        self.pooler = pooler
+        self.unit_length = unit_length
         self._narrow: tuple[Any, Encoder] | None = None
 
     def to(self, device: torch.device | str) -> "TextEncoder":
@@ -97,8 +103,11 @@ class TextEncoder:
         something else stands there, and where no family of theirs has the encoder's parts.
         """
         with published(folder) as beside:
-            write_pretrained(self.encoder, self.tokenizer, beside, max_length=self.max_length)
-            write_habits(beside, self.pooling, self.max_length, self.encoder.config.hidden_size)
+            write_pretrained(
+                self.encoder, self.tokenizer, beside, max_length=self.max_length, pooler=self.pooler
+            )
+            size = self.encoder.config.hidden_size
+            write_habits(beside, self.pooling, self.max_length, size, unit_length=self.unit_length)
             write_prompts(beside, self.prompts)
 
     def export(self, folder: str | Path, *, format: str = "onnx", quantize: str = "none") -> Exported:
@@ -231,15 +240,7 @@ def _with_bar(texts: Iterable[str], total: int | None, progress: bool) -> Iterab
     """Show on stderr how many texts were taken, once it takes longer than a few seconds."""
     if isinstance(texts, str):
         return texts  # an error that `embed_chunks` explains
-    return tqdm(
-        texts,
-        "embed",
-        total,
-        unit="text",
-        delay=SECONDS_BEFORE_THE_BAR,
-        disable=not progress,
-        file=sys.stderr,
-    )
+    return tqdm(texts, "embed", total, unit="text", delay=SECONDS_BEFORE_THE_BAR, disable=not progress)
 
 
 def _checked(pooling: str) -> str:

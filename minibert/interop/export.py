@@ -6,6 +6,7 @@ bits; queries, keys and values part again.
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ SUFFIXES = {
     "multi_label": "ForSequenceClassification",
     "regression": "ForSequenceClassification",
 }
+POOLED = ("bert", "roberta", "xlm-roberta", "camembert")  # families whose encoders have a pooler
 ACTIVATIONS = {"gelu_tanh": "gelu_pytorch_tanh"}  # the others are called alike
 
 
@@ -80,16 +82,24 @@ def rules_of(task: Task | None) -> dict[str, Any]:
 
 
 def write_pretrained(
-    encoder: Encoder, tokenizer: Tokenizer, folder: Path, *, max_length: int, task: Task | None = None
+    encoder: Encoder,
+    tokenizer: Tokenizer,
+    folder: Path,
+    *,
+    max_length: int,
+    task: Task | None = None,
+    pooler: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write an encoder, with the head of a task if there is one, into a folder that exists.
 
+    pooler  the weights of one that the encoder came with, for a family that has it
     Raises InputError where no family of Hugging Face's has these parts; nothing is written then.
     """
     family = fitting_family(encoder.config, task)
     write_json(folder / "config.json", settings_of(encoder.config, tokenizer, task, family))
     write_tokenizer(tokenizer, folder, max_length, segments=encoder.config.type_vocab_size > 1)
-    save_tensors(folder / WEIGHTS, tensors_of(encoder, task, family))
+    kept = dict(pooler or {}) if family in POOLED else {}
+    save_tensors(folder / WEIGHTS, tensors_of(encoder, task, family) | kept)
 
 
 def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int, *, segments: bool) -> None:

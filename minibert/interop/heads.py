@@ -21,10 +21,10 @@ from minibert.interop.checkpoints import PEFT, check_vocabulary, compare, fill, 
 from minibert.interop.hub import local_folder, present
 from minibert.interop.kinds import foreign_kind
 from minibert.interop.names import DICTIONARIES, Names
-from minibert.interop.problems import label_names
+from minibert.interop.problems import label_names, spelling_of
 from minibert.interop.sentence_transformers import read_habits
 from minibert.interop.settings import ACTIVATIONS
-from minibert.interop.tensors import Stored, stored_tensors
+from minibert.interop.tensors import Stored, read_tensors, stored_tensors
 from minibert.model.config import EncoderConfig
 from minibert.model.device import choose_device
 from minibert.tasks.classification import Classification
@@ -126,11 +126,12 @@ def load(
     config, values = read_config(folder), read_json(folder / "config.json")
     tokenizer = load_tokenizer(folder)
     check_vocabulary(tokenizer, config, folder)
-    kind = foreign_kind(values, folder)
+    kind, stored = foreign_kind(values, folder), stored_tensors(folder)
+    if kind == "masked_lm" and has_own_table(values["model_type"], stored):
+        config = config.changed({"tie_word_embeddings": False})
     task = make_task(
         kind, tokenizer, config, values, max_length=read_habits(folder, config.longest_text).max_length
     )
-    stored = stored_tensors(folder)
     wanted = head_names(kind, values["model_type"], task, stored)
     if "dense.bias" in wanted and wanted["dense.bias"][0] not in stored and kind != "masked_lm":
         del wanted["dense.bias"]  # no bias is a bias of zero
@@ -138,7 +139,18 @@ def load(
     compare(wanted, task.state_dict(), stored, folder=folder)
     refuse_unused(HEADS[kind][values["model_type"]], wanted, stored, folder=folder)
     fill(task, wanted, stored)
-    return Model(read_encoder(folder), task).to(device).eval()
+    return Model(read_encoder(folder, config), task).to(device).eval()
+
+
+def has_own_table(family: str, stored: Mapping[str, Stored]) -> bool:
+    """Whether a language-model head has a table that is not the encoder's, whatever its config.json says."""
+    dictionary = DICTIONARIES[family]
+    token = f"{dictionary.modules['embeddings.token'][0]}.weight"
+    shared = stored.get(dictionary.prefix + token) or stored.get(token)
+    own = stored.get(f"{MASKED_LM[family]['own_table']}.weight")
+    if own is None or shared is None:
+        return False
+    return own.shape != shared.shape or not torch.equal(*read_tensors((own, shared)))
 
 
 def refuse(folder: Path, *, base: str | Path | Model | None) -> None:
@@ -194,7 +206,8 @@ def make_task(
         options |= {"projection": ACTIVATIONS.get(act, act), "projection_norm": True}
     if kind == "tagging":
         bio = all(name == "O" or name[:2] in ("B-", "I-") for name in names)
-        return Tagging.reopen(tokenizer, config, {**options, "scheme": "BIO" if bio else None})
+        told = {"scheme": "BIO" if bio else None, "spelling": None if bio else spelling_of(names)}
+        return Tagging.reopen(tokenizer, config, {**options, **told})
     pooling = {"mean": "mean"}.get(values.get("classifier_pooling", "cls"), "first")
     projection = options.get("projection", PROJECTIONS.get(family, "tanh"))
     options |= {"projection": projection, "pooling": pooling}

@@ -71,7 +71,10 @@ def open_for_pretraining(
     inner = encoder_folder(folder)
     has_head = fills_masks(inner)
     config = read_config(inner).changed(changes if has_head else {"tie_word_embeddings": True, **changes})
-    head = load_language_model(folder).task if has_head else None
+    model = load_language_model(folder) if has_head else None
+    if model is not None:  # its table may be another one than the config says
+        config = config.changed({"tie_word_embeddings": model.encoder.config.tie_word_embeddings})
     tokenizer = load_tokenizer(inner)
     check_vocabulary(tokenizer, config, inner)
-    return read_encoder(inner, config), tokenizer, head if isinstance(head, MaskedLM) else None
+    head = model.task if model is not None and isinstance(model.task, MaskedLM) else None
+    return read_encoder(inner, config), tokenizer, head

@@ -131,6 +131,12 @@ class Cloze(Task):
         return cls(tokenizer, config, read_verbalizer(chosen.verbalizer, []), chosen)
 
     def inherit(self, earlier: Task) -> None:
+        hidden = isinstance(earlier, MaskedLM) and earlier.own_table is not None
+        if hidden and self.language_model.own_table is None:
+            raise InputError(
+                "config.json says tie_word_embeddings true, and the head has a table of its own; write the "
+                "folder anew, which tells them apart: mb.load(FOLDER).save(DIR), and give that"
+            )
         self.language_model.load_state_dict(earlier.state_dict())
 
     def encode(self, example: TextExample | str) -> list[Window]:

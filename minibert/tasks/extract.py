@@ -68,7 +68,7 @@ def extract(texts: Sequence[str], tagger: Model, relater: Model) -> list[Extract
     Traceback (most recent call last):
     minibert.errors.InputError: the tagger is a model of classification; tagging of spans is wanted
     """
-    if not isinstance(tagger.task, Tagging) or tagger.task.scheme is None:
+    if not isinstance(tagger.task, Tagging) or tagger.task.tag_scheme is None:
         raise InputError(f"the tagger is a model of {tagger.task.name}; tagging of spans is wanted")
     _relations(relater)
     texts = listed(texts)

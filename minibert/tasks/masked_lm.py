@@ -71,7 +71,7 @@ class MaskedLM(Task):
         return cls.build(tokenizer, config, [], settings)
 
     def encode(self, example: Any) -> list[Window]:
-        """Return one window; a literal [MASK] in the text becomes the mask token."""
+        """Return one window; [MASK], or the tokenizer's own name for it, becomes the mask token."""
         text = as_example(TextExample, example).text
         tokens = self.tokenizer.encode_with_masks(text)
         window = self.tokenizer.build(tokens.kept(slice(self.max_length - self.tokenizer.special_count())))
@@ -119,7 +119,7 @@ class MaskedLM(Task):
         return predictions
 
     def merge(self, example: Any, windows: Sequence[Window], predictions: Sequence[Any]) -> Any:
-        """Return, for each mask, the `top_k` likeliest pieces and their probabilities."""
+        """Return, for each mask, the `top_k` likeliest pieces and their probabilities; [] without a mask."""
         answers = []
         for row in predictions[0]:
             row = np.where(self.masker.special_V, 0.0, row[: len(self.masker.special_V)])

@@ -12,6 +12,7 @@ the window that shows most of its surroundings.
 Letters: T tokens, M words, D hidden size, C tags.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,6 +39,8 @@ from minibert.tasks.tags import Entity, entities_of, likeliest, spell_tags, tag_
 from minibert.tasks.task import Choices, Loss, Targets, Task, Window, rows_of
 from minibert.tasks.windows import fit_words, window_length
 from minibert.text.tokenizer import Tokenizer
+
+TAG = re.compile("[BIESMLUW](-.+)?")
 
 
 @dataclass(frozen=True)
@@ -88,9 +91,16 @@ class Tagging(Task):
         options: TaggingOptions,
         *,
         scheme: str | None,
+        spelling: str | None = None,
     ) -> None:
+        """Make the task, its head not yet trained.
+
+        scheme    that of data whose tags were turned into BIO; None where tags stay as they are
+        spelling  the scheme of labels that stay as they are and mark spans, in other people's models
+        """
         super().__init__(tokenizer, window_length(options.max_length, config, tokenizer))
-        self.labels, self.options, self.scheme = tuple(labels), options, scheme
+        self.labels, self.options = tuple(labels), options
+        self.scheme, self.spelling = scheme, spelling
         self.numbers = {label: number for number, label in enumerate(self.labels)}
         self.act = options.projection.replace("auto", "none")
         self.dense, self.norm = projection_of(config, self.act, options.projection_norm)
@@ -137,13 +147,21 @@ class Tagging(Task):
         return cls(tokenizer, config, labels, chosen, scheme=scheme)
 
     def settings(self) -> dict[str, Any]:
-        return {"labels": list(self.labels), "scheme": self.scheme, **to_dict(self.options)}
+        told = {"labels": list(self.labels), "scheme": self.scheme, "spelling": self.spelling}
+        return {**told, **to_dict(self.options)}
 
     @classmethod
     def reopen(cls, tokenizer: Tokenizer, config: EncoderConfig, settings: dict[str, Any]) -> "Tagging":
-        options = {key: value for key, value in settings.items() if key not in ("labels", "scheme")}
+        own = ("labels", "scheme", "spelling")
+        options = {key: value for key, value in settings.items() if key not in own}
         chosen = from_dict(TaggingOptions, options, where="task.json")
-        return cls(tokenizer, config, settings["labels"], chosen, scheme=settings["scheme"])
+        scheme, spelling = settings["scheme"], settings.get("spelling")
+        return cls(tokenizer, config, settings["labels"], chosen, scheme=scheme, spelling=spelling)
+
+    @property
+    def tag_scheme(self) -> str | None:
+        """The scheme in which its answers' tags mark spans; None for plain tags."""
+        return "BIO" if self.scheme else self.spelling
 
     def example(self, example: TaggedExample | str) -> TaggedExample:
         """Return the example with its tags in this task's scheme; a bare text is cut into words."""
@@ -197,17 +215,18 @@ class Tagging(Task):
     def merge(self, example: Any, windows: Sequence[Window], predictions: Sequence[Any]) -> Tagged:
         example = self.example(example)
         tags, shares = spell_tags(len(example.spans), windows, predictions, labels=self.labels)
-        entities = entities_of(example.text, example.spans, tags, shares) if self.scheme else ()
+        bio = _as_bio(tags, self.tag_scheme) if self.tag_scheme else ["O"] * len(tags)
+        entities = entities_of(example.text, example.spans, bio, shares)
         return Tagged(example.spans, tags, entities, shares)
 
     def score(self, answers: Sequence[Tagged], examples: Sequence[TaggedExample]) -> dict[str, Any]:
         """Return strict span F1 where the tags mark spans, accuracy and macro-F1 where they are plain."""
         chosen = self.choices(answers, examples)
         by_tag = choice_scores(chosen.gold, chosen.predicted, self.labels)
-        if self.scheme is None:
+        if self.tag_scheme is None:
             return {"macro_f1": by_tag["macro_f1"], **by_tag}
-        gold = [self.example(example).tags or () for example in examples]
-        scores = span_scores(gold, [answer.tags for answer in answers])
+        gold = [_as_bio(self.example(example).tags or (), self.tag_scheme) for example in examples]
+        scores = span_scores(gold, [_as_bio(answer.tags, self.tag_scheme) for answer in answers])
         return {"f1": scores["f1"], **scores, "accuracy": by_tag["accuracy"]}
 
     def choices(self, answers: Sequence[Tagged], examples: Sequence[TaggedExample]) -> Choices:
@@ -221,3 +240,8 @@ class Tagging(Task):
             for (start, end), tag, share in zip(answer.spans, answer.tags, answer.probabilities, strict=True)
         ]
         return {"text": text, "tags": words, "entities": [entity.plain() for entity in answer.entities]}
+
+
+def _as_bio(tags: Sequence[str], scheme: str) -> list[str]:
+    """Return tags as BIO; what is no tag, such as [PAD] among other people's labels, is outside."""
+    return to_bio([tag if TAG.fullmatch(tag) else "O" for tag in tags], scheme)

@@ -87,12 +87,15 @@ class Tokenizer(ABC):
         return before + int((pair.words[before:] < 0).argmax()) + between
 
     def encode_with_masks(self, text: str, boundaries: Sequence[int] = ()) -> Encoded:
-        """Encode a text in which each "[MASK]" stands for the mask token.
+        """Encode a text in which each "[MASK]" stands for the mask token, and so does the token's own name.
+
+        Other people's tokenizers may have another name for it, such as "<mask>".
 
         >>> tokenizer.tokens(tokenizer.encode_with_masks("The [MASK] of a list.").ids)
         ['▁The', '[MASK]', '▁of', '▁a', '▁list', '.']
         """
-        spans = [match.span() for match in re.finditer(re.escape(MASK_TEXT), text)]
+        names = {MASK_TEXT, *self.tokens([self.mask_id])}
+        spans = [match.span() for match in re.finditer("|".join(map(re.escape, names)), text)]
         return self.encode_masking(text, spans, boundaries=boundaries)
 
     def encode_masking(

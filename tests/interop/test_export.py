@@ -42,7 +42,7 @@ SAME_PARTS = (
     ("camembert", "roberta"),
     ("electra", "bert"),
 )  # one serves for both
-KINDS = ("ForMaskedLM", "ForSequenceClassification", "ForTokenClassification")
+KINDS = ("Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -52,8 +52,11 @@ def test_in_and_out_again_every_weight_keeps_its_bits(family, seed, kind, tmp_pa
     config = odd_config(family, seed, id2label={0: "O", 1: "B-cat", 2: "I-cat"})
     theirs = make_model(config, kind, seed)
     first = write_vocabulary(save_model(theirs, tmp_path / "first"))
-    mb.load(first).save(tmp_path / "own")
-    mb.save_pretrained(mb.load(tmp_path / "own"), tmp_path / "second")
+    if kind == "Model":
+        mb.load_encoder(first).save_pretrained(tmp_path / "second")
+    else:
+        mb.load(first).save(tmp_path / "own")
+        mb.save_pretrained(mb.load(tmp_path / "own"), tmp_path / "second")
     before, after = (load_file(tmp_path / name / "model.safetensors") for name in ("first", "second"))
     unused = {"head.dense.bias"} if "head.dense.bias" not in before else set()
     unused |= {"cls.predictions.bias", "lm_head.bias"} if not config.tie_word_embeddings else set()
@@ -64,15 +67,31 @@ def test_in_and_out_again_every_weight_keeps_its_bits(family, seed, kind, tmp_pa
         for name in before.keys() - unused:
             assert torch.equal(before[name], after[name]), name
 
-    again = getattr(transformers, "AutoModel" + kind).from_pretrained(tmp_path / "second").eval()
+    opener = getattr(transformers, "AutoModel" + kind.removeprefix("Model"))
+    again = opener.from_pretrained(tmp_path / "second").eval()
     ids, segments = odd_batch(config, seed)
     inputs = padded_inputs(config, ids, segments)
     layout = Packed.of(ids).layout
     with torch.no_grad():
-        wanted, found = theirs(**inputs).logits, again(**inputs).logits
+        given, back = theirs(**inputs), again(**inputs)
+    if kind == "Model" and "pooler.dense.weight" in before:
+        assert torch.equal(given.pooler_output, back.pooler_output)
+    name = "last_hidden_state" if kind == "Model" else "logits"
+    wanted, found = given[name], back[name]
     if kind != "ForSequenceClassification":
         wanted, found = layout.unpad(wanted), layout.unpad(found)
     torch.testing.assert_close(found, wanted, atol=1e-6, rtol=0)
+
+
+def test_the_pooler_of_a_folder_with_a_head_goes_out_with_its_encoder(tmp_path):
+    config = odd_config("bert", 0, hidden_act="gelu")
+    theirs = make_model(config, "ForSequenceClassification")
+    first = write_vocabulary(save_model(theirs, tmp_path / "first"))
+    mb.load_encoder(first).save_pretrained(tmp_path / "out")
+    again = transformers.AutoModel.from_pretrained(tmp_path / "out").eval()
+    inputs = padded_inputs(config, *odd_batch(config))
+    with torch.no_grad():
+        assert torch.equal(theirs.bert(**inputs).pooler_output, again(**inputs).pooler_output)
 
 
 def small(tokenizer: Any, **changes: Any) -> EncoderConfig:
