@@ -1,11 +1,13 @@
 """From files to pairs of source and target: two columns of a table, or two files of lines side by side.
 
 Line n of one file belongs to line n of the other, as translators keep them: `train.de,train.en`. A table may
-also hold the rows of Hugging Face's translation data, {"translation": {"de": ..., "en": ...}}.
+also hold the rows of Hugging Face's translation data, {"translation": {"de": ..., "en": ...}}, or dialogues
+(`dialogues`): then each turn but the first is the target of what was said before it.
 """
 
 from pathlib import Path
 
+from minibert.data.dialogues import TURNS, read_dialogues, responses
 from minibert.data.examples import ParallelExample
 from minibert.data.files import kind_of, open_text
 from minibert.data.rows import ROW_KINDS, Row, rows_of
@@ -32,7 +34,7 @@ def read_parallel(
     """Read pairs of texts; with `targets` False, sources alone.
 
     path  a table (.csv, .tsv, .jsonl), or two files of lines: "train.de,train.en"; each may be .gz or .xz.
-          Without targets one file of lines is enough.
+          Dialogues are rows of .jsonl with a list of turns. Without targets one file of lines is enough.
 
     Columns that are not named are found by their usual names. Raises InputError with file and line for an
     empty or missing text, and for files of lines of different lengths.
@@ -92,6 +94,9 @@ def _table(path: Path, source: str | None, target: str | None, targets: bool) ->
     if not rows:
         return []
     columns = list(rows[0][1])
+    talk = isinstance(rows[0][1].get(TURNS), list)
+    if talk and source is target is None and not _usual(columns, None, None, targets):
+        return _replies(path, targets)
     if targets and len(columns) < 2 and source is target is None:
         raise InputError(f"{path}: has the column {', '.join(columns)} alone; source and target are wanted")
     if source is None:
@@ -105,6 +110,13 @@ def _table(path: Path, source: str | None, target: str | None, targets: bool) ->
     if source == target:
         raise InputError(f"{path}: column {source!r} cannot be both source and target; name two columns")
     return [ParallelExample(_text(path, row, source), _text(path, row, target)) for row in rows]
+
+
+def _replies(path: Path, targets: bool) -> list[ParallelExample]:
+    found = responses(read_dialogues(path))
+    if not found:
+        raise InputError(f"{path}: no dialogue has two turns; what was said before and its reply are wanted")
+    return [ParallelExample(each.text, each.positive if targets else None) for each in found]
 
 
 def _usual(

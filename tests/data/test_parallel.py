@@ -7,6 +7,7 @@ import pytest
 
 from minibert.data.examples import ParallelExample
 from minibert.data.parallel import read_parallel
+from minibert.data.searches import read_searches
 from minibert.errors import InputError
 
 WANTED = [ParallelExample("ein Hund", "a dog"), ParallelExample("zwei Katzen, müde", "two cats, tired")]
@@ -72,6 +73,32 @@ def test_rows_of_hugging_faces_translation_data_are_opened(tmp_path):
     assert read_parallel(path, source_column="en", target_column="de")[0] == ParallelExample(
         "a dog", "ein Hund"
     )
+
+
+def test_each_turn_of_a_dialogue_is_the_target_of_the_last_three(tmp_path):
+    talk = ["Tea?", {"role": "b", "text": "Yes."}, "Milk?", "No.", "Here."]
+    path = write_jsonl(tmp_path / "t.jsonl", {"turns": talk}, {"turns": ["alone"]})
+    pairs = [
+        ParallelExample("Tea?", "Yes."),
+        ParallelExample("Tea?\nYes.", "Milk?"),
+        ParallelExample("Tea?\nYes.\nMilk?", "No."),
+        ParallelExample("Yes.\nMilk?\nNo.", "Here."),
+    ]
+    assert read_parallel(path) == pairs
+    assert [(one.text, one.positive) for one in read_searches(path)] == [(e.source, e.target) for e in pairs]
+    assert read_parallel(path, targets=False) == [ParallelExample(pair.source) for pair in pairs]
+
+
+@pytest.mark.parametrize("turns", [["a", "b"], 2])
+def test_turns_beside_source_and_target_are_no_dialogue(tmp_path, turns):
+    path = write_jsonl(tmp_path / "t.jsonl", {"turns": turns, "source": "ein Hund", "target": "a dog"})
+    assert read_parallel(path) == WANTED[:1]
+
+
+def test_a_dialogue_that_cannot_be_read_is_refused(tmp_path):
+    told = refusal(write_jsonl(tmp_path / "a.jsonl", {"turns": ["a", "b"]}, {"turns": ["a", ""]}))
+    assert "a.jsonl, line 2, turn 2" in told
+    assert "no dialogue has two turns" in refusal(write_jsonl(tmp_path / "b.jsonl", {"turns": ["a"]}))
 
 
 def test_sources_alone_need_no_targets(tmp_path):
