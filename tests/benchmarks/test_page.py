@@ -1,6 +1,7 @@
 """The page of the benchmarks says what the files say, and that is what is committed."""
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from types import ModuleType
@@ -142,6 +143,36 @@ def test_rows_that_ours_loses_are_named_with_both_figures(benchmark):
         cell_line("rte", "bag of words", 0, accuracy=0.8),
     ]
     assert benchmark("shortfalls").behind(lines) == {"mrpc 60.0": ["bag of words 61.0"]}
+
+
+def test_a_method_of_ours_is_held_against_the_same_of_another_package_or_the_best_of_ours(benchmark):
+    lines = [
+        cell_line("sst2", "full", 0, accuracy=0.85),
+        cell_line("sst2", "lora", 0, accuracy=0.83),
+        cell_line("sst2", "peft lora", 0, accuracy=0.84),
+        cell_line("rte", "lora", 0, accuracy=0.85),
+        cell_line("rte", "peft lora", 0, accuracy=0.84),
+        cell_line("sst2, 8 per class", "contrastive", 0, accuracy=0.6),
+        cell_line("sst2, 8 per class", "finetune", 0, accuracy=0.5),
+        cell_line("sst2, 8 per class", "setfit", 0, accuracy=0.61),
+        cell_line("rte, 8 per class", "setfit", 0, accuracy=0.61),
+    ]
+    assert benchmark("shortfalls").behind(lines) == {
+        "sst2: lora 83.0": ["peft lora 84.0"],
+        "sst2, 8 per class: contrastive 60.0": ["setfit 61.0"],
+    }
+
+
+def test_the_committed_page_names_every_row_in_which_another_package_is_ahead(page):
+    told = page.PAGE.read_text("utf-8")
+    for ours, theirs in (
+        ("sst2: lora 83.1", "peft lora 84.2"),
+        ("banking77: lora 89.2", "peft lora 89.4"),
+        ("ag_news_small, 8 per class: contrastive 82.9", "setfit 83.9"),
+        ("sst2, 16 per class: contrastive 68.8", "setfit 70.0"),
+        ("sst2, 8 per class: contrastive 65.1", "setfit 65.5"),
+    ):
+        assert re.search(rf"{ours} ± \S+ \({theirs} ± ", told)
 
 
 def test_aims_are_held_against_texts_of_one_length_with_freed_memory_kept(page, tmp_path):
