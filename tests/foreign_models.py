@@ -1,7 +1,8 @@
 """Random small models of `transformers` with odd shapes, and our reading of the folders that they save.
 
-Sizes are odd where they can be, and every flag of a family that changes what it computes varies with the
-seed: layers, heads, activations, kinds of tokens, tied and untied heads, biases, windows.
+The shapes are listed, not drawn. Down the rows of a family every flag that changes what it computes takes
+every value, and whether the head is tied meets every value of all but layers and activations; test_parity.py
+checks this.
 """
 
 import random
@@ -26,44 +27,128 @@ CLASSES = {
 }
 
 
-def odd_config(family: str, seed: int, **given: Any) -> Any:
-    """Return a small config of `transformers`, different for every seed."""
-    draw = random.Random(f"{family} {seed}")
-    heads = draw.choice([1, 2, 3])
-    size = heads * draw.choice([2, 6, 10])
+Row = dict[str, Any]
+
+
+def rows(names: str, *rows: tuple[Any, ...]) -> tuple[Row, ...]:
+    """Return the rows of a table with these columns."""
+    return tuple(dict(zip(names.split(), row, strict=True)) for row in rows)
+
+
+# heads and head: how many, and how wide each is; width: of a narrow table, 0 for that of the hidden states;
+# every: the distance of two global layers; far and near: the rotary bases of global and local layers.
+# The first four rows pad with the family's own token, as other tests bring tokenizers of their own.
+BERT = rows(
+    "layers heads head inner act types eps tied pad",
+    (1, 1, 6, 23, "gelu", 3, 1e-12, True, 0),
+    (2, 2, 7, 23, "relu", 3, 1e-3, False, 0),
+    (3, 2, 6, 13, "gelu_new", 1, 1e-3, True, 0),
+    (4, 2, 5, 17, "silu", 2, 1e-5, False, 0),
+    (5, 1, 7, 17, "gelu_fast", 2, 1e-3, True, 7),
+    (1, 3, 6, 13, "swish", 2, 1e-12, False, 7),
+    (3, 3, 5, 23, "gelu_pytorch_tanh", 3, 1e-5, True, 7),
+    (2, 1, 5, 13, "gelu_python", 1, 1e-5, False, 7),
+)
+ROBERTA = rows(
+    "layers heads head inner types eps tied pad",
+    (2, 2, 5, 13, 1, 1e-3, True, 1),
+    (1, 3, 5, 17, 2, 1e-5, False, 1),
+    (3, 2, 7, 23, 2, 1e-12, True, 1),
+    (4, 1, 6, 13, 3, 1e-12, False, 1),
+    (5, 3, 6, 23, 3, 1e-3, True, 7),
+    (1, 1, 7, 23, 1, 1e-3, False, 0),
+    (2, 1, 7, 17, 3, 1e-5, True, 0),
+    (3, 2, 6, 17, 1, 1e-5, False, 7),
+)
+DISTILBERT = rows(
+    "layers heads head inner act sinusoidal tied pad",
+    (2, 3, 6, 23, "gelu", False, True, 0),
+    (1, 3, 5, 13, "relu", False, False, 0),
+    (3, 1, 7, 13, "gelu_new", False, True, 0),
+    (4, 2, 6, 17, "silu", False, False, 0),
+    (5, 1, 5, 17, "gelu_fast", True, True, 0),
+    (3, 3, 7, 17, "swish", True, False, 7),
+    (2, 2, 5, 13, "gelu_pytorch_tanh", True, True, 7),
+    (1, 1, 6, 23, "gelu_python", True, False, 7),
+)
+ELECTRA = rows(
+    "layers heads head inner width types eps tied pad",
+    (2, 2, 6, 17, 0, 1, 1e-12, True, 0),
+    (1, 2, 6, 23, 29, 2, 1e-3, False, 0),
+    (3, 1, 5, 13, 29, 3, 1e-3, True, 0),
+    (4, 1, 5, 17, 3, 1, 1e-5, False, 0),
+    (5, 2, 5, 23, 3, 2, 1e-5, True, 7),
+    (3, 1, 7, 23, 0, 2, 1e-12, False, 7),
+    (1, 3, 7, 17, 29, 1, 1e-3, True, 7),
+    (2, 3, 6, 13, 3, 3, 1e-5, False, 7),
+)
+MODERNBERT = rows(
+    "layers heads head inner act eps bias every window far near tied pad",
+    (3, 1, 4, 17, "gelu", 1e-3, False, 2, 10, 20_000.0, 1_000.0, True, 3),
+    (2, 2, 4, 13, "relu", 1e-5, False, 3, 10, 160_000.0, 10_000.0, False, 3),
+    (5, 3, 14, 13, "gelu_new", 1e-3, True, 3, 7, 20_000.0, 1_000.0, True, 3),
+    (4, 1, 14, 23, "silu", 1e-5, True, 2, 7, 160_000.0, 10_000.0, False, 3),
+    (1, 2, 14, 23, "gelu_fast", 1e-5, False, 1, 64, 160_000.0, 1_000.0, True, 3),
+    (5, 3, 6, 23, "swish", 1e-3, False, 3, 64, 160_000.0, 1_000.0, False, 11),
+    (3, 2, 6, 13, "gelu_pytorch_tanh", 1e-5, True, 2, 4, 20_000.0, 10_000.0, True, 11),
+    (4, 3, 4, 17, "gelu_python", 1e-3, True, 1, 4, 20_000.0, 10_000.0, False, 11),
+)
+SHAPES = {
+    "bert": BERT,
+    **dict.fromkeys(ROBERTAS, ROBERTA),
+    "distilbert": DISTILBERT,
+    "electra": ELECTRA,
+    "modernbert": MODERNBERT,
+}
+
+
+def odd_config(family: str, number: int, **given: Any) -> Any:
+    """Return the small config of a row of the family's table, the first again after the last."""
+    row = SHAPES[family][number % len(SHAPES[family])]
     sizes = {"vocab_size": VOCABULARY, "max_position_embeddings": LONGEST}
-    act = draw.choice(["gelu", "gelu_new", "relu", "silu"])
-    shape: dict[str, Any] = {"tie_word_embeddings": draw.choice([True, False])}
-    layers, inner = 1 + seed % 5, draw.choice([13, 17, 23])
-    if family == "distilbert":
-        shape |= {"dim": size, "n_heads": heads, "n_layers": layers, "hidden_dim": inner, "activation": act}
-    elif family == "modernbert":
-        bias = draw.choice([True, False])
-        shape |= {
-            **dict.fromkeys(("norm_bias", "attention_bias", "mlp_bias"), bias),
-            "classifier_bias": bias,
-            "hidden_activation": "gelu",
-            "local_attention": draw.choice([4, 6, 10]),
-            "global_attn_every_n_layers": draw.choice([1, 2, 3]),
-            "global_rope_theta": draw.choice([160_000.0, 20_000.0]),
-            "local_rope_theta": draw.choice([10_000.0, 1_000.0]),
-            "norm_eps": draw.choice([1e-5, 1e-3]),
-            **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"), 3),
-            **dict.fromkeys(("cls_token_id", "sep_token_id"), 3),
-        }
-    else:
-        gelu = family in (*ROBERTAS, "electra")  # their language-model heads always have it
-        shape |= {
-            "type_vocab_size": draw.choice([1, 2, 3]),
-            "layer_norm_eps": draw.choice([1e-12, 1e-5, 1e-3]),
-            "hidden_act": "gelu" if gelu else act,
-        }
-        shape |= {"embedding_size": draw.choice([size, 5])} if family == "electra" else {}
-    if family != "distilbert":
-        shape |= {"hidden_size": size, "num_attention_heads": heads, "num_hidden_layers": layers}
-        shape |= {"intermediate_size": inner}
+    same = {"tie_word_embeddings": row["tied"], "pad_token_id": row["pad"]}
+    own = {"distilbert": _distilbert, "modernbert": _modernbert}.get(family, _bert)
     kind = getattr(transformers, CLASSES[family] + "Config")
-    return kind(**{**sizes, **shape, **given})
+    return kind(**{**sizes, **same, **own(row), **given})
+
+
+def _sizes(row: Row) -> Row:
+    return {
+        "num_hidden_layers": row["layers"],
+        "num_attention_heads": row["heads"],
+        "hidden_size": row["heads"] * row["head"],
+        "intermediate_size": row["inner"],
+    }
+
+
+def _bert(row: Row) -> Row:
+    """Return the settings of BERT and its kin; where the table has no activation, it is the head's own."""
+    settings = {"hidden_act": row.get("act", "gelu")}
+    settings |= {"type_vocab_size": row["types"], "layer_norm_eps": row["eps"]}
+    narrow = {"embedding_size": row["width"] or row["heads"] * row["head"]} if "width" in row else {}
+    return {**_sizes(row), **settings, **narrow}
+
+
+def _distilbert(row: Row) -> Row:
+    names = ("n_layers", "n_heads", "dim", "hidden_dim")
+    sizes = dict(zip(names, _sizes(row).values(), strict=True))
+    return {**sizes, "activation": row["act"], "sinusoidal_pos_embds": row["sinusoidal"]}
+
+
+def _modernbert(row: Row) -> Row:
+    biases = ("norm_bias", "attention_bias", "mlp_bias", "classifier_bias")
+    control = ("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id")
+    return {
+        **_sizes(row),
+        **dict.fromkeys(biases, row["bias"]),
+        **dict.fromkeys(("hidden_activation", "classifier_activation"), row["act"]),
+        **dict.fromkeys(control, row["pad"]),
+        "norm_eps": row["eps"],
+        "local_attention": row["window"],
+        "global_attn_every_n_layers": row["every"],
+        "global_rope_theta": row["far"],
+        "local_rope_theta": row["near"],
+    }
 
 
 def make_model(config: Any, kind: str, seed: int = 0) -> Any:
@@ -103,7 +188,8 @@ def odd_batch(config: Any, seed: int = 0) -> tuple[list[list[int]], list[list[in
     longest = LONGEST - (config.pad_token_id + 1 if config.model_type in ROBERTAS else 0)
     sizes = [1, 2, longest, *(draw.randint(1, longest) for _ in range(4))]
     types = getattr(config, "type_vocab_size", 0) or 1
-    ids = [[draw.randint(5, VOCABULARY - 1) for _ in range(size)] for size in sizes]
+    letters = [number for number in range(5, VOCABULARY) if number != config.pad_token_id]
+    ids = [draw.choices(letters, k=size) for size in sizes]
     return ids, [[draw.randrange(types) for _ in row] for row in ids]
 
 

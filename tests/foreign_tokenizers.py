@@ -3,6 +3,7 @@
 import json
 import pydoc_data.topics
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -104,4 +105,47 @@ KINDS: dict[str, Callable[[Path], Path]] = {
     "byte_bpe": byte_bpe,
     "modern_bpe": modern_bpe,
     "unigram": unigram,
+}
+
+
+def roberta(folder: Path) -> Path:
+    """Save RoBERTa's kind as the class RobertaTokenizer of transformers writes it."""
+    learnt = byte_bpe(folder / "learnt")
+    model = json.loads((learnt / "tokenizer.json").read_text("utf-8"))["model"]
+    made = import_module("transformers").RobertaTokenizer(model["vocab"], [*map(tuple, model["merges"])])
+    made.save_pretrained(folder)
+    return folder
+
+
+def roberta_files(folder: Path) -> Path:
+    """Save RoBERTa's kind as older folders have it: a list of pieces, a list of merges, a class."""
+    learnt = byte_bpe(folder / "learnt")
+    model = json.loads((learnt / "tokenizer.json").read_text("utf-8"))["model"]
+    (folder / "vocab.json").write_text(json.dumps(model["vocab"]), "utf-8")
+    merges = "\n".join(map(" ".join, model["merges"]))
+    (folder / "merges.txt").write_text(f"#version: 0.2\n{merges}\n", "utf-8")
+    settings = {"tokenizer_class": "RobertaTokenizer", "model_max_length": 512}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
+    return folder
+
+
+def xlm_roberta(folder: Path) -> Path:
+    """Learn a model of SentencePiece, and save it as the class XLMRobertaTokenizer of transformers does."""
+    learnt = folder / "learnt"
+    learnt.mkdir(parents=True)
+    import_module("sentencepiece").SentencePieceTrainer.train(
+        sentence_iterator=(line for text in texts() for line in text.splitlines()),
+        model_prefix=str(learnt / "sentencepiece.bpe"),
+        vocab_size=SIZE,
+        minloglevel=2,
+    )
+    made = import_module("transformers").XLMRobertaTokenizer.from_pretrained(learnt)
+    made.save_pretrained(folder)
+    return folder
+
+
+CLASSES: dict[str, Callable[[Path], Path]] = {  # these need transformers
+    "RobertaTokenizer": roberta,
+    "RobertaTokenizer, vocab.json": roberta_files,
+    "XLMRobertaTokenizer": xlm_roberta,
 }

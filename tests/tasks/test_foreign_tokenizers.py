@@ -1,4 +1,7 @@
-"""Tagging on other people's tokenizers: no word loses its label or shares a token with its neighbour."""
+"""Tagging on other people's tokenizers: no word loses its label or shares a token with its neighbour.
+
+A word for which a tokenizer has no token, such as a joiner alone, is not asked.
+"""
 
 from collections import Counter
 
@@ -17,6 +20,13 @@ from minibert.text.loading import load_tokenizer
 
 LETTERS = st.sampled_from(
     ["a", "19", "list", "\u4e2d", "e\u0301", "\u00e9", "\ufb01", "\U0001f600", "un", "-", "'s"]
+    + [
+        "\ufe0f",
+        "\u200d",
+        "\ufffd",
+        "\u0301",
+        "\u200b",
+    ]  # some tokenizers drop these, or join them to a letter
 )
 WORDS = st.lists(
     st.tuples(st.lists(LETTERS, min_size=1, max_size=3).map("".join), st.sampled_from(["", " ", "  ", "\t"])),
@@ -33,7 +43,7 @@ def task(request, tmp_path_factory) -> Tagging:
 
 
 @given(words=WORDS)
-def test_every_word_is_asked_once_at_a_token_of_its_own(task, words):
+def test_every_word_that_has_a_token_is_asked_once_and_there(task, words):
     text, spans = "", []
     for word, gap in words:
         spans.append((len(text), len(text) + len(word)))
@@ -41,7 +51,12 @@ def test_every_word_is_asked_once_at_a_token_of_its_own(task, words):
     tags = tuple("B-x" if number % 2 else "O" for number in range(len(spans)))
     windows = task.encode(TaggedExample(text, tuple(spans), tags))
     asked = Counter(int(unit) for window in windows for unit in window.units)
-    assert asked == Counter(range(len(spans)))
+    tokens = task.tokenizer.encode(text, sorted({border for span in spans for border in span}))
+    assert asked == Counter(
+        number
+        for number, (start, end) in enumerate(spans)
+        if any(start <= begin < stop <= end for begin, stop in tokens.offsets)
+    )
     for window in windows:
         assert len(window) <= 17
         assert len(set(window.rows.tolist())) == len(window.rows)
