@@ -32,7 +32,7 @@ from minibert.tasks.windows import long_ones, tell_long, windows_of
 from minibert.text.loading import load_tokenizer
 from minibert.training.best import Best, check_choice
 from minibert.training.config import TrainingConfig
-from minibert.training.degenerate import diagnose, refuse_lonely
+from minibert.training.degenerate import diagnose, may_redraw, refuse_lonely
 from minibert.training.finetuning import HIGHEST_RATE, Settings, usual_rate
 from minibert.training.fresh_layers import redraw_top
 from minibert.training.held_out import HeldOut
@@ -212,6 +212,8 @@ def ready(
     check_choice(settings.train, held, lambda some: HeldOut(run.model, some, run.ranks).scores())
     facts = describe(run, task.max_length, run.config.train_batch_size * task.max_length)
     print(header({task.name: str(output), **facts}), file=sys.stderr)
+    usual = usual_rate(run.model.encoder.config.hidden_size) * settings.adapt.rate_factor
+    redraws = may_redraw(run.model, settings)
     drive = Drive(
         run,
         output,
@@ -219,7 +221,9 @@ def ready(
         validate=validation.scores if held else None,
         every=lambda: settings.train.eval_steps or run.batches.steps_per_epoch,
         best=Best(settings.train.metric_for_best_model),
-        last_word=lambda losses: diagnose(losses, validation.choices, run.config),
+        last_word=lambda losses: diagnose(
+            losses, validation.choices, run.config, usual=usual, redraws=redraws
+        ),
     )
     if resume:
         drive.resume()

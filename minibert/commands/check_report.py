@@ -6,7 +6,7 @@ from typing import Any
 
 from minibert.commands.parser import add_command
 from minibert.evaluation.arithmetic import check_report, differing_micro
-from minibert.evaluation.printed_report import parse_report, read_report
+from minibert.evaluation.printed_report import PrintedReport, parse_reports, read_reports
 
 
 def add(commands: Any) -> None:
@@ -30,16 +30,32 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Print what cannot be right, and return it; "ok" is false where anything was found."""
-    report = parse_report(sys.stdin.read(), where="stdin") if args.file == "-" else read_report(args.file)
-    findings = check_report(report, single_label=args.single_label)
-    note = None if args.single_label is not None else differing_micro(report)
-    if not args.json:
+    reports = parse_reports(sys.stdin.read(), where="stdin") if args.file == "-" else read_reports(args.file)
+    several = len(reports) > 1
+    told = []
+    for report in reports:
+        start = {"report": report.start} if several else {}
+        where = f"{args.file}, report of line {report.start}" if several else args.file
+        told.append({**start, **check_one(report, where, single_label=args.single_label, quiet=args.json)})
+    if not several:
+        return {"file": args.file, **told[0]}
+    findings = [{"report": one["report"], **finding} for one in told for finding in one.pop("findings")]
+    return {"file": args.file, "ok": not findings, "findings": findings, "reports": told}
+
+
+def check_one(
+    report: PrintedReport, where: str, *, single_label: bool | None = None, quiet: bool = False
+) -> dict[str, Any]:
+    """Print what cannot be right in one report, unless `quiet`, and return it."""
+    findings = check_report(report, single_label=single_label)
+    note = None if single_label is not None else differing_micro(report)
+    if not quiet:
         for finding in findings:
             print(f"  {finding}")
         if note:
             print(f"  note: {note}")
         count = f"{len(findings)} finding{'s' if len(findings) != 1 else ''}: it cannot be right"
-        print(f"{args.file}: {len(report.classes)} classes; {count if findings else 'it adds up'}")
+        print(f"{where}: {len(report.classes)} classes; {count if findings else 'it adds up'}")
     told = [{"line": finding.line, "problem": finding.problem} for finding in findings]
-    result = {"file": args.file, "classes": len(report.classes), "ok": not findings, "findings": told}
+    result = {"classes": len(report.classes), "ok": not findings, "findings": told}
     return result | ({"note": note} if note else {})

@@ -55,6 +55,9 @@ def in_words(told: Counterfactual) -> str:
         f"the answer changes in {told.changed:,} of them: {told.share:.4f} ({low:.4f} .. {high:.4f})",
         f"answers move by {told.moved:.4f} on average",
     ]
+    if told.undecided:
+        why = "stay as they are: the sentence does not tell their partner"
+        lines.append(f"{told.undecided:,} of its words {why}")
     if told.shift:
         lines.append("from the left words to the right ones:")
         lines += [f"  {label}  {mean:+.4f}" for label, mean in told.shift.items()]

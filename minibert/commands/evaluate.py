@@ -12,6 +12,7 @@ from minibert.data.rows import rows_of
 from minibert.errors import InputError
 from minibert.evaluation.examine import Evaluation, examine
 from minibert.evaluation.in_words import in_words, page_of
+from minibert.evaluation.resampled import refuse_untold
 from minibert.report.html import write_report
 from minibert.tasks.windows import long_ones, tell_long
 
@@ -34,7 +35,7 @@ def add(commands: Any) -> None:
     group = "tell the scores for each value of this column of --file"
     parser.add_argument("--group-column", dest="groups", metavar="NAME", help=group)
     draws = "draws of the bootstrap that gives the 95 %% intervals (default: 1000)"
-    parser.add_argument("--draws", type=int, default=1000, metavar="N", help=draws)
+    parser.add_argument("--draws", type=int, metavar="N", help=draws)
     errors = "how many of the surest mistakes are shown (default: 5)"
     parser.add_argument("--errors", type=int, default=5, metavar="N", help=errors)
     parser.add_argument("--output-dir", metavar="DIR", help="folder for report.html and report.json")
@@ -46,8 +47,9 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Print the whole evaluation, write it where wanted, and return it."""
-    if args.draws < 1 or args.errors < 0:
-        raise InputError(f"--draws {args.draws}, --errors {args.errors}: at least 1 draw and 0 mistakes")
+    draws = 1000 if args.draws is None else args.draws
+    if draws < 1 or args.errors < 0:
+        raise InputError(f"--draws {draws}, --errors {args.errors}: at least 1 draw and 0 mistakes")
     if args.output_dir:
         reports = [Path(args.output_dir) / name for name in ("report.html", "report.json")]
         check_report(reports, overwrite=args.overwrite)
@@ -55,6 +57,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     model = open_for_labels(args)
     write_so(model, args)
     kind = type(model.task)
+    refuse_untold(kind, train=bool(args.train_file), groups=bool(groups), draws=args.draws is not None)
     examples = labelled_examples(kind, args.file, args)
     train = labelled_examples(kind, args.train_file, args) if args.train_file else ()
     windows = model.encode(examples)
@@ -64,7 +67,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         examples,
         train=train,
         groups=groups,
-        draws=args.draws,
+        draws=draws,
         mistakes=args.errors,
         windows=windows,
         progress=sys.stderr.isatty(),

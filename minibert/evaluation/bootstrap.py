@@ -4,11 +4,14 @@ The N examples are drawn N times with replacement, and the score is computed ane
 the middle 95 % are the interval. Two systems that answered the same examples are compared on the same draws,
 which says more than two intervals side by side.
 
+Macro F1 is that of the tasks, the mean over the classes that are wanted. The macro avg of the report is
+scikit-learn's: it counts a class that is only given, with an F1 of 0. Where they differ, in_words.py says so.
+
 Source: B. Efron (1979), Bootstrap Methods: Another Look at the Jackknife; P. Koehn (2004), Statistical
 Significance Tests for Machine Translation Evaluation, for pairs of systems.
 
 Letters: B draws, N examples, C labels. Left out: what other seeds of training would give (--seeds), and
-intervals of scores that are no counts of labels.
+scores that are no counts of labels (resampled.py).
 """
 
 from collections.abc import Iterator
@@ -43,7 +46,7 @@ def intervals(outcomes: Outcomes, *, draws: int = 1000, seed: int = 0) -> dict[s
     >>> 0.35 < low < 0.45 and 0.55 < high < 0.65
     True
     """
-    return {name: _middle(values) for name, values in drawn_scores(outcomes, draws=draws, seed=seed).items()}
+    return {name: middle(values) for name, values in drawn_scores(outcomes, draws=draws, seed=seed).items()}
 
 
 def gains(one: Outcomes, other: Outcomes, *, draws: int = 1000, seed: int = 0) -> dict[str, Interval]:
@@ -53,13 +56,12 @@ def gains(one: Outcomes, other: Outcomes, *, draws: int = 1000, seed: int = 0) -
             f"{len(one)} examples and {len(other)}; two systems are compared on the same examples"
         )
     first, second = (drawn_scores(each, draws=draws, seed=seed) for each in (one, other))
-    return {name: _middle(first[name] - second[name]) for name in first}
+    return {name: middle(first[name] - second[name]) for name in first}
 
 
 def drawn_scores(outcomes: Outcomes, *, draws: int, seed: int) -> dict[str, np.ndarray]:
     """Return each score (B,) of B draws; a pure function of seed and N."""
-    if draws < 1:
-        raise InputError(f"{draws} draws; at least 1 is needed, 1000 are usual")
+    check_draws(draws)
     columns = _columns(outcomes).astype(np.float64)
     parts = [_scores(times @ columns) for times in _times(len(outcomes), draws, seed)]
     return {name: np.concatenate([part[name] for part in parts]) for name in METRICS}
@@ -94,6 +96,13 @@ def _scores(sums_BX: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _middle(values: np.ndarray) -> Interval:
+def check_draws(draws: int) -> None:
+    """Raise InputError for no draws."""
+    if draws < 1:
+        raise InputError(f"{draws} draws; at least 1 is needed, 1000 are usual")
+
+
+def middle(values: np.ndarray) -> Interval:
+    """Return what holds the middle 95 % of values (B,)."""
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)

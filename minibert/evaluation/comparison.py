@@ -1,8 +1,9 @@
 """What a model is compared with on the same examples: answers that need no encoder.
 
 For texts the most frequent label and a bag of words (naive Bayes over words and pairs of words, see
-baselines.py); a set of labels counts as one label. For tags the most frequent tag, of all words and of each
-word. A model that does not beat them has learnt nothing that counting words would not tell.
+baselines.py); a set of labels counts as one label, and an intent or a relation as the label of its text. For
+tags the most frequent tag, of all words and of each word. A model that does not beat them has learnt nothing
+that counting words would not tell.
 """
 
 import sys
@@ -12,10 +13,17 @@ from typing import Any
 
 from tqdm import tqdm
 
-from minibert.data.examples import MultiLabelExample, TaggedExample, TextExample
+from minibert.data.examples import (
+    IntentExample,
+    MultiLabelExample,
+    RelationExample,
+    TaggedExample,
+    TextExample,
+)
 from minibert.evaluation.baselines import Majority, MostFrequentTag, NaiveBayes, TextBaseline
 from minibert.evaluation.bootstrap import Interval, gains, scores_of
-from minibert.evaluation.outcomes import Outcomes, of_choices, of_label_sets, of_spans
+from minibert.evaluation.outcomes import Outcomes, of_choices, of_label_sets, of_relations, of_spans
+from minibert.tasks.relations import Relations
 from minibert.tasks.tagging import Tagging
 from minibert.tasks.task import Task
 
@@ -58,7 +66,7 @@ def simple_outcomes(task: Task, examples: Sequence[Any], train: Sequence[Any]) -
         return _tag_systems(
             task, [task.example(one) for one in examples], [task.example(one) for one in train]
         )
-    if not isinstance(examples[0], TextExample | MultiLabelExample):
+    if not isinstance(examples[0], TextExample | MultiLabelExample | IntentExample | RelationExample):
         return {}
     systems: list[tuple[str, TextBaseline]] = [
         ("most frequent label", Majority()),
@@ -76,9 +84,14 @@ def simple_outcomes(task: Task, examples: Sequence[Any], train: Sequence[Any]) -
             name: of_label_sets(sets, [set(filter(None, one.split(BETWEEN))) for one in answers], labels)
             for name, answers in texts.items()
         }
-    labels = sorted({str(example.label) for example in (*examples, *train)})
-    gold = [[str(example.label)] for example in examples]
-    return {name: of_choices(gold, [[one] for one in answers], labels) for name, answers in texts.items()}
+    gold = [str(example.label) for example in _texts(examples)]
+    if isinstance(task, Relations):
+        return {name: of_relations(gold, answers, task.negative) for name, answers in texts.items()}
+    labels = sorted({*gold, *(str(example.label) for example in _texts(train))})
+    return {
+        name: of_choices([[one] for one in gold], [[one] for one in answers], labels)
+        for name, answers in texts.items()
+    }
 
 
 def baseline_answers(
@@ -90,12 +103,18 @@ def baseline_answers(
 
 
 def _texts(examples: Sequence[Any]) -> list[TextExample]:
-    return [
-        TextExample(one.text, one.pair, BETWEEN.join(sorted(one.labels or ())))
-        if isinstance(one, MultiLabelExample)
-        else one
-        for one in examples
-    ]
+    return [_text(one) for one in examples]
+
+
+def _text(example: Any) -> TextExample:
+    if isinstance(example, MultiLabelExample):
+        return TextExample(example.text, example.pair, BETWEEN.join(sorted(example.labels or ())))
+    if isinstance(example, IntentExample):
+        return TextExample(example.text, label=example.intent)
+    if isinstance(example, RelationExample):
+        return TextExample(example.text, label=example.label)
+    assert isinstance(example, TextExample)
+    return example
 
 
 def _tag_systems(

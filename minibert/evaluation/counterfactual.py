@@ -26,6 +26,7 @@ from minibert.tasks.multi_label import MultiLabelled
 from minibert.tasks.regression import Estimate
 
 COMPARED = "counterfactual compares labels, sets of labels and numbers; this model gives none of them"
+OTHERS = "give other texts, or a .csv of words that are in them"
 TELLING = 0.1  # share of the spread of all numbers by which an answer must move to have changed
 
 
@@ -44,6 +45,7 @@ class Changed:
 class Counterfactual:
     """What became of the texts that hold a word of a swap.
 
+    undecided  words that stay as they are, since the sentence does not tell their partner ("took her back")
     share     of them the share whose answer changed; a number has, if it moved by a tenth of their spread
     interval  its 95 % interval
     moved     mean distance between both answers: of the probabilities (largest of the labels), or numbers
@@ -59,6 +61,7 @@ class Counterfactual:
     moved: float
     shift: dict[str, float]
     examples: tuple[Changed, ...]
+    undecided: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -75,16 +78,15 @@ def counterfactual(
     Raises InputError for a task without labels or numbers, and where no text holds a word of the swap.
     """
     twins = [(example, *exchanged(example, swap)) for example in examples]
-    asked = [(example, twin, sides) for example, twin, sides in twins if sides]
+    asked = [(example, twin, sides) for example, twin, sides, _ in twins if sides]
     if not asked:
         none = f"none of the {len(examples)} texts holds a word of the swap {swap.name!r}"
-        raise InputError(f"{none}; give other texts, or a .csv of words that are in them")
+        raise InputError(f"{none}; {OTHERS}")
     both = [example for example, _, _ in asked] + [twin for _, twin, _ in asked]
-    answers = model.predict(both, progress=progress)
-    names, values = as_numbers(answers)
+    names, values = as_numbers(answers := model.predict(both, progress=progress))
     before, after = np.split(values, 2)
     moved_N = np.abs(after - before).max(axis=1)
-    told = [spelled(answer) for answer in answers]
+    told = list(map(spelled, answers))
     differs = np.array(told[: len(asked)]) != np.array(told[len(asked) :])
     if isinstance(answers[0], Estimate):
         differs = moved_N > TELLING * np.std(before)
@@ -104,23 +106,26 @@ def counterfactual(
         float(moved_N.mean()),
         shift_of(names, after - before, [sides for _, _, sides in asked]),
         tuple(map(changed_at, order)),
+        sum(undecided for _, _, _, undecided in twins),
     )
 
 
-def exchanged(example: Any, swap: Swap) -> tuple[Any, set[bool]]:
-    """Return an example with exchanged words, and the sides of the words that stood in it.
+def exchanged(example: Any, swap: Swap) -> tuple[Any, set[bool], int]:
+    """Return an example with exchanged words, the sides of the words that stood in it, and how many stay.
 
     Raises InputError for an example with places in its text, which other words would move.
     """
     if isinstance(example, str):
-        return swap.apply(example)
+        found = swap.exchange(example)
+        return found.text, found.sides, found.undecided
     if not isinstance(example, TextExample | MultiLabelExample | NumberExample):
         raise InputError(COMPARED)
-    text, sides = swap.apply(example.text)
+    found = swap.exchange(example.text)
     if example.pair is None:
-        return replace(example, text=text), sides
-    pair, more = swap.apply(example.pair)
-    return replace(example, text=text, pair=pair), sides | more
+        return replace(example, text=found.text), found.sides, found.undecided
+    more = swap.exchange(example.pair)
+    twin = replace(example, text=found.text, pair=more.text)
+    return twin, found.sides | more.sides, found.undecided + more.undecided
 
 
 def as_numbers(answers: Sequence[Any]) -> tuple[list[str], np.ndarray]:

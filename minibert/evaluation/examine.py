@@ -21,9 +21,16 @@ from minibert.evaluation.comparison import Compared, compare
 from minibert.evaluation.mistakes import Mistake, surest_mistakes
 from minibert.evaluation.outcomes import Outcomes, outcomes_of
 from minibert.evaluation.printed_report import parse_report
+from minibert.evaluation.resampled import (
+    gains_by_draws,
+    intervals_by_draws,
+    most_frequent_place,
+    numbers_of,
+)
 from minibert.tasks.model import Model
 from minibert.tasks.multi_label import MultiLabelled
-from minibert.tasks.task import Window
+from minibert.tasks.multiple_choice import MultipleChoice
+from minibert.tasks.task import Task, Window
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,7 @@ def examine(
     sure, worst = calibration(answers, examples, claims, scores), surest_mistakes(claims, examples, mistakes)
     told = Evaluation(len(examples), scores, calibration_error=sure, mistakes=tuple(worst))
     if (outcomes := outcomes_of(model.task, answers, examples)) is None:
-        return told
+        return without_labels(told, model.task, answers, examples, train=train, groups=groups, draws=draws)
     report = class_report(outcomes)
     return replace(
         told,
@@ -103,6 +110,35 @@ def examine(
         groups=tuple(scores_of_groups(outcomes, groups, draws=draws)),
         findings=tuple(faults(report)),
     )
+
+
+def without_labels(
+    told: Evaluation,
+    task: Task,
+    answers: Sequence[Any],
+    examples: Sequence[Any],
+    *,
+    train: Sequence[Any],
+    groups: Sequence[str],
+    draws: int,
+) -> Evaluation:
+    """Add what there is for a task whose scores are no counts of labels: see resampled.py."""
+    if not (found := intervals_by_draws(task, answers, examples, draws=draws)):
+        return told
+    told = replace(told, intervals=found, draws=draws)
+    if train and isinstance(task, MultipleChoice):
+        simple = most_frequent_place(examples, train)
+        gains = gains_by_draws(task, answers, simple, examples, draws=draws)
+        told = replace(
+            told, baselines=(Compared("most frequent place", numbers_of(task, simple, examples), gains),)
+        )
+    own = []
+    for name, size in Counter(groups).most_common():
+        rows = [row for row, group in enumerate(groups) if group == name]
+        some, asked = [answers[row] for row in rows], [examples[row] for row in rows]
+        spans = intervals_by_draws(task, some, asked, draws=draws)
+        own.append(Group(name, size, numbers_of(task, some, asked), spans))
+    return replace(told, groups=tuple(own))
 
 
 def calibration(

@@ -1,8 +1,9 @@
 """Words that are exchanged for others, to see whether an answer hangs on them.
 
 A swap has two sides, such as he and she: a word of either side becomes its partner. English words are whole
-words, and keep their capitals; Chinese has no spaces, so there any stretch counts, the longest first, except
-inside words that only look alike (the character for "he" is also in that for "other").
+words, and keep their capitals; which partner "her" and "his" have, `pronouns` reads from the sentence.
+Chinese has no spaces, so there any stretch counts, the longest first, except inside words that only look
+alike (the character for "he" is also in that for "other").
 
 The lists are short and made for looking, not for proving: names that American employers treated differently
 (M. Bertrand, S. Mullainathan, 2004) and names of Chinese minorities, words of gender, places with unequal
@@ -16,7 +17,9 @@ from pathlib import Path
 
 from minibert.data.rows import rows_of
 from minibert.errors import InputError
+from minibert.evaluation.pronouns import of_her, of_his
 
+NEAR = 100  # letters around a pronoun that are looked at
 Pairs = tuple[tuple[str, str], ...]
 
 
@@ -46,32 +49,49 @@ BUILT_IN: dict[str, Pairs] = {
         英国/印度 法国/缅甸 日本/泰国"""
     ),
 }
-# "her" is "his" before a noun and "him" elsewhere; a word of this list does not begin what somebody has.
-AFTER_HIM = """a about after again and are as at away because before but by down for from home how if in into
-is it not of off on or out over so that the then there they this to too up very was well when where while who
-with you""".split()
+TO_HIM = (("him", "her"),)
+TO_MEN = (("his", "hers"), ("mr", "mrs"), ("mr", "miss"))
 LOOK_ALIKE = "其他 他人 吉他 他乡 排他 维他命 子女 儿女 男女 妇女 处女".split()
 
 
 @dataclass(frozen=True)
+class Exchanged:
+    """A text with words exchanged, the sides (True for left) that stood in it, and the words left alone.
+
+    undecided  words whose partner the sentence does not tell
+    """
+
+    text: str
+    sides: set[bool]
+    undecided: int = 0
+
+
+@dataclass(frozen=True)
 class Swap:
-    """Pairs of words, left and right; `one_way` words of the left side have a partner that is not theirs."""
+    """Pairs of words, left and right; the partner of a word in a one-way pair is not exchanged for it.
+
+    one_way   of the left side
+    back      of the right side
+    pronouns  "her" and "his" have the partner that the sentence asks for, "Miss" one before a name
+    """
 
     name: str
     pairs: Pairs
     one_way: Pairs = ()
     kept: tuple[str, ...] = ()
+    back: Pairs = ()
+    pronouns: bool = False
 
     @cached_property
     def partners(self) -> dict[str, tuple[str, bool]]:
         """Each word in small letters, with its partner and whether it stands on the left."""
         found = {left.lower(): (right, True) for left, right in (*self.pairs, *self.one_way)}
-        return {**found, **{right.lower(): (left, False) for left, right in self.pairs}}
+        return {**found, **{right.lower(): (left, False) for left, right in (*self.pairs, *self.back)}}
 
     @cached_property
     def listed(self) -> frozenset[str]:
         """The words as they are written in the list."""
-        return frozenset(word for pair in (*self.pairs, *self.one_way) for word in pair)
+        return frozenset(word for pair in (*self.pairs, *self.one_way, *self.back) for word in pair)
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -82,22 +102,40 @@ class Swap:
     def apply(self, text: str) -> tuple[str, set[bool]]:
         """Return the text with all words exchanged, and the sides (True for left) that stood in it.
 
-        >>> swap_of("genders").apply("She lost her bag, and HE saw her.")[0]
-        'He lost his bag, and SHE saw him.'
+        >>> swap_of("genders").apply("She lost her bag, and HE saw her. It is his.")[0]
+        'He lost his bag, and SHE saw him. It is hers.'
+        """
+        found = self.exchange(text)
+        return found.text, found.sides
+
+    def exchange(self, text: str) -> Exchanged:
+        """Exchange all words of a text but those whose partner the sentence does not tell.
+
+        >>> swap_of("genders").exchange("She left her right there, he took her back.").undecided
+        1
         """
         sides: set[bool] = set()
+        undecided = 0
 
         def exchanged(match: re.Match[str]) -> str:
+            nonlocal undecided
             word = match.group()
             if word.lower() not in self.partners or word in self.kept:
                 return word
+            partner: str | None
             partner, left = self.partners[word.lower()]
+            before, after = text[: match.start()], text[match.end() :]
+            if self.pronouns and word.lower() == "miss" and not _is_title(word, after):
+                return word
+            if self.pronouns:
+                partner = _in_sentence(word.lower(), partner, before, after)
+            if partner is None:
+                undecided += 1
+                return word
             sides.add(left)
-            if word.lower() == "her" and not left:
-                partner = "his" if _owns(text[match.end() :]) else "him"
             return partner if word in self.listed else _with_capitals(partner, word)
 
-        return self.pattern.sub(exchanged, text), sides
+        return Exchanged(self.pattern.sub(exchanged, text), sides, undecided)
 
 
 def swap_of(name: str) -> Swap:
@@ -106,7 +144,8 @@ def swap_of(name: str) -> Swap:
     Raises InputError for an unknown name, and for a file with a word that has two partners.
     """
     if name == "genders":
-        return Swap(name, (*BUILT_IN[name], ("his", "her")), (("him", "her"),), tuple(LOOK_ALIKE))
+        pairs = (*BUILT_IN[name], ("his", "her"))
+        return Swap(name, pairs, TO_HIM, tuple(LOOK_ALIKE), back=TO_MEN, pronouns=True)
     if name in BUILT_IN:
         return Swap(name, BUILT_IN[name])
     if not Path(name).suffix:
@@ -143,10 +182,15 @@ def _without_spaces(word: str) -> bool:
     return any("\u3400" <= letter <= "\u9fff" for letter in word)
 
 
-def _owns(rest: str) -> bool:
-    """Say whether what follows "her" is something that she has."""
-    following = re.match(r" +([^\W\d_]+)", rest)
-    return following is not None and following[1].lower() not in AFTER_HIM
+def _is_title(word: str, after: str) -> bool:
+    return word == "Miss" and re.match(r" [A-Z]", after) is not None
+
+
+def _in_sentence(word: str, partner: str, before: str, after: str) -> str | None:
+    """Return the partner that a word in small letters has between two stretches of text; None if unknown."""
+    if word == "her":
+        return of_her(before[-NEAR:], after[:NEAR])
+    return of_his(after[:NEAR]) if word == "his" else partner
 
 
 def _with_capitals(partner: str, like: str) -> str:

@@ -10,13 +10,16 @@ from statistics import fmean
 from typing import Any
 
 from minibert.errors import InputError
+from minibert.tasks.model import Model
 from minibert.tasks.task import Choices, Task
 from minibert.training.config import TrainingConfig
+from minibert.training.finetuning import Settings
 
 FEWEST_STEPS = 40  # of fewer, a mean says little
 FALLEN = 0.97  # a loss that falls by less than 3 % from the first quarter to the last is flat
 LEARNT = 0.1  # nats a unit: who begins below has nothing to learn
 FEWEST_ANSWERS = 10
+LOW = 0.1  # share of the usual learning rate below which a loss is flat for want of speed
 
 
 def refuse_lonely(task: Task, windows: Sequence[Any], config: TrainingConfig) -> None:
@@ -59,18 +62,46 @@ def flat(losses: Sequence[float]) -> str | None:
     return f"the loss has not fallen: {first:.3f} in the first quarter of the steps, {last:.3f} in the last"
 
 
-def remedies(config: TrainingConfig) -> str:
-    """Say what to try, beginning with what helps most often."""
-    warmup = "" if config.warmup_steps or config.warmup_ratio >= 0.1 else "warmup_ratio 0.1, "
-    rate = config.learning_rate / 3
-    return f"try learning_rate {rate:.1e}, {warmup}another seed, more epochs, or reinit_layers 1"
+def may_redraw(model: Model, settings: Settings) -> bool:
+    """Say whether a run like this could draw the top layers of its encoder anew, and has not."""
+    whole = (
+        model.adaptation is None and settings.adapt.adapter == "none" and settings.train.freeze != "encoder"
+    )
+    return whole and not (settings.data.reinit_layers or settings.data.from_scratch)
 
 
-def diagnose(losses: Sequence[float], choices: Choices | None, config: TrainingConfig) -> str | None:
+def remedies(config: TrainingConfig, *, usual: float | None = None, redraws: bool = True) -> str:
+    """Say what to try, beginning with what helps most often.
+
+    usual    the learning rate that is usual for what is trained; one below a tenth of it is too low
+    redraws  the top layers may be drawn anew, and are not yet
+
+    >>> remedies(TrainingConfig(learning_rate=1e-6), usual=3e-4, redraws=False)
+    'try learning_rate 3.0e-04 (1e-06 is far below what is usual), another seed, or more epochs'
+    """
+    rate = config.learning_rate
+    if usual is not None and rate < LOW * usual:
+        tried = [f"learning_rate {usual:.1e} ({rate:.2g} is far below what is usual)"]
+    else:
+        warm = config.warmup_steps or config.warmup_ratio >= 0.1
+        tried = [f"learning_rate {rate / 3:.1e}", *([] if warm else ["warmup_ratio 0.1"])]
+    tried += ["another seed", "more epochs", *(["reinit_layers 1"] if redraws else [])]
+    return f"try {', '.join(tried[:-1])}, or {tried[-1]}"
+
+
+def diagnose(
+    losses: Sequence[float],
+    choices: Choices | None,
+    config: TrainingConfig,
+    *,
+    usual: float | None = None,
+    redraws: bool = True,
+) -> str | None:
     """Return what looks wrong with a run that has ended, and what to try; None where nothing does.
 
-    losses   of every step
-    choices  labels that are right and labels that were given on validation data, if there were any
+    losses          of every step
+    choices         labels that are right and labels that were given on validation data, if there were any
+    usual, redraws  see `remedies`
     """
     found = [what for what in (one_label(choices), flat(losses)) if what]
-    return f"{'; '.join(found)}; {remedies(config)}" if found else None
+    return f"{'; '.join(found)}; {remedies(config, usual=usual, redraws=redraws)}" if found else None

@@ -10,7 +10,7 @@ from minibert.cli import main
 from minibert.errors import InputError
 from minibert.evaluation.arithmetic import check_report
 from minibert.evaluation.printed_numbers import printed
-from minibert.evaluation.printed_report import Line, parse_report
+from minibert.evaluation.printed_report import Line, parse_report, parse_reports
 from minibert.evaluation.whole_counts import counts_of
 
 # The report that a tutorial prints for IMDB, 5,000 of whose reviews it tested on.
@@ -34,6 +34,9 @@ RIGHT = """
    macro avg       0.58      0.58      0.57         7
 weighted avg       0.60      0.57      0.57         7
 """
+
+
+CALLED_LIKE_AVERAGES = ["a", "micro", "macro", "weighted", "samples", "Macro", "z 1"]
 
 
 def findings(text, **options):
@@ -133,17 +136,79 @@ def random_reports(count, seed):
             if random.random() < 0.4:
                 some = random.choice(classes + 1, random.integers(1, classes + 2), replace=False)
                 options["labels"] = [int(label) for label in some]
+        labels = options.get("labels", range(classes) if gold.ndim == 2 else np.unique([gold, given]))
+        names = random.permutation(CALLED_LIKE_AVERAGES)[: len(labels)].tolist()
+        if random.random() < 0.5 and len(names) == len(labels):
+            options["target_names"] = names
         digits = int(random.choice([1, 2, 3, 4, 6]))
-        yield metrics.classification_report(gold, given, digits=digits, **options)
         yield json.dumps(
             metrics.classification_report(gold, given, output_dict=True, **options), default=float
         )
+        if "target_names" in options:  # in text these keep their lines, in the dictionary they do not
+            options["target_names"] = ["accuracy", "macro avg", *names][: len(labels)]
+        yield metrics.classification_report(gold, given, digits=digits, **options)
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_whatever_scikit_learn_prints_passes():
     for text in random_reports(70, seed=0):
         assert findings(text) == [], text
+
+
+@pytest.mark.parametrize("name", ["micro", "macro", "weighted", "samples", "accuracy", "macro avg", "Micro"])
+def test_a_class_called_like_an_average_is_a_class(name):
+    text = RIGHT.replace("         yes ", f"{name:>12} ")
+    assert [line.name for line in parse_report(text).classes] == ["no", name]
+    assert findings(text) == []
+    (found, *_) = findings(text.replace("0.50      0.67      0.57", "0.50      0.67      0.75"))
+    assert found.startswith(f"{name}: f1 0.75 does not follow")
+
+
+def test_a_short_name_is_that_of_an_average_where_none_is_spelled_out():
+    table = "class precision recall f1 support\nno .67 .50 .57 4\nyes .50 .67 .57 3\n"
+    assert parse_report(table + "macro .58 .58 .57 7\naccuracy .57 7\n").averages.keys() == {"macro avg"}
+    assert parse_report(table.replace(" ", ",") + "macro,.58,.58,.57,7").averages.keys() == {"macro avg"}
+    spelled = "class,precision,recall,f1\nno,1.,1.,1.\nmicro,.5,.5,.5\nmacro avg,.75,.75,.75\n"
+    assert [line.name for line in parse_report(spelled).classes] == ["no", "micro"]
+
+
+def test_the_accuracy_that_a_printed_data_frame_has_in_every_column_is_no_support():
+    frame = """
+              precision    recall  f1-score  support
+0              0.666667  0.500000  0.571429  4.00000
+1              0.500000  0.666667  0.571429  3.00000
+accuracy       0.571429  0.571429  0.571429  0.57143
+"""
+    assert findings(frame.replace("0.57143", "0.571429")) == []
+    (found,) = findings(frame.replace("0.57143", "6"))
+    assert found.startswith("accuracy: support 6, but")
+
+
+def test_every_report_of_a_text_is_read_and_knows_its_line():
+    good, bad = parse_reports(f"epoch 1\n{RIGHT}\nepoch 2: precision 0.4 recall 0.5 f1 0.9\n{TUTORIAL}done")
+    assert check_report(good) == []
+    assert [line.name for line in bad.classes] == ["negative", "positive"]
+    assert (good.start, bad.start) == (3, 14)
+    with pytest.raises(InputError, match="2 reports, in lines 2, 11; read them with parse_reports"):
+        parse_report(RIGHT + TUTORIAL)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "INFO - 12:00:01 - the root logger - precision recall f1-score support",
+        "class,precision,recall,f1,support",
+    ],
+)
+def test_a_line_that_names_columns_begins_a_report_wherever_it_stands(header):
+    row = "b,0.5,0.5,0.9,4" if "," in header else "b 0.5 0.5 0.9 4"
+    _, second = parse_reports(f"{RIGHT}\n{header}\n{row}\n")
+    assert str(check_report(second)[0]).startswith("b: f1 0.9")
+
+
+def test_a_report_behind_another_that_cannot_be_read_is_an_error_that_names_it():
+    with pytest.raises(InputError, match=r"^x\.txt, report of line 10, line 11: 'b 0.5 0.5 high 3' does not"):
+        parse_reports(RIGHT + "precision recall f1 support\nb 0.5 0.5 high 3\n", where="x.txt")
 
 
 def test_lies_about_random_data_are_found():
@@ -232,6 +297,14 @@ def test_the_command_tells_findings_and_its_exit_status(tmp_path, capsys, monkey
     assert json.loads(capsys.readouterr().out) == {
         "file": str(tmp_path / "right.txt"), "classes": 2, "ok": True, "findings": [],
     }  # fmt: skip
+    (tmp_path / "both.txt").write_text(RIGHT + TUTORIAL, "utf-8")
+    assert main(["check-report", str(tmp_path / "both.txt")]) == 1
+    out = capsys.readouterr().out
+    assert "both.txt, report of line 2: 2 classes; it adds up\n" in out
+    assert "both.txt, report of line 11: 2 classes; 8 findings: it cannot be right\n" in out
+    told = json.loads(out.splitlines()[-1])
+    assert not told["ok"] and {one["report"] for one in told["findings"]} == {11}
+    assert [(one["report"], one["ok"]) for one in told["reports"]] == [(2, True), (11, False)]
     assert main(["check-report", str(tmp_path / "none.txt")]) == 2
     assert "no such file" in capsys.readouterr().err
     (tmp_path / "model.safetensors").write_bytes(b"\0\1\2")

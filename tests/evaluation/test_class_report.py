@@ -8,6 +8,8 @@ import pytest
 from minibert.evaluation import bootstrap
 from minibert.evaluation.bootstrap import drawn_scores, gains, intervals, scores_of
 from minibert.evaluation.class_report import class_report
+from minibert.evaluation.examine import Evaluation
+from minibert.evaluation.in_words import in_words, page_of
 from minibert.evaluation.outcomes import of_choices, of_label_sets, of_spans
 from minibert.tasks.metrics import classification_report
 from minibert.tasks.spans import span_scores
@@ -132,3 +134,18 @@ def test_intervals_hold_the_macro_f1_of_the_tasks_where_classes_are_answered_tha
     assert scores_of(outcomes)["macro_f1"] == pytest.approx(wanted)
     low, high = intervals(outcomes, draws=200)["macro_f1"]
     assert low < wanted < high
+
+
+def test_a_class_that_no_example_has_is_told_where_macro_f1_leaves_it_out():
+    gold, given = ["apple", "pear"] * 100, ["apple", "pear"] * 95 + ["quince"] * 10
+    outcomes = choices(gold, given)
+    spans = intervals(outcomes, draws=20)
+    told = Evaluation(200, {}, report=class_report(outcomes), intervals=spans, draws=20)
+    assert told.report.averages["macro avg"]["f1-score"] < spans["macro_f1"][0]  # two statistics
+    words = in_words(told)
+    assert "macro avg counts 'quince', which no example has, as 0; macro F1 of wanted classes leaves" in words
+    assert "  macro F1 of wanted classes 0.9" in words
+    assert "macro F1 of wanted classes" in page_of(told, title="", task="x")["tasks"]["x"]["intervals"]
+    usual = choices(["apple", "pear"], ["apple", "pear"])
+    told = Evaluation(2, {}, report=class_report(usual), intervals=intervals(usual, draws=5), draws=5)
+    assert "of wanted classes" not in in_words(told)

@@ -8,6 +8,7 @@ import pytest
 import tiny_runs
 
 from minibert.cli import main
+from minibert.commands.counterfactual import in_words
 from minibert.data.examples import MultiLabelExample, NumberExample, TaggedExample, TextExample
 from minibert.errors import InputError
 from minibert.evaluation.counterfactual import counterfactual, wilson
@@ -35,6 +36,57 @@ from minibert.tasks.regression import Estimate
 )
 def test_words_are_exchanged_whole_with_their_capitals(name, text, wanted):
     assert swap_of(name).apply(text)[0] == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("I saw her yesterday.", "I saw him yesterday."),
+        ("in her happy days, it is her luck", "in his happy days, it is his luck"),
+        ("Nobody told her anything.", "Nobody told him anything."),
+        ("It gave her nothing", "It gave him nothing"),
+        ("It is her dying wish. We saw her.", "It is his dying wish. We saw him."),
+        ("her very own, her well-known and her 30s", "his very own, his well-known and his 30s"),
+        ('found her dead body, her "best" friend', 'found his dead body, his "best" friend'),
+        ("The book is his.", "The book is hers."),
+        ("The books are Hers. HERS!", "The books are His. HIS!"),
+        ("his or her own", "her or his own"),
+        ("Mrs. Ash and Miss Ash miss you. MISS IT", "Mr. Ash and Mr Ash miss you. MISS IT"),
+    ],
+)
+def test_her_and_his_have_the_partner_that_their_sentence_asks_for(text, wanted):
+    assert swap_of("genders").apply(text)[0] == wanted
+
+
+UNCLEAR = [
+    "took her back",
+    "made her happy.",
+    "They asked her politely.",
+    "I wish her luck,",
+    "It shows her dying.",
+    "They called her Ida.",
+    "Let her go",
+    "his and",
+]
+
+
+@pytest.mark.parametrize("text", UNCLEAR)
+def test_a_word_whose_partner_is_not_clear_stays_and_is_counted(text):
+    found = swap_of("genders").exchange(text)
+    assert (found.text, found.sides, found.undecided) == (text, set(), 1)
+
+
+def test_words_that_stay_are_told_with_the_result():
+    told = counterfactual(
+        Leaning(), ["she came", TextExample("took her back", "his and")], swap_of("genders")
+    )
+    assert (told.with_words, told.undecided) == (1, 2)
+    assert told.to_dict()["undecided"] == 2
+    assert "2 of its words stay as they are" in in_words(told)
+
+
+def test_a_list_of_ones_own_knows_no_grammar():
+    assert Swap("x", (("his", "her"),)).apply("told her, his")[0] == "told his, her"
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

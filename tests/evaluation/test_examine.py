@@ -114,6 +114,20 @@ def test_groups_are_scored_by_themselves(folder, tmp_path, capsys):
     assert "no column 'region' (--group-column); there are text, label, site" in capsys.readouterr().err
 
 
+def test_numbers_have_intervals_and_a_flag_without_an_answer_is_refused(folder, tmp_path, capsys):
+    rows = ["text,label,site", *(f"the cat {at},{at},{'web' if at % 2 else 'shop'}" for at in range(8))]
+    (tmp_path / "numbers.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    assert run("finetune", "--task", "regression", "--model", folder / "enc", "--train-file",
+               tmp_path / "numbers.csv", "--output-dir", tmp_path / "out", *FAST) == 0  # fmt: skip
+    asked = ("evaluate", "--model", tmp_path / "out", "--file", tmp_path / "numbers.csv")
+    assert run(*asked, "--group-column", "site", "--draws", 9, "--output-dir", tmp_path / "page") == 0
+    result = last_line(capsys.readouterr().out)
+    assert result["draws"] == 9 and "spearman" in result["intervals"]
+    assert [(one["name"], one["examples"]) for one in result["groups"]] == [("shop", 4), ("web", 4)]
+    assert run(*asked, "--train-file", tmp_path / "numbers.csv") == 2
+    assert "--train-file: evaluate has no simple system for regression" in capsys.readouterr().err
+
+
 def test_a_group_column_needs_a_table(folder, capsys):
     assert run("evaluate", "--model", folder / "tagging", "--file", folder / "train.conll",
                "--group-column", "x") == 2  # fmt: skip

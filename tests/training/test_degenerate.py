@@ -1,11 +1,16 @@
 """What is told of a run that has learnt nothing, and that a run which has is left in peace."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import tiny_runs
 
+import minibert as mb
 from minibert.tasks.task import Choices
 from minibert.training.config import TrainingConfig
-from minibert.training.degenerate import diagnose, flat, one_label, remedies
+from minibert.training.degenerate import diagnose, flat, may_redraw, one_label, remedies
+from minibert.training.finetuning import Settings
 
 GOLD = ["yes", "no"] * 20
 
@@ -58,3 +63,38 @@ def test_a_diagnosis_joins_what_was_found_and_ends_with_what_to_try():
     assert found.endswith(remedies(config))
     assert diagnose([0.7] * 40, choices(GOLD), config).startswith("the loss")
     assert diagnose([0.7] * 20 + [0.1] * 20, choices(GOLD), config) is None
+
+
+def test_of_a_rate_that_is_far_too_low_a_higher_one_is_told():
+    low = TrainingConfig(learning_rate=1e-6, warmup_ratio=0.0)
+    told = remedies(low, usual=3e-4)
+    assert told.startswith("try learning_rate 3.0e-04 (1e-06 is far below")
+    assert "warmup" not in told
+    assert "learning_rate 3.3e-07" in remedies(low, usual=3e-6)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"adapt.adapter": "lora"},
+        {"data.reinit_layers": 1},
+        {"data.from_scratch": True},
+        {"train.freeze": "encoder"},
+    ],
+)
+def test_layers_are_not_to_be_drawn_anew_where_they_cannot_or_are(settings):
+    model = SimpleNamespace(adaptation=None)
+    assert may_redraw(model, Settings.of({}))
+    assert not may_redraw(model, Settings.of(settings))
+    assert "reinit_layers" not in remedies(TrainingConfig(), redraws=False)
+    assert not may_redraw(SimpleNamespace(adaptation="lora"), Settings.of({}))
+
+
+def test_a_run_of_an_adapter_that_was_too_slow_is_told_what_helps(tmp_path, capsys):
+    encoder, rows = tiny_runs.make_encoder(tmp_path / "enc"), tiny_runs.write_table(tmp_path / "train.csv")
+    settings = {"adapt.adapter": "lora", "train.learning_rate": 1e-7, "train.max_steps": 40,
+                "train.precision": "fp32", "data.progress": False}  # fmt: skip
+    mb.finetune(encoder, task="classification", train=rows, output_dir=tmp_path / "out", settings=settings)
+    err = capsys.readouterr().err
+    assert "the loss has not fallen" in err
+    assert "is far below what is usual), another seed, or more epochs" in err
