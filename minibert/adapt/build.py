@@ -13,7 +13,7 @@ from minibert.adapt.prompts import add_prompts
 from minibert.config import from_dict, to_dict
 from minibert.errors import InputError
 from minibert.model.encoder import Encoder
-from minibert.tasks.adaptation import ADAPTER, Adaptation, hash_of
+from minibert.tasks.adaptation import ADAPTER, Adaptation, hash_of, vocabulary_hash
 from minibert.tasks.model import Model
 from minibert.tasks.task import Task
 
@@ -21,7 +21,7 @@ from minibert.tasks.task import Task
 def adapt(model: Model, options: AdaptOptions, *, base: str | Path) -> None:
     """Let a model train an adapter and its head instead of its encoder, in place.
 
-    base  the folder that the encoder is from: what is saved names it, and the hash of the encoder
+    base  the folder that the encoder is from: what is saved names it, and the hashes of what is in it
     Raises InputError for options that do not fit the encoder; it is as it was then.
 
     >>> import minibert as mb
@@ -75,7 +75,8 @@ def adaptation_of(model: Model, options: AdaptOptions, *, base: str, sha256: str
     """Return what is the model's own: its head, its adapter, and weights of the encoder that it trains."""
     own = {name for name in model.state_dict() if not name.startswith("encoder.") or is_adapters(name)}
     tuned = {f"encoder.{name}" for name in tuned_names(model.encoder, options)}
-    return Adaptation(base, sha256, to_dict(options), frozenset(own | tuned))
+    vocabulary = vocabulary_hash(model.task.tokenizer)
+    return Adaptation(base, sha256, vocabulary, to_dict(options), frozenset(own | tuned))
 
 
 def laid_over(encoder: Encoder, task: Task, adaptation: Adaptation) -> Model:

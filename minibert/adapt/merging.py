@@ -47,7 +47,8 @@ def merged(model: Model) -> Model:
     if not is_mergeable(model):
         raise InputError(
             f"adapter {model.adaptation.options['adapter']} is no change of matrices and cannot be merged; "
-            "keep the folder of the adapter, or export it with --format onnx or torch"
+            "keep the folder of the adapter, or export it with --format onnx or torch; it teaches a student "
+            "that is no part of it: distill --model ENCODER"
         )
     plain = Model(folded(model.encoder, model.encoder), model.task)
     return plain.train(model.training)

@@ -21,11 +21,11 @@ from tqdm import tqdm
 from minibert.data.batches import ExampleBatches
 from minibert.data.examples import TextExample
 from minibert.errors import InputError
-from minibert.few_labels.contrast import CONTRAST_RATE, contrastive_classifier, refuse_unused
+from minibert.few_labels.contrast import CONTRAST_RATE, contrastive_classifier, refuse_unheard, refuse_unused
 from minibert.few_labels.draws import check_counts, draw_few
 from minibert.finetune import Settings, first_rate, open_for_task
-from minibert.interop.hub import local_folder
 from minibert.interop.sentence_transformers import is_made_to_embed
+from minibert.interop.starting import starting_folder
 from minibert.tasks.classification import Classification
 from minibert.tasks.cloze import Cloze
 from minibert.tasks.given import read_examples
@@ -125,10 +125,10 @@ class Plan:
         unknown = sorted({str(row.label) for row in held} - {str(row.label) for row in rows})
         if unknown:
             raise InputError(f"test label {unknown[0]!r} is none of the training data; one of them is wrong")
-        plan = Plan(local_folder(model), rows, held, chosen, {**DEFAULTS, **settings})
-        for name in chosen:
-            if name in ("cloze", "zero_shot"):
-                plan.opened(Cloze, rows)
+        plan = Plan(starting_folder(model), rows, held, chosen, {**DEFAULTS, **settings})
+        refuse_unheard(plan.chosen(Classification))
+        if {"cloze", "zero_shot"} & {*chosen}:
+            plan.opened(Cloze, rows)
         plan.opened(Classification, rows)
         if "contrastive" in chosen:
             refuse_unused(settings)

@@ -35,12 +35,14 @@ from minibert.tasks.pooling import pool
 from minibert.tasks.retrieval import Retrieval
 from minibert.tasks.task import Loss, Window
 from minibert.training.config import TrainingConfig
+from minibert.training.finetuning import Settings
 from minibert.training.loop import Run
 from minibert.training.objectives import Objective, objective_of
 
 CONTRAST_RATE = 2e-5  # SetFit's, for encoders that embed well already; others have more to learn
 
-
+UNHEARD = ("eval_steps", "save_steps", "save_total_limit", "early_stopping_patience",
+           "metric_for_best_model", "fsdp")  # fmt: skip
 UNUSED = ("train.gradient_accumulation_steps", "train.r_drop_alpha", "data.from_scratch",
           "data.reinit_layers", "task.pooling", "task.on_long", "task.class_weights")  # fmt: skip
 
@@ -51,6 +53,20 @@ def refuse_unused(settings: dict[str, Any]) -> None:
         told = value is True or value not in (None, False, 0, 1, "none")
         if told and (key in UNUSED or key.startswith(("model.", "adapt."))):
             raise InputError(f"{key} {value!r}: not for contrastive; leave it out, or that method")
+
+
+def refuse_unheard(chosen: Settings) -> None:
+    """Raise InputError for a setting that no method of few-shot learning hears, whatever it is."""
+    usual = TrainingConfig()
+    told = {f"train.{name}": (getattr(chosen.train, name), getattr(usual, name)) for name in UNHEARD}
+    told["adapt.cache_features"] = chosen.adapt.cache_features, False
+    told["data.report_to"] = chosen.data.report_to, "none"
+    for key, (value, default) in told.items():
+        if value != default:
+            raise InputError(
+                f"{key} {value!r}: few-shot trains each draw in one go, without validation, saving, kept "
+                "features or a tracker; leave it out"
+            )
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Opening the folder of an adapter: what is in it, laid over the base that it names.
 
-    adapter.json        the base's folder and hash, and what the adapter was told
+    adapter.json        the base's folder and hashes, and what the adapter was told
     config.json         the encoder, as it was when the adapter was trained
     task.json           the task and its labels
     model.safetensors   the adapter and the head
@@ -27,13 +27,17 @@ from minibert.errors import InputError
 from minibert.interop.checkpoints import check_vocabulary, read_encoder
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
-from minibert.tasks.adaptation import ADAPTER, Adaptation, hash_of
+from minibert.tasks.adaptation import ADAPTER, Adaptation, hash_of, vocabulary_hash
 from minibert.tasks.classification import Classification
 from minibert.tasks.model import Model, check_size, load_weights, reopen_task
 from minibert.text.loading import load_tokenizer
 from minibert.text.tokenizer import Tokenizer
 
 BYTES = 4  # of a weight in float32
+HASHED = {
+    "sha256": "an encoder whose weights",
+    "vocabulary_sha256": "a tokenizer whose pieces",
+}
 
 
 def is_adapter(folder: Path) -> bool:
@@ -45,7 +49,8 @@ def open_adapted(folder: Path, base: str | Path | Model | None, device: torch.de
     """Open the adapter in a folder on its base.
 
     base  its folder, or a model that is open and whose encoder is shared; None is where it was
-    Raises InputError where the base is not found or its weights are not those that the adapter was made for.
+    Raises InputError where the base is not found, or its weights or its vocabulary are not those that the
+    adapter was made for.
     """
     verify(folder)
     told, options = read_adapter(folder)
@@ -54,13 +59,15 @@ def open_adapted(folder: Path, base: str | Path | Model | None, device: torch.de
     known = BYTES * sum(weight.numel() for weight in encoder.parameters())
     check_size(config, [], known=known)
     check_options(options, config, folder)
-    found = hash_of(encoder.state_dict())
-    if found != told["sha256"]:
-        raise InputError(
-            f"{folder}: made for an encoder whose weights have the SHA-256 {told['sha256']}; those of "
-            f"{place} have {found}. Give the base that it was made for (it was {told['folder']})"
-        )
-    adaptation = Adaptation(str(place), found, to_dict(options), frozenset())
+    found = {"sha256": hash_of(encoder.state_dict()), "vocabulary_sha256": vocabulary_hash(tokenizer)}
+    for key, what in HASHED.items():
+        if told.get(key, found[key]) != found[key]:  # the vocabulary's is not in every older folder
+            raise InputError(
+                f"{folder}: made for {what} have the SHA-256 {told[key]}; those of {place} have "
+                f"{found[key]}. Give the base that it was made for (it was {told['folder']})"
+            )
+    vocabulary = found["vocabulary_sha256"]
+    adaptation = Adaptation(str(place), found["sha256"], vocabulary, to_dict(options), frozenset())
     if (folder / PARTS).is_file():
         model: Model = parted(folder, encoder, tokenizer, config, adaptation)
     else:
@@ -86,15 +93,15 @@ def parted(
 
 
 def read_adapter(folder: Path) -> tuple[dict[str, str], AdaptOptions]:
-    """Return the folder and the hash of the base, and the options; raises InputError for what is damaged."""
+    """Return folder and hashes of the base, and the options; raises InputError for what is damaged."""
     path = folder / ADAPTER
     values: dict[str, Any] = read_table(path)
     base, options = values.get("base"), values.get("options")
     if not isinstance(base, dict) or not isinstance(options, dict):
         raise InputError(f"{path}: no tables base and options in it; it is damaged")
-    told = {key: base.get(key) for key in ("folder", "sha256")}
+    told = {"folder": None, "sha256": None, **base}
     if not all(isinstance(value, str) for value in told.values()):
-        raise InputError(f"{path}: base is {base!r:.80}; texts folder and sha256 are wanted")
+        raise InputError(f"{path}: base is {base!r:.80}; texts are wanted, folder and sha256 among them")
     return {key: str(value) for key, value in told.items()}, from_dict(AdaptOptions, options, where=str(path))
 
 

@@ -71,22 +71,14 @@ def read_peft(folder: str | Path, encoder: Encoder, family: str) -> AdaptOptions
     family  model_type of the base's config.json, whose names the adapter has
     Raises InputError for a kind or a setting that is not here, and for weights that do not fit.
     """
-    folder = Path(folder)
-    values = read_table(folder / CONFIG)
-    options = options_of(values, folder / CONFIG)
-    tensors = dict(_relevant(load_tensors(folder / TENSORS), family))
+    folder, path = Path(folder), Path(folder) / TENSORS
+    options = options_of(read_table(folder / CONFIG), folder / CONFIG)
+    tensors = dict(_relevant(load_tensors(path), family))
     places = places_of(encoder, family)
     unknown = sorted({name for name, _ in tensors} - places.keys())
     if unknown or not tensors:
-        raise InputError(
-            f"{folder / TENSORS}: {', '.join(unknown[:3]) or 'nothing'} is no layer of a {family} encoder"
-        )
-    for (name, side), tensor in tensors.items():
-        if tensor.shape[0 if side == "A" else -1] != options.lora_rank:
-            raise InputError(
-                f"{folder / TENSORS}: lora_{side} of {name} has shape {tuple(tensor.shape)}; r is "
-                f"{options.lora_rank}"
-            )
+        raise InputError(f"{path}: {', '.join(unknown[:3]) or 'nothing'} is no layer of a {family} encoder")
+    check_sides(tensors, options.lora_rank, path)
     wanted: dict[str, tuple[str, ...]] = {}
     for name, (layer, part) in places.items():
         if (name, "A") in tensors:
@@ -98,11 +90,22 @@ def read_peft(folder: str | Path, encoder: Encoder, family: str) -> AdaptOptions
         linear = (updates[layer].parts[part].down, updates[layer].parts[part].up)[side == "B"]
         if tensor.shape != linear.weight.shape:
             raise InputError(
-                f"{folder / TENSORS}: lora_{side} of {name} has shape {tuple(tensor.shape)}, the encoder and "
+                f"{path}: lora_{side} of {name} has shape {tuple(tensor.shape)}, the encoder and "
                 f"r {options.lora_rank} ask for {tuple(linear.weight.shape)}"
             )
         linear.weight.data.copy_(tensor)
     return options
+
+
+def check_sides(tensors: Mapping[tuple[str, str], Tensor], rank: int, path: Path) -> None:
+    """Raise InputError for an A without its B, a B without its A, and one of another rank."""
+    for (name, side), tensor in tensors.items():
+        other = "AB"[side == "A"]
+        if (name, other) not in tensors:
+            told = f"{name} has lora_{side} and no lora_{other}; an update has both: take a whole copy"
+            raise InputError(f"{path}: {told}")
+        if tensor.shape[0 if side == "A" else -1] != rank:
+            raise InputError(f"{path}: lora_{side} of {name} has shape {tuple(tensor.shape)}; r is {rank}")
 
 
 def options_of(values: Mapping[str, Any], path: Path) -> AdaptOptions:
@@ -114,11 +117,7 @@ def options_of(values: Mapping[str, Any], path: Path) -> AdaptOptions:
         if value not in allowed if allowed else value and key not in HARMLESS:
             raise InputError(f"{path}: {key} is {value!r:.60}, which is not implemented")
     rank, alpha, dropout = values.get("r"), values.get("lora_alpha"), values.get("lora_dropout", 0.0)
-    if (
-        not isinstance(rank, int)
-        or not isinstance(alpha, int | float)
-        or not isinstance(dropout, int | float)
-    ):
+    if not (isinstance(rank, int) and isinstance(alpha, int | float) and isinstance(dropout, int | float)):
         told = f"r is {rank!r}, lora_alpha {alpha!r}, lora_dropout {dropout!r}"
         raise InputError(f"{path}: {told}; use numbers")
     alpha = alpha * math.sqrt(rank) if values.get("use_rslora") else alpha

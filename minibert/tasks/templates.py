@@ -208,7 +208,8 @@ def _not_one(tokenizer: Tokenizer, template: Template, word: str, ids: list[int]
     pieces = tokenizer.tokens(range(tokenizer.vocab_size))
     begins = np.flatnonzero(tokenizer.word_starts)
     names = {pieces[number].strip(f"{MARK}\u0120") for number in begins}
-    near = difflib.get_close_matches(word, sorted(filter(str.isalpha, names)), n=4 * NEAR, cutoff=0.5)
+    long = [name for name in sorted(names) if name.isalpha() and 2 * len(name) > len(word)]
+    near = difflib.get_close_matches(word, long, n=4 * NEAR, cutoff=0.5)
     fit = [name for name in near if len(ids_in_place(tokenizer, template, name)) == 1][:NEAR]
     what = " ".join(tokenizer.tokens(ids)) if len(ids) > 1 else "unknown to the vocabulary"
     hint = f"near words that are one: {', '.join(fit)}" if fit else "choose another word"

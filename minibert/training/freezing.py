@@ -5,6 +5,12 @@ the head alone; then one layer after the other thaws, from the top to the embedd
 taught the low layers is not washed away while the head knows nothing. What is frozen costs no backward pass.
 """
 
+import math
+import sys
+
+from tqdm import tqdm
+
+from minibert.distributed.ranks import Ranks
 from minibert.errors import InputError
 from minibert.model.names import matching, patterns_of
 from minibert.tasks.model import Model
@@ -51,12 +57,17 @@ def frozen_names(names: list[str], how: int | str, *, layers: int) -> list[str]:
 class Thaw:
     """Gradual unfreezing: which of the weights that are trained at the end are trained at a step.
 
-    It is a function of the step alone, so that a resumed run goes on as the whole run would have.
+    It is a function of the step alone, so that a resumed run goes on as the whole run would have. If the turn
+    of some layers does not come within the planned steps, stderr says so at the first step.
     """
 
     def __init__(self, model: Model, config: TrainingConfig, steps_per_epoch: int) -> None:
         self.layers = model.encoder.config.num_hidden_layers
+        self.epochs_per_layer = config.gradual_unfreezing
         self.steps_per_layer = config.gradual_unfreezing * steps_per_epoch
+        asked = config.max_steps / steps_per_epoch
+        self.epochs = asked if asked > 0 else config.num_train_epochs
+        self.last_step = max(0, math.ceil(self.epochs * steps_per_epoch) - 1)
         self.weights = [
             (weight, depth_of(name, self.layers))
             for name, weight in model.named_parameters()
@@ -72,6 +83,24 @@ class Thaw:
         """Let those weights be trained whose turn has come; steps count from 0."""
         if not self.steps_per_layer:
             return
-        lowest = self.layers + 1 - int(step / self.steps_per_layer)
+        if step == 0 and Ranks.here().first and (told := self.warning()):
+            tqdm.write(f"  {told}", file=sys.stderr)
+        lowest = self.lowest(step)
         for weight, depth in self.weights:
             weight.requires_grad_(depth >= lowest)
+
+    def lowest(self, step: int) -> int:
+        """Return the depth from which on weights are trained at a step."""
+        return self.layers + 1 - int(step / self.steps_per_layer)
+
+    def warning(self) -> str:
+        """Say what never thaws in the planned steps, and what would thaw it; "" where all does."""
+        lowest, deepest = self.lowest(self.last_step), min(depth for _, depth in self.weights)
+        if lowest <= deepest:
+            return ""
+        above = "the head" if lowest > self.layers else f"blocks.{lowest - 1}"
+        half = self.epochs / 2 / (self.layers + 1 - deepest)
+        return (
+            f"gradual_unfreezing {self.epochs_per_layer:g}: within {self.epochs:.3g} epochs nothing below "
+            f"{above} thaws; with {half:.2g} all would by the middle of the run"
+        )

@@ -19,7 +19,7 @@ from minibert.config import parse_seconds
 from minibert.durable import replace_text
 from minibert.errors import InputError, MissingExtra
 from minibert.finetune import task_class
-from minibert.interop.hub import local_folder
+from minibert.interop.starting import starting_folder
 from minibert.output import allowed, claimed, locked
 from minibert.tasks.given import read_answered, read_held
 from minibert.training.best import goodness
@@ -82,7 +82,7 @@ def tune(
         raise InputError(f"trials {trials} must be at least 1")
     rows, held = read_answered(kind, train), read_held(kind, validation)
     free = allowed(resume, overwrite_output_dir, [model, train, validation])
-    problem = Problem(local_folder(model), kind, rows, held)
+    problem = Problem(starting_folder(model), kind, rows, held)
     with locked(output_dir, **free) as output:
         with claimed(output, **free):
             check_ends(space, Rehearsal(problem, settings or {}).ready)
@@ -136,16 +136,16 @@ class Search:
         values = {key: self.proposed(trial, key) for key in self.space}
         settings = joined(values, self.settings, self.problem.kind)
         try:
-            metric, value = try_settings(self.problem, settings, go_on=go_on)
+            outcome = try_settings(self.problem, settings, go_on=go_on)
         except NotFinite as error:
             raise self.optuna.TrialPruned(str(error)) from error
         except InputError as error:
             raise InputError(f"a trial of {spell(values)} cannot be: {error}") from error
-        trial.set_user_attr("metric", metric)
-        trial.set_user_attr("score", value)
-        if trial.should_prune():
+        trial.set_user_attr("metric", outcome.metric)
+        trial.set_user_attr("score", outcome.value)
+        if outcome.given_up:
             raise self.optuna.TrialPruned
-        return goodness(metric, value)
+        return goodness(outcome.metric, outcome.value)
 
     def proposed(self, trial: Any, key: str) -> Any:
         """Let the sampler choose the value of one setting."""

@@ -75,10 +75,23 @@ class Rehearsal:
             learn(Run(model, batches, chosen.train))
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a trial.
+
+    metric, value  the metric that decides, and its best value
+    given_up       whether the run was ended for it, before its last step and before it stopped by itself
+    """
+
+    metric: str
+    value: float
+    given_up: bool = False
+
+
 def try_settings(
     problem: Problem, settings: dict[str, Any], *, go_on: Callable[[int, float], bool]
-) -> tuple[str, float]:
-    """Fine-tune with these settings; return the metric that decides, and its best value.
+) -> Outcome:
+    """Fine-tune with these settings; return what came of it.
 
     go_on  is told the number of the validation, from 1, and how good it was (higher is better); whether to
            go on with the run
@@ -94,10 +107,11 @@ def try_settings(
         return best_of(run, HeldOut(model, problem.held, Ranks.here()), go_on)
 
 
-def best_of(run: Run, held: HeldOut, go_on: Callable[[int, float], bool]) -> tuple[str, float]:
-    """Drive a run until it ends, is given up, or gets no better; return its metric and the best value."""
+def best_of(run: Run, held: HeldOut, go_on: Callable[[int, float], bool]) -> Outcome:
+    """Drive a run until it ends, is given up, or gets no better; return what came of it."""
     config, best = run.config, Best(run.config.metric_for_best_model)
-    every, number = config.eval_steps or run.batches.steps_per_epoch, 0
+    every, patience = config.eval_steps or run.batches.steps_per_epoch, config.early_stopping_patience
+    number, given_up = 0, False
     for step in run:
         if step.index % every and step.index < run.total:
             continue
@@ -105,8 +119,8 @@ def best_of(run: Run, held: HeldOut, go_on: Callable[[int, float], bool]) -> tup
             best.offer(run.model, held.scores(), step.index)
         number += 1
         assert best.value is not None
-        patience = config.early_stopping_patience
-        if not go_on(number, best.value) or (patience and best.waited >= patience):
+        whole = step.index >= run.total or 0 < patience <= best.waited
+        given_up = not go_on(number, best.value) and not whole
+        if given_up or whole:
             break
-    metric: str = best.record["metric"]
-    return metric, float(best.record["value"])
+    return Outcome(best.record["metric"], float(best.record["value"]), given_up)

@@ -12,6 +12,8 @@ import minibert as mb
 from minibert.checkpoint import load_tensors
 from minibert.cli import main
 from minibert.errors import InputError
+from minibert.further.distill import distill
+from minibert.tasks.masked_lm import MaskedLM
 
 ROWS = "train.csv"
 FAST = {"train.precision": "fp32", "train.max_steps": 6, "train.learning_rate": 1e-2, "data.progress": False}
@@ -78,6 +80,30 @@ def test_the_hash_is_that_of_the_weights_not_of_their_file(given, adapter, tmp_p
     mb.load(given / "enc").save(tmp_path / "again")
     (tmp_path / "again/config.json").touch()
     assert mb.load(adapter, base=tmp_path / "again").predict(TEXTS) == mb.load(adapter).predict(TEXTS)
+
+
+def test_the_same_weights_with_another_vocabulary_of_that_size_are_another_base(given, adapter, tmp_path):
+    other = tmp_path / "other"
+    model = mb.load(given / "enc")
+    lines = [tiny_runs.sentence(number)[::-1] for number in range(200)]
+    backwards = mb.train_sentencepiece(lines, model.task.tokenizer.vocab_size)
+    mb.Model(model.encoder, MaskedLM(backwards, model.encoder.config)).save(other)
+    for base in (other, mb.load(other)):
+        with pytest.raises(InputError, match="made for a tokenizer whose pieces have the SHA-256"):
+            mb.load(adapter, base=base)
+    mb.save_pretrained(model, tmp_path / "hf")
+    assert mb.load(adapter, base=tmp_path / "hf").predict(TEXTS) == mb.load(adapter).predict(TEXTS)
+
+
+def test_a_folder_without_the_hash_of_the_vocabulary_opens_and_is_saved_with_it(adapter, tmp_path):
+    older, path = shutil.copytree(adapter, tmp_path / "older"), tmp_path / "older/adapter.json"
+    told = json.loads(path.read_text("utf-8"))
+    wanted = told["base"].pop("vocabulary_sha256")
+    path.write_text(json.dumps(told), "utf-8")
+    (older / "manifest.json").unlink()
+    mb.load(older).save(tmp_path / "again")
+    again = json.loads((tmp_path / "again/adapter.json").read_text("utf-8"))
+    assert again["base"]["vocabulary_sha256"] == wanted
 
 
 def test_a_base_that_has_moved_is_asked_for_and_taken(given, adapter, tmp_path, capsys):
@@ -148,6 +174,14 @@ def test_a_prefix_is_exported_as_it_is_and_never_merged(given, tmp_path):
     assert mb.export(model, tmp_path / "graph", format="onnx").difference < 1e-5  # on texts of real length
     with pytest.raises(InputError, match=r"prefix is no change of matrices.*onnx or torch"):
         mb.save_pretrained(model, tmp_path / "hf")
+
+
+def test_a_teacher_that_cannot_be_merged_says_which_students_it_has(given, tmp_path):
+    run(given, tmp_path / "prompt", **{"adapt.adapter": "prompt", "train.max_steps": 1})
+    student = {"train": given / ROWS, "output_dir": tmp_path / "student"}
+    with pytest.raises(InputError, match=r"prompt is no change of matrices.*distill --model"):
+        distill(tmp_path / "prompt", settings=FAST, **student)
+    distill(tmp_path / "prompt", model=given / "enc", settings={**FAST, "train.max_steps": 1}, **student)
 
 
 def load_tensors_of_hf(model, folder):

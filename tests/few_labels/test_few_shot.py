@@ -199,6 +199,14 @@ def test_an_encoder_that_embeds_already_is_moved_by_small_steps(folder, tmp_path
         ({"settings": {"data.from_scratch": True}}, "data.from_scratch True: not for contrastive"),
         ({"settings": {"train.gradient_accumulation_steps": 4}}, "gradient_accumulation_steps 4: not for"),
         ({"settings": {"train.r_drop_alpha": 0.5}}, "r_drop_alpha 0.5: not for contrastive"),
+        ({"settings": {"train.metric_for_best_model": "nonsense"}}, "best_model 'nonsense': few-shot trains"),
+        ({"settings": {"train.early_stopping_patience": 1}}, "train.early_stopping_patience 1: few-shot"),
+        ({"settings": {"train": {"save_steps": 3}}, "methods": ["finetune"]}, "train.save_steps 3: few-shot"),
+        ({"settings": {"train.eval_steps": 2}, "methods": ["finetune"]}, "train.eval_steps 2: few-shot"),
+        (
+            {"settings": {"train.freeze": "encoder", "adapt.cache_features": True}, "methods": ["finetune"]},
+            "adapt.cache_features True: few-shot",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_told_before_anything_is_trained(folder, given, told):

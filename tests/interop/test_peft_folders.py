@@ -190,6 +190,20 @@ def test_tensors_that_do_not_fit_are_named(tmp_path, change, told):
         read_peft(tmp_path / "adapter", read_encoder(tmp_path / "base"), "bert")
 
 
+@pytest.mark.parametrize(("lost", "kept"), ["AB", "BA"])
+def test_half_of_an_update_is_named_and_the_encoder_stays_as_it_is(tmp_path, lost, kept):
+    theirs(tmp_path, "bert")
+    path = tmp_path / "adapter/adapter_model.safetensors"
+    name = "layer.0.attention.self.query"
+    whole = load_file(path)
+    save_file({key: whole[key] for key in whole if f"{name}.lora_{lost}." not in key}, path)
+    encoder = read_encoder(tmp_path / "base")
+    names = set(encoder.state_dict())
+    with pytest.raises(InputError, match=f"{name} has lora_{kept} and no lora_{lost}; an update has both"):
+        read_peft(tmp_path / "adapter", encoder, "bert")
+    assert set(encoder.state_dict()) == names
+
+
 def test_parts_of_one_layer_of_theirs_are_refused(tmp_path):
     base = save_model(make_model(config_of("modernbert"), "Model"), tmp_path / "base")
     encoder = read_encoder(base)

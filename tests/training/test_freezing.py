@@ -61,6 +61,33 @@ def test_one_layer_thaws_each_epoch_from_the_top():
     assert moved == {0, 1, 2, 3, 4}
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"max_steps": 9, "gradual_unfreezing": 1.0}, "1: within 3 epochs nothing below blocks.1 thaws; "
+         "with 0.38 all would"),
+        ({"max_steps": -1, "num_train_epochs": 2.0, "gradual_unfreezing": 2.0}, "below the head thaws; "
+         "with 0.25 all would"),
+        ({"max_steps": 9, "gradual_unfreezing": 1.0, "freeze": 2}, ""),
+        ({"max_steps": 15, "gradual_unfreezing": 1.0}, ""),
+        ({"max_steps": 2}, ""),
+    ],
+)  # fmt: skip
+def test_what_never_thaws_is_told_once_at_the_first_step(capsys, settings, told):
+    run = run_of(language_model(), **settings)
+    assert "thaws" not in capsys.readouterr().err
+    list(run)
+    err = capsys.readouterr().err
+    assert told in err and err.count("thaws") == bool(told)
+
+
+def test_half_of_the_run_is_enough_for_what_the_hint_says(capsys):
+    model = language_model()
+    list(run_of(model, max_steps=12, gradual_unfreezing=4 / 8))
+    assert "thaws" not in capsys.readouterr().err
+    assert all(weight.requires_grad for weight in model.parameters())
+
+
 def test_frozen_weights_stay_out_of_a_gradual_run():
     model = language_model()
     run = run_of(model, max_steps=9, gradual_unfreezing=0.5, freeze=1)

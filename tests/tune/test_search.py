@@ -19,7 +19,7 @@ from minibert.tune import search as searching
 from minibert.tune.search import tune
 from minibert.tune.settings_file import as_toml
 from minibert.tune.space import parse_space
-from minibert.tune.trial import Problem, try_settings
+from minibert.tune.trial import Outcome, Problem, try_settings
 
 pytest.importorskip("optuna")
 FAST = {
@@ -56,9 +56,10 @@ def quick(monkeypatch):
         asked.append(settings)
         value = 1 / (1 + abs(1 - settings["train.learning_rate"] / 1e-3))
         for number in (1, 2, 3):
-            if not go_on(number, value * number / 3):
+            given_up = not go_on(number, value * number / 3) and number < 3
+            if given_up:
                 break
-        return "accuracy", value * number / 3
+        return Outcome("accuracy", value * number / 3, given_up)
 
     monkeypatch.setattr(searching, "try_settings", pretend)
     return asked
@@ -167,9 +168,41 @@ def test_a_trial_is_asked_after_each_epoch_and_can_be_given_up(folder):
     rows = read_texts(folder / "train.csv")
     problem = Problem(folder / "enc", Classification, rows, rows)
     seen = []
-    metric, _ = try_settings(problem, {**FAST, "train.num_train_epochs": 4},
-                             go_on=lambda number, value: seen.append(number) or number < 3)  # fmt: skip
-    assert (metric, seen) == ("accuracy", [1, 2, 3])
+    outcome = try_settings(problem, {**FAST, "train.num_train_epochs": 4},
+                           go_on=lambda number, value: seen.append(number) or number < 3)  # fmt: skip
+    assert (outcome.metric, outcome.given_up, seen) == ("accuracy", True, [1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("settings", "validations"),
+    [
+        ({"train.num_train_epochs": 1}, 1),
+        ({"train.num_train_epochs": 3}, 3),
+        ({"train.num_train_epochs": 9, "train.early_stopping_patience": 1, "train.learning_rate": 1e-9}, 2),
+    ],
+)
+def test_a_trial_that_ran_to_its_end_is_whole_whatever_the_last_answer_was(folder, settings, validations):
+    rows = read_texts(folder / "train.csv")
+    problem, seen = Problem(folder / "enc", Classification, rows, rows), []
+
+    def go_on(number, value):
+        seen.append(number)
+        return number < validations
+
+    outcome = try_settings(problem, {**FAST, **settings}, go_on=go_on)
+    assert (outcome.given_up, seen) == (False, [*range(1, validations + 1)])
+
+
+def test_no_trial_of_one_validation_is_said_to_be_given_up(folder, tmp_path, capsys, monkeypatch):
+    def whole(problem, settings, *, go_on):
+        value = -abs(settings["train.learning_rate"] - 1e-3)
+        go_on(1, value)
+        return Outcome("accuracy", value)
+
+    monkeypatch.setattr(searching, "try_settings", whole)
+    found = search(folder, tmp_path / "out", trials=8)
+    assert (found.trials, found.pruned) == (8, 0)
+    assert "given up after" not in capsys.readouterr().err
 
 
 def test_a_trial_keeps_the_features_of_a_frozen_encoder_as_finetune_does(folder, tmp_path, monkeypatch):
@@ -179,12 +212,12 @@ def test_a_trial_keeps_the_features_of_a_frozen_encoder_as_finetune_does(folder,
     monkeypatch.setattr(Encoder, "forward", lambda self, batch: read.append(batch) or original(self, batch))
     frozen = {**FAST, "train.freeze": "encoder", "adapt.cache_features": True, "train.learning_rate": 1e-2}
     problem = Problem(folder / "enc", Classification, rows, rows)
-    metric, value = try_settings(problem, frozen, go_on=lambda number, value: True)
+    outcome = try_settings(problem, frozen, go_on=lambda number, value: True)
     assert sum(len(batch.layout.lengths) for batch in read) == 2 * len(rows)  # both parts, once
     finetune(folder / "enc", task="classification", train=rows, validation=rows, settings=frozen,
              output_dir=tmp_path / "clf")  # fmt: skip
     record = json.loads((tmp_path / "clf" / "run.json").read_text("utf-8"))
-    assert (record["best"]["metric"], record["best"]["value"]) == (metric, value)
+    assert (record["best"]["metric"], record["best"]["value"]) == (outcome.metric, outcome.value)
 
 
 def test_a_table_in_the_settings_is_read_again_as_it_was(tmp_path):
