@@ -23,9 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minibert.data.examples import MultiLabelExample, NumberExample, TextExample
 from minibert.errors import InputError
-from minibert.evaluation.explained import Score, score_of, window_of
+from minibert.evaluation.explained import Score, score_of, texts_of, window_of
 from minibert.tasks.model import Model
 from minibert.tasks.task import Task, Window
 from minibert.training.objectives import moved
@@ -121,8 +120,7 @@ def explain(
     scores_T = (away_TD * slope_TD).double().sum(-1)
     value = values[-1]
     left = values[-2] if len(values) > 1 else value - float(scores_T.sum())
-    text = example if isinstance(example, str) else example.text
-    pair = example.pair if isinstance(example, TextExample | MultiLabelExample | NumberExample) else None
+    text, pair = texts_of(model, example)
     pieces = tuple(pieces_of(model.task, window, scores_T.cpu().numpy(), (text, pair)))
     return Attribution(text, pair, name, method, value, left, pieces)
 

@@ -15,15 +15,25 @@ import minibert as mb
 from minibert.attribution import explain, nothing_of, rows_of_table
 from minibert.cli import main
 from minibert.data.batches import ExampleBatches
-from minibert.data.examples import MultiLabelExample, NumberExample, TaggedExample, TextExample
+from minibert.data.examples import (
+    IntentExample,
+    MultiLabelExample,
+    NumberExample,
+    RelationExample,
+    TaggedExample,
+    TextExample,
+)
 from minibert.errors import InputError
 from minibert.evaluation.explained import score_of
 from minibert.model.encoder import Encoder
 from minibert.report.explanations import coloured, explanations, stretches
 from minibert.tasks.classification import Classification
+from minibert.tasks.cloze import Cloze
+from minibert.tasks.intent_slots import IntentSlots
 from minibert.tasks.model import Model
 from minibert.tasks.multi_label import MultiLabel
 from minibert.tasks.regression import Regression
+from minibert.tasks.relations import Relations
 from minibert.tasks.tagging import Tagging
 from minibert.training.objectives import moved
 
@@ -42,13 +52,20 @@ def tagged(tags):
 
 
 SETS = [MultiLabelExample("w5", None, ("a", "b"))]
+RELATED = [RelationExample("w5 w6", (0, 2), (3, 5), label) for label in ("a", "b", "c")]
+ASKED = [IntentExample("w5", ((0, 2),), ("B-x",), intent) for intent in ("a", "b")]
+TOLD = [TextExample("w5", None, "a"), TextExample("w6", None, "b")]
 NUMBERS = [NumberExample("w5", None, 1.0), NumberExample("w6", None, 4.0)]
 MODELS = {
     "classification": (classifier, {}),
     "multi_label": (lambda: built(MultiLabel, SETS), {"label": "b"}),
     "regression": (lambda: built(Regression, NUMBERS), {}),
     "tagging": (lambda: built(Tagging, [tagged("XYXYX")]), {"word": 3}),
+    "relations": (lambda: built(Relations, RELATED), {}),
+    "intent_slots": (lambda: built(IntentSlots, ASKED), {}),
+    "cloze": (lambda: built(Cloze, TOLD, {"template": "{text} w8 [MASK]", "verbalizer": "a=w6,b=w7"}), {}),
 }
+ASKED_OF = {"relations": "w5 <e1>w17</e1> w23 <e2>w9</e2> w31"}  # the others: TEXT
 
 
 def made(name):
@@ -66,7 +83,7 @@ def made(name):
 @pytest.mark.parametrize("nothing", ["mask", "pad", "zero"])
 def test_integrated_gradients_are_complete(name, nothing):
     model, options = made(name)
-    found = explain(model, TEXT, nothing=nothing, steps=200, **options)
+    found = explain(model, ASKED_OF.get(name, TEXT), nothing=nothing, steps=200, **options)
     total = sum(piece.score for piece in found.pieces)
     assert abs(found.value - found.nothing) > 1e-4
     assert total == pytest.approx(
@@ -78,8 +95,10 @@ def test_integrated_gradients_are_complete(name, nothing):
 @pytest.mark.parametrize("name", MODELS)
 def test_the_value_is_the_log_odds_of_the_answer_or_the_number(name):
     model, options = made(name)
-    found = explain(model, TEXT, steps=1, **options)
-    (answer,) = model.predict([TEXT])
+    found = explain(model, ASKED_OF.get(name, TEXT), steps=1, **options)
+    (answer,) = model.predict([ASKED_OF.get(name, TEXT)])
+    said = [piece.text for piece in found.pieces if piece.word >= 0 and piece.end > piece.start]
+    assert said[:5] == TEXT.split()
     if name == "regression":
         assert found.value == pytest.approx(answer.value, rel=1e-5)
     elif name == "tagging":

@@ -32,7 +32,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("text", nargs="*", metavar="TEXT", help="texts")
     parser.add_argument("--file", metavar="FILE", help="a file of them, as predict reads it")
-    add_model(parser, "folder of a model for classification, multi_label, regression or tagging")
+    add_model(parser, "folder of a model that chooses labels, tags or numbers")
     add_base(parser)
     add_columns(parser)
     parser.add_argument("--label", metavar="NAME", help="the label to explain (default: the model's answer)")

@@ -14,13 +14,29 @@ from torch import Tensor
 from minibert.errors import InputError
 from minibert.packed import Packed
 from minibert.tasks.classification import Classification
+from minibert.tasks.cloze import Cloze
+from minibert.tasks.intent_slots import IntentSlots
 from minibert.tasks.model import Model
 from minibert.tasks.multi_label import MultiLabel
 from minibert.tasks.regression import Regression
+from minibert.tasks.relations import Relations
 from minibert.tasks.tagging import Tagging
-from minibert.tasks.task import Window
+from minibert.tasks.task import Window, rows_of
 
 Score = Callable[[Packed, Sequence[Window]], Tensor]  # f of each window of a batch, (N,)
+
+
+def texts_of(model: Model, example: Any) -> tuple[str, str | None]:
+    """Return the text that a task reads of an example, and its pair; None where there is no second one.
+
+    A cloze reads its filled template, a relation its text without markers.
+    """
+    task = model.task
+    if isinstance(task, Relations):
+        return task.example(example).text, None
+    text = example if isinstance(example, str) else example.text
+    pair = None if isinstance(example, str) else getattr(example, "pair", None)
+    return (task.template.fill(text, pair).text, None) if isinstance(task, Cloze) else (text, pair)
 
 
 def window_of(
@@ -35,7 +51,7 @@ def window_of(
         if word is not None and word in windows[chosen].units:
             word = windows[chosen].units.tolist().index(word)
     else:
-        if label is None and isinstance(model.task, Classification | MultiLabel):
+        if label is None and isinstance(model.task, Classification | MultiLabel | IntentSlots):
             shares = model.predict([example])[0].probabilities
             label = max(shares, key=lambda name: shares[name])
         chosen = max(range(len(windows)), key=lambda number: value_of(model, windows[number], label))
@@ -60,12 +76,31 @@ def score_of(model: Model, window: Window, *, label: str | None, word: int | Non
         if label is not None:
             raise InputError(f"label {label!r}: regression answers with a number; leave the label out")
         return "value", lambda batch, windows: task.numbers(task.scores(encoder, batch))
+    if isinstance(task, Tagging):
+        return tag_score(model, task, window, label=label, word=word)
+    logits: Score
     if isinstance(task, Classification | MultiLabel):
-        return labelled(model, window, lambda batch, windows: task.logits(encoder, batch), label=label)
-    if not isinstance(task, Tagging):
-        raise InputError(
-            f"{task.name} cannot be explained yet; classification, multi_label, regression and tagging can"
+        names, logits = task.labels, lambda batch, windows: task.logits(encoder, batch)
+    elif isinstance(task, Relations | Cloze):
+        names, logits = (
+            tuple(task.labels),
+            lambda batch, windows: task.logits(encoder, batch, rows_of(windows).to(batch.ids.device)),
         )
+    elif isinstance(task, IntentSlots):
+        names, logits = (
+            tuple(task.intents),
+            lambda batch, windows: task.intent_logits(encoder(batch), batch.layout),
+        )
+    else:
+        raise InputError(f"{task.name} cannot be explained; tasks that choose labels, tags or numbers can")
+    return labelled(model, window, logits, names=names, label=label)
+
+
+def tag_score(
+    model: Model, task: Tagging, window: Window, *, label: str | None, word: int | None
+) -> tuple[str, Score]:
+    """Return the tag of a word that is explained, and its log-odds as a function of a batch."""
+    encoder = model.encoder
     if not len(window.rows):
         raise InputError("the text has no words; give one with words")
     with torch.no_grad():
@@ -79,22 +114,25 @@ def score_of(model: Model, window: Window, *, label: str | None, word: int | Non
         rows = torch.arange(len(windows)) * len(window) + int(window.rows[place])
         return task.emissions(encoder, batch, rows.to(batch.ids.device))
 
-    return labelled(model, window, emissions, label=names[place] if label is None else label)
+    return labelled(
+        model, window, emissions, names=task.labels, label=names[place] if label is None else label
+    )
 
 
-def labelled(model: Model, window: Window, logits: Score, *, label: str | None) -> tuple[str, Score]:
+def labelled(
+    model: Model, window: Window, logits: Score, *, names: Sequence[str], label: str | None
+) -> tuple[str, Score]:
     """Return a label, the likeliest where none is named, and its log-odds as a function of a batch."""
-    task = model.task
-    assert isinstance(task, Classification | MultiLabel | Tagging)
     if label is None:
         with torch.no_grad():
-            label = task.labels[int(logits(task.pack([window]).to(device_of(model)), [window])[0].argmax())]
-    if label not in task.numbers:
-        raise InputError(f"label {label!r} is unknown; this model knows {', '.join(task.labels)}")
-    number = task.numbers[label]
-    if isinstance(task, MultiLabel):
+            batch = model.task.pack([window]).to(device_of(model))
+            label = names[int(logits(batch, [window])[0].argmax())]
+    if label not in names:
+        raise InputError(f"label {label!r} is unknown; this model knows {', '.join(names)}")
+    number = list(names).index(label)
+    if isinstance(model.task, MultiLabel):
         return label, lambda batch, windows: logits(batch, windows)[:, number]
-    others = [other for other in range(len(task.labels)) if other != number]
+    others = [other for other in range(len(names)) if other != number]
 
     def log_odds(batch: Packed, windows: Sequence[Window]) -> Tensor:
         logits_NC = logits(batch, windows).double()

@@ -74,6 +74,7 @@ class Relations(Task):
     name: ClassVar[str] = "relations"
     Options: ClassVar[type] = RelationOptions
     columns: ClassVar[tuple[str, ...]] = ("text_column", "label_column")
+    tells_logits: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -184,14 +185,16 @@ class Relations(Task):
         return logits_NC
 
     def loss(self, encoder: Encoder, batch: Packed, targets: Targets) -> Loss:
+        logits_NC = self.logits(encoder, batch, targets.positions)
         total = nn.functional.cross_entropy(
-            self.logits(encoder, batch, targets.positions),
+            logits_NC,
             targets.labels,
             weight=self.weights_C,
             label_smoothing=self.options.label_smoothing,
             reduction="sum",
+            ignore_index=-1,  # a pair that a teacher alone says something of
         )
-        return Loss({"loss": total}, targets.counts)
+        return Loss({"loss": total}, targets.counts, logits=logits_NC)
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:
         """Return the probabilities (C,) of each window."""

@@ -1,15 +1,22 @@
 """What is learnt from a teacher: divergences against a float64 oracle, and layers in their places."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from fakes import FakeTokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, log_softmax
-from small_models import classifier, language_model, texts
+from small_models import SHAPE, VOCABULARY, classifier, language_model, texts
 
+from minibert.data.examples import RelationExample
 from minibert.errors import InputError
 from minibert.kernels.round_rows import missing
+from minibert.model.encoder import Encoder
+from minibert.tasks.model import Model
+from minibert.tasks.relations import Relations
 from minibert.training.distillation import (
     distance_of,
     heard,
@@ -69,6 +76,22 @@ def test_labels_and_teacher_are_weighed():
     found = taught(student, teacher, temperature=3.0, weight=0.25, label_weight=0.75)(batch, targets)
     torch.testing.assert_close(found.sums["loss"], 0.75 * own.sums["loss"] + 0.25 * apart)
     assert found.counts == targets.counts
+
+
+def test_a_pair_without_a_relation_is_learnt_from_what_the_teacher_says_alone():
+    rows = [RelationExample("w5 w6 w7", (0, 2), (3 * at, 3 * at + 2), "abc"[at]) for at in (1, 2)] * 2
+    models = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        task = Relations.build(FakeTokenizer(VOCABULARY), SHAPE, rows, {"classifier_dropout": 0.0})
+        models.append(Model(Encoder(SHAPE), task).eval())
+    student, teacher = models
+    windows = [window for row in rows for window in student.task.encode(replace(row, label=None))]
+    batch, targets = student.task.collate(windows, 0, 0, 0.0)
+    found = taught(student, teacher, temperature=2.0, weight=1.0, label_weight=0.0)(batch, targets)
+    own, said = student(batch, targets), teacher(batch, targets)
+    torch.testing.assert_close(found.sums["loss"], soft_targets(own.logits, said.logits, 2.0).sum())
+    assert found.sums["loss"] > 0 and own.sums["loss"] == 0
 
 
 def test_the_teacher_gets_no_gradient_and_unheard_columns_none_either():
