@@ -111,7 +111,7 @@ class Swap:
     def exchange(self, text: str) -> Exchanged:
         """Exchange all words of a text but those whose partner the sentence does not tell.
 
-        >>> swap_of("genders").exchange("She left her right there, he took her back.").undecided
+        >>> swap_of("genders").exchange("She lost her bag, he took her back.").undecided
         1
         """
         sides: set[bool] = set()

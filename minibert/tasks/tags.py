@@ -84,7 +84,7 @@ def _refuse_nearly_spans(sequences: Sequence[Sequence[str]]) -> None:
     odd = [tag for tag in counts if not SPELLED.fullmatch(tag)]
     if 2 * sum(counts[tag] for tag in odd) >= counts.total():
         return  # plain tags
-    first = next(iter(counts.keys() - odd))
+    first = next(tag for tag in counts if tag not in odd)
     if odd:
         number = next(n for n, tags in enumerate(sequences, 1) if odd[0] in tags)
         listed = ", ".join(map(repr, odd[:LISTED])) + (", ..." if len(odd) > LISTED else "")
