@@ -36,13 +36,13 @@ NOT_PLANNED = {
     "tasks-adapt": "Chinese rows (all three sets are English)",
     "tasks-classify": "several labels for a text (no data set at hand has them); other files of "
     "fin_sentiment than the headlines; a Trainer for rows beside the four named with it (for lcqmc "
-    f"{NO_TIME}); what looks inside (answers that change under swaps, scores by groups, attribution, "
-    "attention), which tests check and nobody measured",
+    f"{NO_TIME}); scores by groups and pictures of attention, which tests check and nobody measured",
     "tasks-few": "back-translation (one direction alone was trained, multi30k's); SetFit on Chinese; other "
     "sets of FewCLUE; English gaps by an encoder with a gap-filling head of its own (MiniLM has none and "
     "got one by ten minutes of masked language modelling; our own encoder stands in the Chinese rows only)",
+    "tasks-inside": "Chinese rows; other sets than sst2",
     "tasks-learn": "Chinese rows; forward transfer, which is 0 where later classes have no row in the head "
-    "before they come; `minibert update` (no run of it was kept)",
+    "before they come",
     "tasks-qa": f"a Trainer with the same weights for cmrc2018 and drcd ({NO_TIME})",
     "tasks-retrieval": "mined hard negatives, sentence-transformers' CrossEncoder; sentence-transformers "
     f"with the same weights for crosswoz ({NO_TIME})",
