@@ -33,6 +33,26 @@ def finetuning(folder, *more):
             "--per-device-train-batch-size", 16, *more)  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("more", "told"), [((), True), (("--text-column", "text", "--pair-column", "claim"), False)]
+)
+def test_a_text_that_is_not_read_is_told_of_a_file_that_is_named(folder, tmp_path, capsys, more, told):
+    rows = [f"{tiny_runs.sentence(n)},{tiny_runs.sentence(n + 1)},{'ab'[n % 2]}" for n in range(40)]
+    path = tmp_path / "nli.csv"
+    path.write_text("\n".join(["text,claim,label", *rows]) + "\n", "utf-8")
+    run(
+        "--quick",
+        "--task",
+        "classification",
+        "--model",
+        folder / "enc",
+        "--train-file",
+        path,
+        *more,
+    )
+    assert ("'claim' hold texts and are not read" in capsys.readouterr().out) == told
+
+
 def test_the_flags_of_finetune_are_read_as_finetune_reads_them(folder, capsys):
     assert run(*finetuning(folder, "--quick")) == 0
     out = capsys.readouterr().out

@@ -9,13 +9,14 @@ from minibert.checkpoint import read_json
 from minibert.checkup import check_finetuning
 from minibert.commands.evaluate import add_page, show
 from minibert.commands.flags import add_fields, add_settings_flags, chosen_settings
-from minibert.commands.inputs import labelled_examples
+from minibert.commands.inputs import labelled_examples, named_columns
 from minibert.commands.memory import keep_memory
 from minibert.commands.parser import add_budget, add_columns, add_command, add_doctor, add_output, add_resume
 from minibert.commands.seeds import finetune_seeds
 from minibert.distributed.joining import joined
 from minibert.distributed.ranks import Ranks
 from minibert.doctor.findings import Checkup, look_first, unreadable
+from minibert.doctor.unread import unread_findings
 from minibert.errors import InputError
 from minibert.evaluation.examine import examine
 from minibert.finetune import Settings as FinetuneSettings
@@ -84,10 +85,13 @@ def checkup_of(
 ) -> Checkup:
     """Let the doctor look at a run whose examples have been read."""
     train, held = examples
-    return check_finetuning(
+    found = check_finetuning(
         args.model, task=args.task, train=train, validation=held, output_dir=args.output_dir or None,
         budget=args.budget, settings=settings, quick=quick,
     )  # fmt: skip
+    kind = task_class(args.task)
+    unread = unread_findings(kind, args.train_file, columns=named_columns(kind, args))
+    return Checkup.of([*found.findings, *unread], found.facts)
 
 
 def settings_of(args: argparse.Namespace) -> dict[str, Any]:

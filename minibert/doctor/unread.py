@@ -1,11 +1,13 @@
 """Columns of a table that hold texts and are not read: half of a pair, mostly."""
 
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from minibert.data.columns import NO_LABEL, choose_columns
 from minibert.data.files import kind_of
+from minibert.data.remote import local
 from minibert.data.rows import ROW_KINDS, rows_of
 from minibert.doctor.findings import Finding, some
 from minibert.evaluation.baselines import WORD
@@ -16,13 +18,19 @@ LOOKED_AT = 50  # rows
 PROSE = 4  # words in the middle cell of a column from which on it holds texts
 
 
-def unread_findings(kind: type[Task], given: Any) -> list[Finding]:
-    """Check a file of texts, or pairs of texts, whose columns are found by their names; all else passes."""
+def unread_findings(
+    kind: type[Task], given: Any, *, columns: Mapping[str, str] | None = None
+) -> list[Finding]:
+    """Check a file of texts, or pairs of texts, that was read before; all else passes.
+
+    columns  text_column and pair_column, where a person named them
+    """
     is_table = isinstance(given, str | Path) and kind_of(Path(given)) in ROW_KINDS
     if not is_table or kind.name not in OF_TEXTS:
         return []
-    rows = [row for _, row in islice(rows_of(Path(given)), LOOKED_AT)]
-    read = choose_columns(str(given), list(rows[0]), label=NO_LABEL)
+    rows = [row for _, row in islice(rows_of(Path(local(given))), LOOKED_AT)]
+    text, pair = ((columns or {}).get(name) for name in ("text_column", "pair_column"))
+    read = choose_columns(str(given), list(rows[0]), text=text, pair=pair, label=NO_LABEL)
     unread = [name for name in rows[0] if name not in (read.text, read.pair) and _holds_texts(rows, name)]
     if not unread:
         return []
