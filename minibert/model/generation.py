@@ -6,8 +6,9 @@ the B likeliest beginnings of each source and lets all of them go on; what has e
     score(y) = log p(y) / lp(L)       lp(L) = ((5 + L) / 6)^a       (Wu et al., 2016, equation 14)
 
 where L counts the tokens, the end among them, and a is `length_penalty`: 0 compares plain probabilities and
-likes short texts, 1 nearly the mean over the tokens. A source is done when B of its sequences have ended, or
-none can go on. Sequences of sources that are done leave the batch.
+likes short texts, 1 nearly the mean over the tokens. A source is done when B of its sequences have ended and
+none that goes on is better by now than the worst of the best B (a model that is nearly certain ends unlikely
+ones long before the likely one), or when none can go on. Sequences of sources that are done leave the batch.
 
 The model is a function `advance(tokens, state)` that returns the log-probabilities (R, V) of what follows the
 newest tokens (R,) and the next state; R rows are B beams for each source, side by side.
@@ -134,10 +135,9 @@ def beam_search(
                     ids = torch.cat([ids_RL[place * beams + parent], torch.tensor([token])])
                     ended[source].append(finished(ids, log_p, how))
         open_ones = [[one for one in ones if one[2] != end][:beams] for ones in likeliest]
+        best_open = [normed(ones[0][0], ids_RL.shape[1], how) for ones in open_ones]
         stay = [
-            place
-            for place, source in enumerate(going)
-            if len(ended[source]) < beams and open_ones[place][0][0] > -math.inf
+            place for place, source in enumerate(going) if best_open[place] > worst_kept(ended[source], beams)
         ]
         chosen = [(place * beams + parent, token) for place in stay for _, parent, token in open_ones[place]]
         rows_R, tokens_R = torch.tensor(chosen, dtype=torch.int64).reshape(-1, 2).unbind(1)
@@ -148,6 +148,12 @@ def beam_search(
         state = state.select(rows_R, None if all_stay else stay) if going else state
     nothing = Written((), math.nan, math.nan)  # of weights that are no numbers
     return [max(sequences, key=lambda one: one.score, default=nothing) for sequences in ended]
+
+
+def worst_kept(ended: Sequence[Written], beams: int) -> float:
+    """Return the score that a sequence must be above to be among the best; minus infinity for any."""
+    scores = sorted((one.score for one in ended), reverse=True)
+    return scores[beams - 1] if len(scores) >= beams else -math.inf
 
 
 def extend(log_p_NB: Tensor, next_RV: Tensor) -> list[list[tuple[float, int, int]]]:
@@ -200,6 +206,9 @@ def repeats(ids: Sequence[int], size: int) -> list[int]:
 
 def finished(ids: Tensor, log_p: float, how: Generation) -> Written:
     """Return an ended sequence: its ids without start and end, and its score."""
-    length = len(ids) - 1
-    penalty = ((5 + length) / 6) ** how.length_penalty
-    return Written(tuple(ids[1:-1].tolist()), log_p, log_p / penalty)
+    return Written(tuple(ids[1:-1].tolist()), log_p, normed(log_p, len(ids) - 1, how))
+
+
+def normed(log_p: float, length: int, how: Generation) -> float:
+    """Return the score of a sequence of so many tokens."""
+    return log_p / ((5 + length) / 6) ** how.length_penalty

@@ -170,6 +170,39 @@ def test_a_beam_sees_past_a_first_step_that_greedy_falls_for():
     assert wide.ids == (2,) and wide.log_p == pytest.approx(math.log(0.4))
 
 
+@pytest.mark.parametrize("beams", [2, 3, 4, 5])
+def test_sequences_that_end_early_do_not_end_the_search_of_a_likelier_one(beams):
+    # 1 2 3 and the end have 0.96 each; the end stands among the candidates of every step, at 0.01.
+    rows = [[0.01] * 5 for _ in range(VOCABULARY)]
+    for here, token in ((START, 1), (1, 2), (2, 3), (3, END)):
+        rows[here][token] = 0.96
+    for exponent in (0.0, 1.0):
+        how = Generation(num_beams=beams, length_penalty=exponent)
+        (one,) = generate(chain(*rows), start(1, beams), how, start=START, end=END, limits=[9])
+        assert one.ids == (1, 2, 3) and one.log_p == pytest.approx(4 * math.log(0.96), abs=1e-5)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 4), st.floats(0.5, 6.0))
+def test_of_plain_probabilities_the_best_is_found_that_a_search_to_the_limit_finds(seed, beams, sharpness):
+    """Written down once more without stopping: a probability can only fall, so that nothing is lost by it."""
+    model, limit = Odd(seed, sharpness), 7
+    how = Generation(num_beams=beams, length_penalty=0.0)
+    (found,) = generate(model, start(1, beams), how, start=START, end=END, limits=[limit])
+    going: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
+    ended: list[tuple[float, tuple[int, ...]]] = []
+    for length in range(1, limit + 1):
+        tokens = [END] if length == limit else range(VOCABULARY)
+        more = [
+            (log_p + float(model.next(0, ids)[token]), (*ids, token))
+            for log_p, ids in going
+            for token in tokens
+        ]
+        more.sort(reverse=True)
+        ended += [one for one in more[:beams] if one[1][-1] == END]
+        going = [one for one in more[: 2 * beams] if one[1][-1] != END][:beams]
+    assert found.log_p == pytest.approx(max(ended)[0], abs=1e-4)
+
+
 def test_a_higher_length_penalty_prefers_the_longer_of_two():
     # ln p(end) = -0.69 for 1 token, ln p(1, 1, 1, end) = ln(0.5 * 0.6 * 0.6 * 0.4) = -2.63 for 4: with the
     # exponent 6 the latter is divided by (9 / 6)^6 = 11.4.
