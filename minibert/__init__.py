@@ -27,7 +27,7 @@ from minibert.few_labels.zero_shot import zero_shot
 from minibert.finetune import finetune
 from minibert.interop.export import save_pretrained
 from minibert.interop.graphs import export
-from minibert.interop.heads import load
+from minibert.interop.opening import load
 from minibert.kernels.attention import attend
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder

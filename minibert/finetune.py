@@ -18,8 +18,8 @@ from minibert.distributed.joining import joined
 from minibert.distributed.ranks import Ranks
 from minibert.errors import InputError
 from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
-from minibert.interop.heads import load
 from minibert.interop.language_models import load_language_model
+from minibert.interop.opening import load
 from minibert.interop.starting import starting_folder, with_usual_head
 from minibert.model.encoder import Encoder
 from minibert.output import Drive, allowed, claimed, describe_data, locked, nothing_left, start_record

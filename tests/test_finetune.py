@@ -14,7 +14,7 @@ from minibert.commands.seeds import finetune_seeds
 from minibert.data.readers import read_texts
 from minibert.errors import InputError
 from minibert.finetune import Settings, finetune, open_for_task
-from minibert.interop.heads import load
+from minibert.interop.opening import load
 from minibert.tasks.classification import Classification
 from minibert.training.averaging import Average
 from minibert.training.log import read_log

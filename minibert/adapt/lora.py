@@ -138,6 +138,23 @@ def targets(encoder: Encoder, wanted: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def patterns_for(encoder: Encoder, wanted: Mapping[str, tuple[str, ...]]) -> str:
+    """Return patterns that name these layers and parts and no others: without their numbers, if that will do.
+
+    >>> from minibert.model.config import EncoderConfig
+    >>> encoder = Encoder(EncoderConfig.preset("tiny", vocab_size=100))
+    >>> patterns_for(encoder, targets(encoder, "query,feed_forward.input"))
+    'attention.query,feed_forward.input'
+    """
+    names = [
+        layer if part == WHOLE else layer.removesuffix("qkv") + part
+        for layer, parts in wanted.items()
+        for part in parts
+    ]
+    short = ",".join(dict.fromkeys(name.split(".", 2)[2] for name in names))
+    return short if targets(encoder, short) == dict(wanted) else ",".join(names)
+
+
 def add_lora(encoder: Encoder, options: AdaptOptions) -> None:
     """Give the layers that the options name their updates, which change nothing yet."""
     add_updates(encoder, targets(encoder, options.lora_target_modules), options)

@@ -16,8 +16,8 @@ from minibert.durable import replace_text
 from minibert.errors import InputError
 from minibert.few_labels.augment import Replacing, augment
 from minibert.few_labels.back_translation import back_translate
-from minibert.interop.heads import load
 from minibert.interop.language_models import load_language_model
+from minibert.interop.opening import load
 from minibert.tasks.templates import read_verbalizer
 from minibert.training.precision import choose_device, choose_dtype
 

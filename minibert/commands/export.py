@@ -13,9 +13,9 @@ from minibert.errors import InputError
 from minibert.interop.adapted import is_adapter
 from minibert.interop.export import save_pretrained
 from minibert.interop.graphs import Exported, export
-from minibert.interop.heads import load
 from minibert.interop.hub import local_folder
-from minibert.interop.peft_folders import save_peft
+from minibert.interop.opening import load
+from minibert.interop.peft_export import save_peft
 from minibert.interop.sentence_transformers import TRAINED_TO_EMBED
 from minibert.output import replaced
 from minibert.tasks.model import Model

@@ -21,7 +21,7 @@ from minibert.errors import InputError
 from minibert.evaluation.examine import examine
 from minibert.finetune import Settings as FinetuneSettings
 from minibert.finetune import finetune, task_class
-from minibert.interop.heads import load
+from minibert.interop.opening import load
 from minibert.tasks.model import TASKS, Model
 from minibert.training.recipes import RECIPES, recipe_for
 

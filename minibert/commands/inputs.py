@@ -10,7 +10,7 @@ from minibert.data.examples import QuestionExample
 from minibert.data.files import open_text
 from minibert.data.remote import local
 from minibert.errors import InputError
-from minibert.interop.heads import load
+from minibert.interop.opening import load
 from minibert.output import check_free
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model

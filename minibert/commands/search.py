@@ -12,7 +12,7 @@ from minibert.embedding.fusion import hybrid_search
 from minibert.embedding.index import Hit, Index
 from minibert.embedding.loading import load_encoder
 from minibert.errors import InputError
-from minibert.interop.heads import load
+from minibert.interop.opening import load
 from minibert.interop.prompts import OF_QUERIES
 from minibert.tasks.model import Model
 from minibert.tasks.reranking import RELEVANT, rerank

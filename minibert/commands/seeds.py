@@ -10,7 +10,7 @@ from minibert.checkpoint import replace_json
 from minibert.config import to_dict
 from minibert.errors import InputError
 from minibert.finetune import Settings, finetune, first_rate, open_for_task, reopened, task_class
-from minibert.interop.heads import load
+from minibert.interop.opening import load
 from minibert.interop.starting import starting_folder
 from minibert.output import RECORD, allowed, claimed, describe_data, is_done, locked, publish_model
 from minibert.output.record import describe_model

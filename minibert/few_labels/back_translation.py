@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minibert.errors import InputError
-from minibert.interop.heads import load
+from minibert.interop.opening import load
 from minibert.tasks.model import Model
 from minibert.tasks.seq2seq import Seq2Seq
 

@@ -20,8 +20,8 @@ from minibert.further.growing import classifier_of, grown
 from minibert.further.methods import LearnOptions, Method, method_of
 from minibert.further.settings import rate_for, with_own
 from minibert.further.transfer import Transfer
-from minibert.interop.heads import load
 from minibert.interop.hub import local_folder
+from minibert.interop.opening import load
 from minibert.output import allowed, claimed, describe_data, is_done, locked, publish_model
 from minibert.output.record import describe_model
 from minibert.tasks.classification import Classification

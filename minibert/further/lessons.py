@@ -23,7 +23,7 @@ from minibert.further.answers import (
     rejected_by,
 )
 from minibert.further.student import kept_layers, student_of
-from minibert.interop.heads import load
+from minibert.interop.opening import load
 from minibert.tasks.classification import Classification
 from minibert.tasks.model import Model
 from minibert.tasks.task import Task, Window

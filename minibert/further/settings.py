@@ -12,7 +12,7 @@ from minibert.config import from_dict, group, to_dict
 from minibert.errors import InputError
 from minibert.finetune import Settings, first_rate
 from minibert.interop.adapted import is_adapter
-from minibert.interop.heads import load
+from minibert.interop.opening import load
 from minibert.tasks.model import Model
 from minibert.training.finetuning import usual_rate
 

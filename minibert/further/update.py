@@ -23,7 +23,7 @@ from minibert.finetune import Settings, batches_of, reopened, train_into
 from minibert.further.comparison import Comparison, compare, disagreements, mcnemar
 from minibert.further.growing import grown
 from minibert.further.settings import opened_for_training, rate_for, with_own
-from minibert.interop.heads import load
+from minibert.interop.opening import load
 from minibert.output import allowed, claimed, describe_data, is_done, locked, publish_model
 from minibert.output.record import describe_model
 from minibert.tasks.given import read_answered, read_held

@@ -25,8 +25,8 @@ from minibert.errors import InputError
 from minibert.finetune import batches_from
 from minibert.further.lessons import DistillOptions, listening
 from minibert.further.student import student_of
-from minibert.interop.heads import load
 from minibert.interop.kinds import is_encoder
+from minibert.interop.opening import load
 from minibert.tasks.model import Model
 from minibert.tasks.retrieval import Retrieval
 from minibert.tasks.task import Task, Window

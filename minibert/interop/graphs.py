@@ -58,7 +58,7 @@ def export(model: Model, folder: str | Path, *, format: str = "onnx", quantize: 
     without a graph, where the graph's numbers are not the library's and where something else stands there,
     MissingExtra where ONNX's packages are missing.
 
-    >>> from minibert.interop.heads import load
+    >>> from minibert.interop.opening import load
     >>> export(load("runs/clf"), "exported", format="torch").outputs
     ('logits',)
     """

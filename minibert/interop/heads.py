@@ -16,9 +16,7 @@ from torch import nn
 
 from minibert.checkpoint import read_json
 from minibert.errors import InputError
-from minibert.interop.adapted import is_adapter, open_adapted
-from minibert.interop.checkpoints import PEFT, check_vocabulary, compare, fill, read_config, read_encoder
-from minibert.interop.hub import local_folder, present
+from minibert.interop.checkpoints import check_vocabulary, compare, fill, read_config, read_encoder
 from minibert.interop.kinds import foreign_kind
 from minibert.interop.names import DICTIONARIES, Names
 from minibert.interop.problems import label_names, spelling_of
@@ -26,11 +24,9 @@ from minibert.interop.sentence_transformers import read_habits
 from minibert.interop.settings import ACTIVATIONS
 from minibert.interop.tensors import Stored, read_tensors, stored_tensors
 from minibert.model.config import EncoderConfig
-from minibert.model.device import choose_device
 from minibert.tasks.classification import Classification
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model
-from minibert.tasks.model import load as load_own
 from minibert.tasks.multi_label import MultiLabel
 from minibert.tasks.question_answering import QuestionAnswering
 from minibert.tasks.regression import Regression
@@ -103,43 +99,32 @@ PROJECTIONS = {"distilbert": "relu", "electra": "gelu"}  # of classifiers; the o
 ALWAYS_GELU = ("roberta", "xlm-roberta", "camembert", "electra")  # in the language-model head
 
 
-def load(
-    folder: str | Path, device: torch.device | str = "cpu", *, base: str | Path | Model | None = None
-) -> Model:
-    """Open a model, ours or one in Hugging Face's layout; `load_encoder` opens what has no head.
+def read_model(folder: Path) -> Model:
+    """Open a checkpoint in Hugging Face's layout with its head; `opening.load` opens any folder.
 
-    base  for the folder of an adapter: the folder of its base, where that has moved, or an open model whose
-          encoder it shall share
-    A name of the hub that is no folder is fetched, where the package huggingface_hub is installed.
-    Raises InputError where a file is missing, damaged or foreign, the head is of a kind that is not here, or
-    the device is not.
-
-    >>> load("runs/clf").predict(["a wonderful film"])[0].label
-    'positive'
+    Raises InputError where a file is missing or damaged, and for a head of a kind that is not here.
     """
-    device, folder = choose_device(device), present(local_folder(folder))
-    if is_adapter(folder):
-        return open_adapted(folder, base, device)
-    refuse(folder, base=base)
-    if (folder / "task.json").is_file() or not (folder / "config.json").is_file():
-        return load_own(folder, device)
     config, values = read_config(folder), read_json(folder / "config.json")
     tokenizer = load_tokenizer(folder)
     check_vocabulary(tokenizer, config, folder)
     kind, stored = foreign_kind(values, folder), stored_tensors(folder)
     if kind == "masked_lm" and has_own_table(values["model_type"], stored):
         config = config.changed({"tie_word_embeddings": False})
-    task = make_task(
-        kind, tokenizer, config, values, max_length=read_habits(folder, config.longest_text).max_length
-    )
-    wanted = head_names(kind, values["model_type"], task, stored)
-    if "dense.bias" in wanted and wanted["dense.bias"][0] not in stored and kind != "masked_lm":
+    limit = read_habits(folder, config.longest_text).max_length
+    task = make_task(kind, tokenizer, config, values, max_length=limit)
+    fill_head(task, values["model_type"], stored, folder=folder)
+    return Model(read_encoder(folder, config), task)
+
+
+def fill_head(task: Task, family: str, stored: Mapping[str, Stored], *, folder: Path) -> None:
+    """Give a head its weights; raises InputError where one is missing, has another shape, or has no place."""
+    wanted = head_names(task.name, family, task, stored)
+    if "dense.bias" in wanted and wanted["dense.bias"][0] not in stored and task.name != "masked_lm":
         del wanted["dense.bias"]  # no bias is a bias of zero
         nn.init.zeros_(task.get_parameter("dense.bias"))
     compare(wanted, task.state_dict(), stored, folder=folder)
-    refuse_unused(HEADS[kind][values["model_type"]], wanted, stored, folder=folder)
+    refuse_unused(HEADS[task.name][family], wanted, stored, folder=folder)
     fill(task, wanted, stored)
-    return Model(read_encoder(folder, config), task).to(device).eval()
 
 
 def has_own_table(family: str, stored: Mapping[str, Stored]) -> bool:
@@ -151,17 +136,6 @@ def has_own_table(family: str, stored: Mapping[str, Stored]) -> bool:
     if own is None or shared is None:
         return False
     return own.shape != shared.shape or not torch.equal(*read_tensors((own, shared)))
-
-
-def refuse(folder: Path, *, base: str | Path | Model | None) -> None:
-    """Raise InputError for peft's adapters, whose heads know no labels, and for a base of a whole model."""
-    if (folder / PEFT).is_file():
-        raise InputError(
-            f"{folder} holds an adapter of peft, which does not know its labels' names; load_encoder opens "
-            "its encoder"
-        )
-    if base is not None:
-        raise InputError(f"{folder} is a whole model and needs no base; leave base away")
 
 
 def refuse_unused(

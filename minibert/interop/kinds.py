@@ -48,4 +48,5 @@ def foreign_kind(values: Mapping[str, Any], folder: Path) -> str:
 
 
 def _architecture(values: Mapping[str, Any]) -> str:
-    return str((values.get("architectures") or [""])[0])
+    named = values.get("architectures")
+    return str(named[0]) if isinstance(named, list) and named else ""

@@ -14,9 +14,9 @@ from minibert.checkpoint import read_json, read_table
 from minibert.errors import InputError
 from minibert.interop.adapted import is_adapter
 from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
-from minibert.interop.heads import load
 from minibert.interop.hub import local_folder
 from minibert.interop.kinds import KINDS
+from minibert.interop.opening import load
 from minibert.interop.sentence_transformers import encoder_folder
 from minibert.model.encoder import Encoder
 from minibert.tasks.cloze import Cloze

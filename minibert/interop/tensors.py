@@ -42,17 +42,19 @@ def stored_tensors(folder: Path) -> dict[str, Stored]:
 
     Raises InputError where there are none, where they are pickled, and for files that are missing or damaged.
     """
-    files = _files(folder)
-    found = {}
-    for path in files:
-        try:
-            with safe_open(path, "pt") as file:
-                for name in file.keys():  # noqa: SIM118 - a safetensors file is no dict
-                    shape = tuple(file.get_slice(name).get_shape())
-                    found[_today(name)] = Stored(path, name, shape)
-        except (SafetensorError, OSError) as error:
-            raise InputError(f"{path}: damaged or not safetensors: {error}") from error
-    return found
+    return {name: one for path in _files(folder) for name, one in stored_in(path).items()}
+
+
+def stored_in(path: Path) -> dict[str, Stored]:
+    """Find every tensor of a file by its name today; raises InputError where it is missing or damaged."""
+    try:
+        with safe_open(path, "pt") as file:
+            return {
+                _today(name): Stored(path, name, tuple(file.get_slice(name).get_shape()))
+                for name in file.keys()  # noqa: SIM118 - a safetensors file is no dict
+            }
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: damaged or not safetensors: {error}") from error
 
 
 def read_tensors(stored: Iterable[Stored]) -> list[Tensor]:

@@ -10,7 +10,7 @@ import pytest
 import tiny_runs
 import torch
 
-from minibert.interop.heads import load
+from minibert.interop.opening import load
 from minibert.model.encoder import Encoder
 from minibert.tasks.model import Model
 

@@ -18,7 +18,7 @@ from minibert.errors import InputError
 from minibert.finetune import finetune
 from minibert.further.distill import distill
 from minibert.further.student import evenly_spread, kept_layers, student_of
-from minibert.interop.heads import load
+from minibert.interop.opening import load
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
 from minibert.tasks.classification import Classification, ClassificationOptions

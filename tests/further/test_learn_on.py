@@ -12,7 +12,7 @@ from minibert.data.examples import TextExample
 from minibert.errors import InputError
 from minibert.finetune import finetune
 from minibert.further.learn_on import learn_on
-from minibert.interop.heads import load
+from minibert.interop.opening import load
 from minibert.tasks.masking import Masking
 from minibert.tasks.model import Model
 from minibert.tasks.replaced_tokens import ReplacedTokens

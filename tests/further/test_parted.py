@@ -18,8 +18,8 @@ from minibert.further.growing import grown
 from minibert.further.learn_on import learn_on
 from minibert.further.update import update
 from minibert.interop.graphs import export
-from minibert.interop.heads import load
-from minibert.interop.peft_folders import save_peft
+from minibert.interop.opening import load
+from minibert.interop.peft_export import save_peft
 
 SETTINGS = {
     "learn.method": "adapters",

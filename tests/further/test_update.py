@@ -13,7 +13,7 @@ from minibert.data.readers import read_texts
 from minibert.errors import InputError
 from minibert.finetune import finetune
 from minibert.further.update import apart, update
-from minibert.interop.heads import load
+from minibert.interop.opening import load
 from minibert.tasks.multiple_choice import MultipleChoice
 from minibert.training.loop import Run
 

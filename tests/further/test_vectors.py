@@ -17,8 +17,8 @@ from minibert.errors import InputError
 from minibert.further.distill import distill
 from minibert.further.student import student_of
 from minibert.further.vectors import teacher_of, texts_in
-from minibert.interop.heads import load
 from minibert.interop.kinds import is_encoder
+from minibert.interop.opening import load
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
 from minibert.tasks.masked_lm import MaskedLM

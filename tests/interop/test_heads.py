@@ -90,7 +90,7 @@ def test_a_cloze_on_a_table_that_the_config_hides_is_refused_until_the_folder_is
     given: dict[str, Any] = {
         "task": "cloze",
         "train": [mb.TextExample("w9 w8", None, "w5"), mb.TextExample("w7", None, "w6")] * 2,
-        "settings": {"task.template": "{text} w7 [MASK]", "train.max_steps": 1, "data.progress": False},
+        "settings": {"task.template": "{text} w7 [MASK]", "train.max_steps": 1, "train.precision": "fp32"},
     }
     with pytest.raises(InputError, match=r"mb.load\(FOLDER\).save\(DIR\)"):
         mb.finetune(folder, output_dir=tmp_path / "out", **given)

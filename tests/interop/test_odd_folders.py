@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from minibert.errors import InputError
+from minibert.interop.kinds import foreign_kind
 from minibert.interop.sentence_transformers import (
     Habits,
     encoder_folder,
@@ -27,6 +28,12 @@ NORMALIZE = {"type": "a.models.Normalize", "path": "2_Normalize"}
 def write(folder: Path, name: str, values: Any) -> None:
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_text(json.dumps(values), "utf-8")
+
+
+@pytest.mark.parametrize("named", [5, "BertForMaskedLM", {}, [], None])
+def test_a_list_of_architectures_that_is_none_names_no_task(tmp_path, named):
+    with pytest.raises(InputError, match="architecture '' has no task here; load_encoder opens its encoder"):
+        foreign_kind({"model_type": "bert", "architectures": named}, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,9 @@ from foreign_models import (  # noqa: E402 - it imports transformers
 )
 
 from minibert.interop.checkpoints import read_encoder  # noqa: E402
-from minibert.interop.heads import head_names, load  # noqa: E402
+from minibert.interop.heads import head_names  # noqa: E402
 from minibert.interop.names import DICTIONARIES  # noqa: E402
+from minibert.interop.opening import load  # noqa: E402
 from minibert.interop.settings import ACTIVATIONS, DIALECTS, encoder_config  # noqa: E402
 from minibert.interop.tensors import stored_tensors  # noqa: E402
 from minibert.kernels.rotary import rotary_angles  # noqa: E402

@@ -60,7 +60,7 @@ def test_scores_loss_and_the_gradient_of_the_head_agree(family, seed, tmp_path):
     for first, pair in zip(batch.layout.starts.tolist(), gold, strict=True):
         for column, place in enumerate(pair):
             shares_T2[first + place, column] = 1
-    loss = ours(batch, SpanTargets(rows_T, shares_T2, batch.layout.lengths, len(ids))).mean()
+    loss = ours(batch, SpanTargets(rows_T, shares_T2, batch.layout.lengths, (True,) * len(ids))).mean()
     outside_NS = batch.layout.pad(torch.zeros(len(rows_T)), 1.0).bool()
     loss_of_theirs = sum(
         cross_entropy(scores_NS.masked_fill(outside_NS, -torch.inf), torch.tensor(places)) / 2

@@ -22,7 +22,7 @@ from minibert.config import read_file
 from minibert.durable import MANIFEST
 from minibert.embedding.loading import load_encoder
 from minibert.errors import InputError
-from minibert.interop.heads import load
+from minibert.interop.opening import load
 from minibert.interop.tensors import INDEX, stored_tensors
 from minibert.text.loading import load_tokenizer
 

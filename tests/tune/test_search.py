@@ -11,7 +11,7 @@ from minibert.config import read_file
 from minibert.data.readers import read_texts
 from minibert.errors import InputError, MissingExtra
 from minibert.finetune import finetune
-from minibert.interop.heads import load
+from minibert.interop.opening import load
 from minibert.model.encoder import Encoder
 from minibert.tasks.classification import Classification
 from minibert.training.config import SEEDS
