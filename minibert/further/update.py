@@ -18,6 +18,7 @@ import torch
 from minibert.checkpoint import replace_json
 from minibert.config import to_dict
 from minibert.data.batches import ExampleBatches
+from minibert.distributed.ranks import Ranks
 from minibert.errors import InputError
 from minibert.finetune import Settings, batches_of, reopened, train_into
 from minibert.further.comparison import Comparison, compare, disagreements, mcnemar
@@ -30,7 +31,7 @@ from minibert.tasks.given import read_answered, read_held
 from minibert.tasks.model import Model
 from minibert.tasks.task import Task, Window
 from minibert.training.config import TrainingConfig
-from minibert.training.loop import Run
+from minibert.training.loop import Run, place
 
 VERDICT = "update.json"
 
@@ -99,7 +100,9 @@ def update(
     with locked(output_dir, **free) as output:
         with claimed(output, **free):
             batches = batches_for(made, rows, held, tuned.train)
-            old = grown(opened, rows, silent=True).predict(judges)  # before the encoder that they share moves
+            before = grown(opened, rows, silent=True)
+            place(before, tuned.train, Ranks.here())  # rounded as the new one, or the two are not alike
+            old = before.predict(judges)  # now, while the encoder that they share is what it was
         data = {"model": describe_model(Path(model)), "train": describe_data(rows)}
         made = train_or_open(
             output / "candidate", lambda: Run(made, batches, tuned.train), held, data=data, resume=resume,

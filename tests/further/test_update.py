@@ -14,6 +14,7 @@ from minibert.errors import InputError
 from minibert.finetune import finetune
 from minibert.further.update import apart, update
 from minibert.interop.opening import load
+from minibert.tasks.model import Model
 from minibert.tasks.multiple_choice import MultipleChoice
 from minibert.training.loop import Run
 
@@ -53,6 +54,20 @@ def folder(tmp_path_factory):
             settings={**LEARNT, "task.pooling": "mean", "train.max_steps": steps},
         )  # fmt: skip
     return folder
+
+
+def test_both_models_are_asked_in_the_precision_of_the_run(folder, tmp_path, monkeypatch):
+    asked, predict = [], Model.predict
+
+    def heard(model, *given, **named):
+        asked.append(model.encoder.dtype)
+        return predict(model, *given, **named)
+
+    monkeypatch.setattr(Model, "predict", heard)
+    settings = {**FAST, "train.max_steps": 1, "train.precision": "bf16"}
+    update(folder / "good", train=folder / "old.csv", kept=folder / "kept.csv", output_dir=tmp_path / "out",
+           settings=settings)  # fmt: skip
+    assert asked == [torch.bfloat16, torch.bfloat16]
 
 
 def run(*arguments):
