@@ -6,6 +6,7 @@ The examples must be learnable: a handful, their answers a function of their tex
 the encoder. Sixty-one positions and no dropout in the encoder keep it fast.
 """
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,7 +26,9 @@ from minibert.tasks.regression import Estimate
 from minibert.tasks.task import Task
 from minibert.text.tokenizer import Tokenizer
 from minibert.training.config import TrainingConfig
+from minibert.training.distillation import taught
 from minibert.training.loop import Run
+from minibert.training.objectives import r_drop
 from minibert.training.state import load_state, save_state
 
 LONGEST = 61
@@ -65,6 +68,7 @@ def check_task(
     check_its_parts(model, examples)
     overfit(model, examples)
     check_its_loss(model, examples)
+    check_its_logits(model, examples)
     answers = model.predict(examples)
     if task.name != "masked_lm":
         check_its_scores(model, examples, answers)
@@ -126,6 +130,32 @@ def check_its_loss(model: Model, examples: Sequence[Any]) -> None:
     if task.name != "masked_lm":  # whose masks depend on the batch
         apart = model.evaluate_loss([task.collate([window], 0, 0, 0.0) for window in windows])
         assert apart == pytest.approx(whole, rel=1e-4, abs=1e-6)
+
+
+def check_its_logits(model: Model, examples: Sequence[Any]) -> None:
+    """A student learns nothing from a teacher who says the same, and something from another one."""
+    task, windows = model.task, windows_of(model, examples)
+    loss = model.eval()(*task.collate(windows, 0, 0, 0.0))
+    assert bool(loss.logits) == (task.logits_of is not None)
+    if not loss.logits:
+        return
+    assert {name: len(logits) for name, logits in loss.logits.items()} == loss.counts
+    batch, targets = task.collate([task.unlabelled(window) for window in windows], 0, 0, 0.0)
+    assert targets.counts == loss.counts  # nobody is left out for want of a label
+    other = copy.deepcopy(model)
+    for weight in other.parameters():
+        weight.data += 0.1 * torch.randn_like(weight)
+    told = {"temperature": 2.0, "weight": 1.0, "label_weight": 0.0}
+    same, apart = (taught(model, teacher, **told)(batch, targets) for teacher in (model, other))
+    assert apart.sums.keys() == loss.logits.keys()
+    for name, total in apart.sums.items():
+        assert same.sums[name].item() == pytest.approx(0.0, abs=1e-5)
+        assert total.item() > 1e-3
+    (slope,) = torch.autograd.grad(apart.mean(), model.encoder.embeddings.token.weight)
+    assert slope.isfinite().all() and slope.any()
+    if task.logits_of == "classes":  # two passes without dropout agree
+        pair = task.collate(windows, 0, 0, 0.0)
+        assert r_drop(model, 3.0)(*pair).mean().item() == pytest.approx(loss.mean().item(), abs=1e-5)
 
 
 def check_its_scores(model: Model, examples: Sequence[Any], answers: Sequence[Any]) -> None:

@@ -20,7 +20,8 @@ import numpy as np
 from tqdm import tqdm
 
 from minibert.errors import InputError
-from minibert.tasks.task import Choices, Task
+from minibert.tasks.metrics import Choices
+from minibert.tasks.task import Task
 from minibert.training.best import goodness
 
 

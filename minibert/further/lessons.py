@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from minibert.adapt.merging import merged
 from minibert.data.batches import ExampleBatches
 from minibert.data.examples import TextExample
@@ -136,12 +134,7 @@ def batches_for(
     if options.label_weight:
         task.weigh(rows)
         return batches
-    return replace(batches, windows=[blank(window) for window in batches.windows])
-
-
-def blank(window: Window) -> Window:
-    """Return a window whose labels can be counted, and mean nothing."""
-    return replace(window, labels=np.zeros_like(window.labels))
+    return replace(batches, windows=[task.unlabelled(window) for window in batches.windows])
 
 
 def lesson(

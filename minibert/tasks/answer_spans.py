@@ -13,8 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
+from minibert.data.examples import GoldAnswer
 from minibert.packed import Layout
+from minibert.tasks.task import NEVER
 
 
 @dataclass(frozen=True)
@@ -25,20 +28,41 @@ class SpanTargets:
     shares_M2  (M, 2) share of the start and of the end that is wanted at each row; they sum to one in each
                window, to zero where nobody knows
     lengths    how many of the rows belong to each window
-    known      number of windows whose shares are known
+    known      of each window, whether its shares are known
     """
 
     positions: Tensor
     shares_M2: Tensor
     lengths: tuple[int, ...]
-    known: int
+    known: tuple[bool, ...]
 
     @property
     def counts(self) -> dict[str, int]:
-        return {"loss": self.known}
+        return {"loss": sum(self.known)}
 
     def to(self, device: torch.device | str) -> "SpanTargets":
         return SpanTargets(self.positions.to(device), self.shares_M2.to(device), self.lengths, self.known)
+
+
+def gold_spans(
+    answers: Sequence[GoldAnswer] | None, offsets_P2: np.ndarray, *, first: bool
+) -> list[tuple[int, int]] | None:
+    """Return first and last token of each gold answer, [] for no answer; None where nobody knows.
+
+    offsets_P2  [start, end) of each token in characters of the passage
+    first       of several answers only the first counts
+    """
+    if not answers:
+        return None if answers is None else []
+    found = []
+    for gold in answers[: 1 if first else None]:
+        if gold.start is not None:
+            end = gold.start + len(gold.text)
+            over = (offsets_P2[:, 0] < end) & (offsets_P2[:, 1] > np.maximum(gold.start, offsets_P2[:, 0]))
+            places = np.flatnonzero(over)
+            if len(places):
+                found.append((int(places[0]), int(places[-1])))
+    return found or None
 
 
 def shares_of(
@@ -73,6 +97,18 @@ def log_softmax_within(scores_M2: Tensor, lengths: Sequence[int]) -> Tensor:
     shifted_M2 = scores_M2 - highest_N2[window_M]
     sums_N2 = empty_N2.scatter_add(0, window_M2, shifted_M2.exp())
     return shifted_M2 - sums_N2.log()[window_M]
+
+
+def side_by_side(scores_M2: Tensor, targets: SpanTargets) -> Tensor:
+    """Return the starts' scores and the ends' of each window whose shares are known, (N, 2, P).
+
+    P is the length of the longest; behind the end of the others stands a score of nothing.
+    """
+    parts = scores_M2.split(targets.lengths)
+    asked = [part for part, known in zip(parts, targets.known, strict=True) if known]
+    if not asked:
+        return scores_M2.new_zeros(0, 2, 1)
+    return pad_sequence(asked, batch_first=True, padding_value=NEVER).transpose(1, 2)
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,9 @@ from minibert.packed import Packed
 from minibert.tasks.calibration import at_temperature, fit_rejection, fit_temperature, rejection_scores
 from minibert.tasks.class_weights import balanced
 from minibert.tasks.label_sets import natural, refuse_broken
-from minibert.tasks.metrics import calibration_error, choice_scores
+from minibert.tasks.metrics import Choices, calibration_error, choice_scores
 from minibert.tasks.pooling import PoolingOptions, check_shares, projection_of, text_scores, text_windows
-from minibert.tasks.task import Choices, Loss, Targets, Task, Window
+from minibert.tasks.task import LogitsOf, Loss, Targets, Task, Window
 from minibert.tasks.windows import window_length
 from minibert.text.tokenizer import Tokenizer
 
@@ -78,7 +78,7 @@ class Classification(Task):
     name: ClassVar[str] = "classification"
     Options: ClassVar[type] = ClassificationOptions
     columns: ClassVar[tuple[str, ...]] = ("text_column", "pair_column", "label_column")
-    tells_logits: ClassVar[bool] = True
+    logits_of: ClassVar[LogitsOf | None] = "classes"
 
     def __init__(
         self,
@@ -174,7 +174,7 @@ class Classification(Task):
             reduction="sum",
             ignore_index=-1,
         )
-        return Loss({"loss": total}, targets.counts, logits=logits_NC)
+        return Loss({"loss": total}, targets.counts, logits={"loss": logits_NC})
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:
         """Return the probabilities (C,) of each window."""

@@ -33,9 +33,9 @@ from minibert.tasks.classification import Classified, plain_answer
 from minibert.tasks.given import refuse_unanswered
 from minibert.tasks.label_sets import natural, refuse_broken
 from minibert.tasks.masked_lm import MaskedLM
-from minibert.tasks.metrics import choice_scores
+from minibert.tasks.metrics import Choices, choice_scores
 from minibert.tasks.pooling import check_shares
-from minibert.tasks.task import Choices, Loss, Targets, Task, Window
+from minibert.tasks.task import LogitsOf, Loss, Targets, Task, Window
 from minibert.tasks.templates import EXAMPLE, PAIR, Template, Words, read_verbalizer, word_numbers
 from minibert.tasks.windows import window_length
 from minibert.text.tokenizer import Tokenizer
@@ -65,7 +65,7 @@ class Cloze(Task):
     name: ClassVar[str] = "cloze"
     Options: ClassVar[type] = ClozeOptions
     columns: ClassVar[tuple[str, ...]] = ("text_column", "pair_column", "label_column")
-    tells_logits: ClassVar[bool] = True
+    logits_of: ClassVar[LogitsOf | None] = "classes"
     grows_on_masks: ClassVar[bool] = True
 
     def __init__(
@@ -167,7 +167,7 @@ class Cloze(Task):
         total = nn.functional.cross_entropy(
             logits_NC, targets.labels, label_smoothing=smoothing, reduction="sum", ignore_index=-1
         )
-        return Loss({"loss": total}, targets.counts, logits=logits_NC)
+        return Loss({"loss": total}, targets.counts, logits={"loss": logits_NC})
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:
         """Return the probabilities (C,) of each window."""

@@ -34,7 +34,7 @@ from minibert.tasks.pooling import check_shares, pool
 from minibert.tasks.rouge import rouge_scores
 from minibert.tasks.sentence_windows import PLACES, SentenceTargets, sentence_windows, targets_of
 from minibert.tasks.summary_oracle import best_extract
-from minibert.tasks.task import Loss, Task, Window
+from minibert.tasks.task import LogitsOf, Loss, Task, Window
 from minibert.tasks.windows import window_length
 from minibert.text.sentences import sentence_spans
 from minibert.text.tokenizer import Tokenizer
@@ -80,6 +80,7 @@ class ExtractiveSummary(Task):
 
     name: ClassVar[str] = "extractive_summary"
     Options: ClassVar[type] = ExtractiveSummaryOptions
+    logits_of: ClassVar[LogitsOf | None] = "labels"
     columns: ClassVar[tuple[str, ...]] = ("text_column", "label_column")
 
     def __init__(
@@ -151,7 +152,7 @@ class ExtractiveSummary(Task):
         total = nn.functional.binary_cross_entropy_with_logits(
             scores_M, targets.labels.float(), reduction="sum"
         )
-        return Loss({"loss": total}, targets.counts)
+        return Loss({"loss": total}, targets.counts, logits={"loss": scores_M[:, None]})
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:
         """Return the probabilities (M,) of the sentences of each window."""

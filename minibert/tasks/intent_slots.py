@@ -33,11 +33,12 @@ from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Layout, Packed
 from minibert.tasks.crf import LinearChainCRF
 from minibert.tasks.label_sets import refuse_broken
+from minibert.tasks.metrics import Choices
 from minibert.tasks.pooling import check_shares, pool
 from minibert.tasks.requests import IntentTargets, IntentWindow, Understood, request_scores
 from minibert.tasks.spans import to_bio
-from minibert.tasks.tags import entities_of, likeliest, spell_tags, tag_labels, words_of
-from minibert.tasks.task import Choices, Loss, Task, rows_of
+from minibert.tasks.tags import entities_of, likeliest, spell_tags, tag_labels, tag_loss, words_of
+from minibert.tasks.task import LogitsOf, Loss, Task, rows_of
 from minibert.tasks.windows import fit_words, window_length
 from minibert.text.tokenizer import Tokenizer
 
@@ -68,6 +69,7 @@ class IntentSlots(Task):
 
     name: ClassVar[str] = "intent_slots"
     Options: ClassVar[type] = IntentSlotsOptions
+    logits_of: ClassVar[LogitsOf | None] = "classes"
     columns: ClassVar[tuple[str, ...]] = ("text_column", "label_column")
     takes_unseen: ClassVar[bool] = True
 
@@ -169,6 +171,9 @@ class IntentSlots(Task):
         intent = self.intent_numbers.get(str(example.intent), -1)
         return [IntentWindow(window, intent) for window in windows]
 
+    def unlabelled(self, window: Any) -> IntentWindow:
+        return IntentWindow(super().unlabelled(window.words), intent=0)
+
     def collate(  # type: ignore[override]
         self, windows: Sequence[Any], seed: int, step: int, progress: float
     ) -> tuple[Packed, IntentTargets]:
@@ -191,20 +196,14 @@ class IntentSlots(Task):
         smoothing, slots = self.options.label_smoothing, targets.slots
         hidden_TD = encoder(batch)
         emissions_MC = self.emissions(hidden_TD, slots.positions)
-        if self.crf is not None:
-            slot_loss = -self.crf.log_likelihood(emissions_MC, slots.labels, slots.lengths).sum()
-        else:
-            slot_loss = nn.functional.cross_entropy(
-                emissions_MC, slots.labels, label_smoothing=smoothing, reduction="sum"
-            )
+        slot_loss = tag_loss(emissions_MC, slots, crf=self.crf, smoothing=smoothing)
+        logits_NI = self.intent_logits(hidden_TD, batch.layout)
         intent_loss = nn.functional.cross_entropy(
-            self.intent_logits(hidden_TD, batch.layout),
-            targets.intents,
-            label_smoothing=smoothing,
-            reduction="sum",
+            logits_NI, targets.intents, label_smoothing=smoothing, reduction="sum"
         )
-        sums = {"intent": intent_loss, "slots": slot_loss}
-        return Loss(sums, targets.counts, {"slots": self.options.slot_loss_coef})
+        logits = {"intent": logits_NI, "slots": emissions_MC}
+        weights = {"slots": self.options.slot_loss_coef}
+        return Loss({"intent": intent_loss, "slots": slot_loss}, targets.counts, weights, logits)
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Any]) -> list[Any]:
         """Return the probabilities (I,) of the intents, and the tags (m,) with theirs, of each window."""

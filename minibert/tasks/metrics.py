@@ -11,6 +11,7 @@ Letters: N examples, C classes. Left out: ranking metrics (in the retrieval task
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import numpy as np
@@ -19,6 +20,15 @@ from minibert.errors import InputError
 
 Label = str | int
 Labels = Sequence[Label] | np.ndarray
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The labels that are right and those that were given, place by place, and all labels there are."""
+
+    gold: list[str]
+    predicted: list[str]
+    labels: tuple[str, ...]
 
 
 class ClassScores(TypedDict):

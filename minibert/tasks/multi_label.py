@@ -31,7 +31,7 @@ from minibert.tasks.calibration import fit_threshold
 from minibert.tasks.given import refuse_unanswered
 from minibert.tasks.label_sets import label_set_scores, natural, refuse_broken
 from minibert.tasks.pooling import PoolingOptions, projection_of, text_scores, text_windows
-from minibert.tasks.task import Loss, Targets, Task, Window
+from minibert.tasks.task import LogitsOf, Loss, Targets, Task, Window
 from minibert.tasks.windows import window_length
 from minibert.text.tokenizer import Tokenizer
 
@@ -64,6 +64,7 @@ class MultiLabel(Task):
 
     name: ClassVar[str] = "multi_label"
     Options: ClassVar[type] = MultiLabelOptions
+    logits_of: ClassVar[LogitsOf | None] = "labels"
     columns: ClassVar[tuple[str, ...]] = ("text_column", "pair_column", "label_column")
 
     def __init__(
@@ -134,7 +135,7 @@ class MultiLabel(Task):
     def loss(self, encoder: Encoder, batch: Packed, targets: Targets) -> Loss:
         logits_NC = self.logits(encoder, batch)
         total = nn.functional.binary_cross_entropy_with_logits(logits_NC, targets.labels, reduction="sum")
-        return Loss({"loss": total / len(self.labels)}, targets.counts, logits=logits_NC)
+        return Loss({"loss": total / len(self.labels)}, targets.counts, logits={"loss": logits_NC})
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:
         """Return the probabilities (C,) of each window."""

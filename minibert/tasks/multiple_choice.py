@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
@@ -33,7 +32,7 @@ from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Packed
 from minibert.tasks.given import refuse_unanswered
 from minibert.tasks.pooling import PoolingOptions, projection_of, text_scores
-from minibert.tasks.task import Fit, Loss, Targets, Task, Window
+from minibert.tasks.task import NEVER, Fit, LogitsOf, Loss, Targets, Task, Window
 from minibert.tasks.windows import fit_text, window_length
 from minibert.text.encoded import Encoded
 from minibert.text.tokenizer import Tokenizer
@@ -78,6 +77,7 @@ class MultipleChoice(Task):
 
     name: ClassVar[str] = "multiple_choice"
     Options: ClassVar[type] = MultipleChoiceOptions
+    logits_of: ClassVar[LogitsOf | None] = "classes"
     columns: ClassVar[tuple[str, ...]] = ("text_column", "question_column", "choices_column", "label_column")
 
     def __init__(self, tokenizer: Tokenizer, config: EncoderConfig, options: MultipleChoiceOptions) -> None:
@@ -154,17 +154,17 @@ class MultipleChoice(Task):
         return "cut" if any(part.cut for window in windows for part in window.choices) else "whole"
 
     def scores(self, encoder: Encoder, batch: Packed, counts: Sequence[int]) -> Tensor:
-        """Return the choices' scores (N, K) in float32, -inf where an example has fewer choices.
+        """Return the choices' scores (N, K) in float32, those of no choice where an example has fewer.
 
         counts  how many choices each example has
         """
         scores_S = text_scores(self, encoder, batch).squeeze(-1)
-        return pad_sequence(scores_S.split(list(counts)), batch_first=True, padding_value=-torch.inf)
+        return pad_sequence(scores_S.split(list(counts)), batch_first=True, padding_value=NEVER)
 
     def loss(self, encoder: Encoder, batch: Packed, targets: Targets) -> Loss:
         scores_NK = self.scores(encoder, batch, targets.lengths)
         total = nn.functional.cross_entropy(scores_NK, targets.labels, reduction="sum", ignore_index=-1)
-        return Loss({"loss": total}, targets.counts)
+        return Loss({"loss": total}, targets.counts, logits={"loss": scores_NK})
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:
         """Return the probabilities (k,) of each example's choices."""

@@ -36,13 +36,15 @@ from minibert.tasks.answer_spans import (
     Answer,
     SpanTargets,
     choose,
+    gold_spans,
     join_windows,
     log_softmax_within,
     shares_of,
+    side_by_side,
     spans_of_window,
 )
 from minibert.tasks.pooling import Activation, check_shares, project, projection_of
-from minibert.tasks.task import Loss, Task, Window, rows_of
+from minibert.tasks.task import LogitsOf, Loss, Task, Window, rows_of
 from minibert.tasks.windows import spread
 from minibert.text.encoded import Encoded
 from minibert.text.tokenizer import Tokenizer
@@ -76,6 +78,7 @@ class QuestionAnswering(Task):
 
     name: ClassVar[str] = "question_answering"
     Options: ClassVar[type] = QuestionAnsweringOptions
+    logits_of: ClassVar[LogitsOf | None] = "classes"
     columns: ClassVar[tuple[str, ...]] = ("question_column", "passage_column", "answers_column")
 
     def __init__(
@@ -151,7 +154,7 @@ class QuestionAnswering(Task):
         question = question.kept(slice(min(self.options.max_question_length, self.room // 2)))
         passage = self.tokenizer.encode(example.passage)
         room = self.room - len(question)
-        golds = self._golds(example, passage.offsets)
+        golds = gold_spans(example.answers, passage.offsets, first=self.options.gold_answers == "first")
         windows = []
         for start, end in spread(len(passage), room, min(self.options.doc_stride, room // 2)):
             part = passage[start:end]
@@ -168,36 +171,27 @@ class QuestionAnswering(Task):
         after = len(self.tokenizer.around()[1])  # what closes a text closes a pair
         return self.tokenizer.build(question, part), len(before) - after
 
-    def _golds(self, example: QuestionExample, offsets_P2: np.ndarray) -> list[tuple[int, int]] | None:
-        """Return first and last token of each gold answer, [] for no answer; None where nobody knows."""
-        if not example.answers:
-            return None if example.answers is None else []
-        found = []
-        for gold in example.answers[: 1 if self.options.gold_answers == "first" else None]:
-            if gold.start is not None:
-                end = gold.start + len(gold.text)
-                over = (offsets_P2[:, 0] < end) & (
-                    offsets_P2[:, 1] > np.maximum(gold.start, offsets_P2[:, 0])
-                )
-                places = np.flatnonzero(over)
-                if len(places):
-                    found.append((int(places[0]), int(places[-1])))
-        return found or None
-
     def logits(self, encoder: Encoder, batch: Packed, positions_M: Tensor) -> Tensor:
         """Return the scores (M, 2) of starts and ends at `positions`, in float32."""
         hidden_MD = self.norm(project(self.act, self.dense, encoder(batch)[positions_M]))
         logits_M2: Tensor = self.classifier(self.dropout(hidden_MD)).float()
         return logits_M2
 
+    def unlabelled(self, window: Any) -> Any:
+        labels = np.zeros_like(window.labels)
+        labels[0] = 1  # no answer here: all nothing would mean that nobody knows
+        return replace(window, labels=labels)
+
     def collate(self, windows: Sequence[Window], seed: int, step: int, progress: float) -> tuple[Packed, Any]:
         batch, targets = super().collate(windows, seed, step, progress)
-        known = sum(bool(window.labels.any()) for window in windows)
+        known = tuple(bool(window.labels.any()) for window in windows)
         return batch, SpanTargets(targets.positions, targets.labels, targets.lengths, known)
 
     def loss(self, encoder: Encoder, batch: Packed, targets: Any) -> Loss:
-        log_shares_M2 = log_softmax_within(self.logits(encoder, batch, targets.positions), targets.lengths)
-        return Loss({"loss": -(targets.shares_M2 * log_shares_M2).sum() / 2}, targets.counts)
+        logits_M2 = self.logits(encoder, batch, targets.positions)
+        log_shares_M2 = log_softmax_within(logits_M2, targets.lengths)
+        total = -(targets.shares_M2 * log_shares_M2).sum() / 2
+        return Loss({"loss": total}, targets.counts, logits={"loss": side_by_side(logits_M2, targets)})
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:
         """Return the scores (m, 2) of the rows of each window."""

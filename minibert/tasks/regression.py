@@ -32,7 +32,7 @@ from minibert.tasks.correlation import pearson, spearman
 from minibert.tasks.given import refuse_unanswered
 from minibert.tasks.ordinal import Levels
 from minibert.tasks.pooling import PoolingOptions, projection_of, text_scores, text_windows
-from minibert.tasks.task import Loss, Targets, Task, Window
+from minibert.tasks.task import LogitsOf, Loss, Targets, Task, Window
 from minibert.tasks.windows import window_length
 from minibert.text.tokenizer import Tokenizer
 
@@ -61,6 +61,7 @@ class Regression(Task):
 
     name: ClassVar[str] = "regression"
     Options: ClassVar[type] = RegressionOptions
+    logits_of: ClassVar[LogitsOf | None] = "number"
     columns: ClassVar[tuple[str, ...]] = ("text_column", "pair_column", "label_column")
 
     def __init__(
@@ -141,9 +142,11 @@ class Regression(Task):
     def loss(self, encoder: Encoder, batch: Packed, targets: Targets) -> Loss:
         scores_N = self.scores(encoder, batch)
         if self.levels is not None:
-            return Loss({"loss": self.levels.loss(scores_N, targets.labels)}, targets.counts, logits=scores_N)
-        wanted_N = ((targets.labels - self.centre) / self.spread).to(scores_N.dtype)
-        return Loss({"loss": (scores_N - wanted_N).square().sum()}, targets.counts, logits=scores_N)
+            total = self.levels.loss(scores_N, targets.labels)
+        else:
+            wanted_N = ((targets.labels - self.centre) / self.spread).to(scores_N.dtype)
+            total = (scores_N - wanted_N).square().sum()
+        return Loss({"loss": total}, targets.counts, logits={"loss": scores_N})
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:
         """Return the number of each window."""

@@ -33,10 +33,10 @@ from minibert.packed import Packed
 from minibert.tasks.class_weights import balanced
 from minibert.tasks.label_sets import refuse_broken
 from minibert.tasks.markers import insert_markers, keep_nearest, marker_ids
-from minibert.tasks.metrics import choice_scores
+from minibert.tasks.metrics import Choices, choice_scores
 from minibert.tasks.pooling import check_shares
 from minibert.tasks.relation_scores import negative_of, relation_of, relation_scores
-from minibert.tasks.task import Choices, Loss, Targets, Task, Window, rows_of
+from minibert.tasks.task import LogitsOf, Loss, Targets, Task, Window, rows_of
 from minibert.tasks.windows import window_length
 from minibert.text.tokenizer import Tokenizer
 
@@ -74,7 +74,7 @@ class Relations(Task):
     name: ClassVar[str] = "relations"
     Options: ClassVar[type] = RelationOptions
     columns: ClassVar[tuple[str, ...]] = ("text_column", "label_column")
-    tells_logits: ClassVar[bool] = True
+    logits_of: ClassVar[LogitsOf | None] = "classes"
 
     def __init__(
         self,
@@ -194,7 +194,7 @@ class Relations(Task):
             reduction="sum",
             ignore_index=-1,  # a pair that a teacher alone says something of
         )
-        return Loss({"loss": total}, targets.counts, logits=logits_NC)
+        return Loss({"loss": total}, targets.counts, logits={"loss": logits_NC})
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:
         """Return the probabilities (C,) of each window."""

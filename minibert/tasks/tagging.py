@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from minibert.config import from_dict, to_dict
 from minibert.data.documents import documents_in, read_annotated, tags_of
@@ -32,11 +32,11 @@ from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Packed
 from minibert.tasks.crf import LinearChainCRF
 from minibert.tasks.label_sets import refuse_broken
-from minibert.tasks.metrics import choice_scores
+from minibert.tasks.metrics import Choices, choice_scores
 from minibert.tasks.pooling import Activation, check_shares, project, projection_of
 from minibert.tasks.spans import span_scores, to_bio
-from minibert.tasks.tags import Entity, entities_of, likeliest, spell_tags, tag_labels, words_of
-from minibert.tasks.task import Choices, Loss, Targets, Task, Window, rows_of
+from minibert.tasks.tags import Entity, entities_of, likeliest, spell_tags, tag_labels, tag_loss, words_of
+from minibert.tasks.task import LogitsOf, Loss, Targets, Task, Window, rows_of
 from minibert.tasks.windows import fit_words, window_length
 from minibert.text.tokenizer import Tokenizer
 
@@ -80,7 +80,7 @@ class Tagging(Task):
 
     name: ClassVar[str] = "tagging"
     Options: ClassVar[type] = TaggingOptions
-    tells_logits: ClassVar[bool] = True
+    logits_of: ClassVar[LogitsOf | None] = "classes"
     columns: ClassVar[tuple[str, ...]] = ("text_column", "token_column", "tag_column")
 
     def __init__(
@@ -198,13 +198,8 @@ class Tagging(Task):
 
     def loss(self, encoder: Encoder, batch: Packed, targets: Targets) -> Loss:
         emissions_MC = self.emissions(encoder, batch, targets.positions)
-        if self.crf is not None:
-            total = -self.crf.log_likelihood(emissions_MC, targets.labels, targets.lengths).sum()
-        else:
-            total = nn.functional.cross_entropy(
-                emissions_MC, targets.labels, label_smoothing=self.options.label_smoothing, reduction="sum"
-            )
-        return Loss({"loss": total}, targets.counts, logits=emissions_MC)
+        total = tag_loss(emissions_MC, targets, crf=self.crf, smoothing=self.options.label_smoothing)
+        return Loss({"loss": total}, targets.counts, logits={"loss": emissions_MC})
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Window]) -> list[Any]:
         """Return the numbers (m,) and the probabilities (m,) of the predicted tags of each window."""

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from minibert.data.entities import word_spans
 from minibert.data.examples import TaggedExample
 from minibert.errors import InputError
 from minibert.tasks.crf import LinearChainCRF
 from minibert.tasks.spans import Scheme, allowed_transitions, detect_scheme, spans_of, to_bio
-from minibert.tasks.task import Window
+from minibert.tasks.task import Targets, Window
 
 SPELLED = re.compile("[BIESMLUW]-.+")  # a tag of some scheme
 UNDERSCORED = re.compile("[BIESMLUW]_.+")
@@ -96,6 +96,17 @@ def _refuse_nearly_spans(sequences: Sequence[Sequence[str]]) -> None:
     raise InputError(
         f"tags such as {first!r}, with the letters {letters}: no scheme has all of these (BIO; BIOES or "
         "BILU; BMES or BMEW); write all tags in one"
+    )
+
+
+def tag_loss(
+    emissions_MC: Tensor, targets: Targets, *, crf: LinearChainCRF | None, smoothing: float
+) -> Tensor:
+    """Return the summed loss of all words' tags: of whole texts under a random field, else word by word."""
+    if crf is not None:
+        return -crf.log_likelihood(emissions_MC, targets.labels, targets.lengths).sum()
+    return nn.functional.cross_entropy(
+        emissions_MC, targets.labels, label_smoothing=smoothing, reduction="sum"
     )
 
 

@@ -26,10 +26,13 @@ from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
+from minibert.tasks.metrics import Choices
 from minibert.text.encoded import Encoded
 from minibert.text.tokenizer import Tokenizer
 
 Fit = Literal["whole", "split", "cut", "target_cut"]  # how an example goes in; or what is to be written
+LogitsOf = Literal["classes", "labels", "number"]
+NEVER = -1e4  # the score of what is there only to fill a row up; a softmax makes it nothing
 
 
 @dataclass(frozen=True)
@@ -86,14 +89,14 @@ class Loss:
 
     Dividing by the units of a whole step, not of a micro-batch, is what makes gradient accumulation exact.
 
-    logits  (M, C), or (M,) for numbers, of the units that "loss" is a sum over, for objectives that compare
-            two passes; or None
+    logits  for objectives that compare two passes, by the name of a term: (M, C) of the M units that it is a
+            sum over, (M, k, C) where each of them chooses k times, (M,) for numbers; none where none are told
     """
 
     sums: dict[str, Tensor]
     counts: dict[str, int]
     weights: dict[str, float] = field(default_factory=dict)
-    logits: Tensor | None = None
+    logits: dict[str, Tensor] = field(default_factory=dict)
 
     def __add__(self, other: "Loss") -> "Loss":
         """Join the sums and counts of two micro-batches."""
@@ -112,21 +115,13 @@ class Loss:
         return torch.stack(terms).sum()
 
 
-@dataclass(frozen=True)
-class Choices:
-    """The labels that are right and those that were given, place by place, and all labels there are."""
-
-    gold: list[str]
-    predicted: list[str]
-    labels: tuple[str, ...]
-
-
 class Task(nn.Module, ABC):
     """A task with its head. Subclasses are final and are named in `minibert.tasks.model.TASKS`.
 
     Options  what a person may choose, as a frozen dataclass; None for a task that is not fine-tuned
     columns  the columns of a table that `read` can be told by name
-    tells_logits  whether `loss` also gives the logits of classes that exclude each other
+    logits_of  what the logits are of that `loss` tells: "classes" of which one is right, "labels" of which
+               several may be, a "number"; None where it tells none
     grows_on_masks  whether its head goes on from the one that filled masks, which it is given by `inherit`
     takes_unseen  whether held-out examples may have labels that training never saw; they count as mistakes
 
@@ -136,7 +131,7 @@ class Task(nn.Module, ABC):
     name: ClassVar[str]
     Options: ClassVar[type | None] = None
     columns: ClassVar[tuple[str, ...]] = ("text_column",)
-    tells_logits: ClassVar[bool] = False
+    logits_of: ClassVar[LogitsOf | None] = None
     grows_on_masks: ClassVar[bool] = False
     takes_unseen: ClassVar[bool] = False
 
@@ -175,6 +170,10 @@ class Task(nn.Module, ABC):
     @abstractmethod
     def encode(self, example: Any) -> list[Window]:
         """Turn one example into the windows that the encoder will see."""
+
+    def unlabelled(self, window: Any) -> Any:
+        """Return a window whose labels count, and mean nothing: for those who learn from a teacher alone."""
+        return replace(window, labels=np.zeros_like(window.labels))
 
     def collate(
         self, windows: Sequence[Window], seed: int, step: int, progress: float

@@ -10,8 +10,9 @@ from statistics import fmean
 from typing import Any
 
 from minibert.errors import InputError
+from minibert.tasks.metrics import Choices
 from minibert.tasks.model import Model
-from minibert.tasks.task import Choices, Task
+from minibert.tasks.task import Task
 from minibert.training.config import TrainingConfig
 from minibert.training.finetuning import Settings
 

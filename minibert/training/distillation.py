@@ -3,7 +3,7 @@
 Soft targets (Hinton, Vinyals and Dean, 2015, "Distilling the Knowledge in a Neural Network") tell also how
 wrong the wrong answers are; a temperature T > 1 lets them be heard. z are a row's logits, t the teacher's::
 
-    apart = T^2 KL(softmax(z_t / T) | softmax(z / T))            one of C classes
+    apart = T^2 KL(softmax(z_t / T) | softmax(z / T))            one of C classes; the mean of several choices
     apart = T^2 mean_c KL(sigmoid(z_t / T) | sigmoid(z / T))     any number of C labels
     apart = (z_t - z)^2                                          a number
 
@@ -16,7 +16,8 @@ Letters: M rows that are asked, C classes, T tokens, D hidden size.
 Left out: attention maps, hidden states of another width than the teacher's.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -26,11 +27,9 @@ from torch import Tensor, nn
 from minibert.errors import InputError
 from minibert.packed import Packed
 from minibert.tasks.model import Model
-from minibert.tasks.multi_label import MultiLabel
-from minibert.tasks.regression import Regression
 from minibert.tasks.retrieval import Retrieval
 from minibert.tasks.similarity import Similarity
-from minibert.tasks.task import Loss, Targets, Task
+from minibert.tasks.task import LogitsOf, Loss, Targets, Task
 from minibert.training.objectives import Objective
 
 Embedder = Retrieval | Similarity  # tasks whose models give vectors
@@ -38,7 +37,7 @@ Distance = Callable[[Tensor, Tensor, float], Tensor]
 
 
 def soft_targets(student_MC: Tensor, teacher_MC: Tensor, temperature: float) -> Tensor:
-    """Return T^2 KL(teacher | student) of each row, (M,).
+    """Return T^2 KL(teacher | student) of each row, (M,) or (M, k).
 
     >>> student, teacher = torch.tensor([[0.0, 0.0]]), torch.tensor([[2.0, 0.0]])
     >>> soft_targets(student, teacher, 1.0), soft_targets(teacher, teacher, 2.0)
@@ -63,15 +62,16 @@ def squares(student_M: Tensor, teacher_M: Tensor, temperature: float) -> Tensor:
     return (student_M - teacher_M).square()
 
 
+DISTANCES: Mapping[LogitsOf, Distance] = {"classes": soft_targets, "labels": soft_labels, "number": squares}
+
+
 def distance_of(task: Task) -> Distance:
     """Return how answers of a task are compared; raises InputError where its loss tells no logits."""
-    if task.tells_logits:
-        return soft_targets
-    if isinstance(task, MultiLabel):
-        return soft_labels
-    if isinstance(task, Regression):
-        return squares
-    raise InputError(f"the loss of {task.name} tells no logits, so nothing can be learnt from what it says")
+    if task.logits_of is None:
+        raise InputError(
+            f"the loss of {task.name} tells no logits, so nothing can be learnt from what it says"
+        )
+    return DISTANCES[task.logits_of]
 
 
 def taught(
@@ -94,12 +94,13 @@ def taught(
         own = objective(batch, targets)
         with torch.no_grad():
             said = teacher.eval()(batch, targets)
-        assert own.logits is not None and said.logits is not None
-        apart_M = distance(own.logits[..., :known], said.logits[..., :known], temperature)
-        total = weight * apart_M.sum()
-        if label_weight:  # else the labels may be anything, and so may their loss
-            total = total + label_weight * own.sums["loss"]
-        return Loss({**own.sums, "loss": total}, own.counts, own.weights, logits=own.logits)
+        sums = {}
+        for name, logits in own.logits.items():
+            apart = distance(logits[..., :known], said.logits[name][..., :known], temperature)
+            sums[name] = weight * apart.sum() / math.prod(apart.shape[1:])
+            if label_weight:  # else the labels may be anything, and so may their loss
+                sums[name] = sums[name] + label_weight * own.sums[name]
+        return replace(own, sums=sums)
 
     return loss
 
@@ -136,13 +137,12 @@ def answered(
         rows_M = targets.labels
         gold_M = gold_R[rows_M]
         own = objective(batch, replace(targets, labels=gold_M))
-        assert own.logits is not None
-        apart_M = soft_targets(own.logits, said_RC[rows_M], temperature)
+        apart_M = soft_targets(own.logits["loss"], said_RC[rows_M], temperature)
         share_M = 1 - label_weight * (gold_M >= 0)
         total = (share_M * apart_M).sum()
         if label_weight:
             total = total + label_weight * own.sums["loss"]
-        return Loss({**own.sums, "loss": total}, own.counts, own.weights, logits=own.logits)
+        return replace(own, sums={"loss": total})
 
     return loss
 
@@ -161,8 +161,9 @@ def hidden_too(
         tokens = batch.layout.tokens  # behind them may be rows that fill the batch up to a round number
         pairs = [(said[layer][:tokens], own[place][:tokens]) for place, layer in enumerate(layers)]
         shares = [(a - b).float().square().mean() / a.float().square().mean() for a, b in pairs]
-        total = found.sums["loss"] + weight * torch.stack(shares).mean() * found.counts["loss"]
-        return Loss({**found.sums, "loss": total}, found.counts, found.weights, logits=found.logits)
+        first = next(iter(found.sums))  # any term will do: its mean is what is added to
+        total = found.sums[first] + weight * torch.stack(shares).mean() * found.counts[first]
+        return replace(found, sums={**found.sums, first: total})
 
     return loss
 

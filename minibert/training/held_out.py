@@ -8,8 +8,9 @@ import torch
 from minibert.data.batches import Batches
 from minibert.distributed.ranks import Ranks
 from minibert.distributed.sharding import is_sharded
+from minibert.tasks.metrics import Choices
 from minibert.tasks.model import Model
-from minibert.tasks.task import Choices, Loss
+from minibert.tasks.task import Loss
 
 
 class HeldOut:

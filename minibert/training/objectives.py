@@ -18,8 +18,10 @@ Letters: T tokens, N texts, M rows that are asked, C classes, D channels of the 
 Left out: normed token vectors, several moves (projected gradient descent), virtual adversarial training.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -40,10 +42,10 @@ def objective_of(model: Model, forward: Objective, config: TrainingConfig) -> Ob
     """
     objective = forward
     if config.r_drop_alpha:
-        if not model.task.tells_logits:
+        if model.task.logits_of != "classes":
             raise InputError(
-                f"r_drop_alpha {config.r_drop_alpha} compares the logits of two passes, and the loss of "
-                f"{model.task.name} tells none; use 0"
+                f"r_drop_alpha {config.r_drop_alpha} compares how likely two passes find each class, and the "
+                f"loss of {model.task.name} does not tell it; use 0"
             )
         objective = r_drop(objective, config.r_drop_alpha)
     if config.fgm_epsilon:
@@ -61,16 +63,18 @@ def r_drop(objective: Objective, alpha: float) -> Objective:
 
     def loss(batch: Packed, targets: Targets) -> Loss:
         first, second = objective(batch, targets), objective(batch, targets)
-        assert first.logits is not None and second.logits is not None
         both = mean_of(first, second)
-        total = both.sums["loss"] + alpha * symmetric_divergence(first.logits, second.logits).sum()
-        return Loss({**both.sums, "loss": total}, both.counts, both.weights, logits=both.logits)
+        sums = dict(both.sums)
+        for name, logits in first.logits.items():
+            apart = symmetric_divergence(logits, second.logits[name])
+            sums[name] = sums[name] + alpha * apart.sum() / math.prod(apart.shape[1:])
+        return replace(both, sums=sums)
 
     return loss
 
 
 def symmetric_divergence(first_MC: Tensor, second_MC: Tensor) -> Tensor:
-    """Return (KL(p | q) + KL(q | p)) / 2 of each row (M,), p and q being the softmax of the two logits.
+    """Return (KL(p | q) + KL(q | p)) / 2 of each row, p and q being the softmax of the two logits.
 
     >>> sure, unsure = torch.tensor([[0.0, 0.0]]), torch.tensor([[2.0, 0.0]])
     >>> symmetric_divergence(sure, sure).item(), round(symmetric_divergence(sure, unsure).item(), 4)
@@ -119,4 +123,4 @@ def steepest(slope_TD: Tensor, layout: Layout) -> Tensor:
 def mean_of(first: Loss, second: Loss) -> Loss:
     """Return a loss whose sums are the means of two losses over the same units."""
     sums = {name: (total + second.sums[name]) / 2 for name, total in first.sums.items()}
-    return Loss(sums, first.counts, first.weights, logits=first.logits)
+    return replace(first, sums=sums)

@@ -26,13 +26,13 @@ RECIPES: dict[str, dict[str, Any]] = {
 def recipe_for(kind: type[Task], name: str) -> dict[str, Any]:
     """Return the settings of a recipe that a task can follow, by their dotted keys.
 
-    Options that the task does not have are left out, and R-Drop where its loss tells no logits. Raises
-    InputError for a recipe that does not exist.
+    Options that the task does not have are left out, and R-Drop where its loss tells no logits of classes.
+    Raises InputError for a recipe that does not exist.
     """
     if name not in RECIPES:
         raise InputError(f"recipe {name!r} is unknown; use one of {', '.join(RECIPES)}")
     options = set() if kind.Options is None else {f"task.{field.name}" for field in fields(kind.Options)}
-    left_out = set() if kind.tells_logits else {"train.r_drop_alpha"}
+    left_out = set() if kind.logits_of == "classes" else {"train.r_drop_alpha"}
     return {
         key: value
         for key, value in RECIPES[name].items()

@@ -16,7 +16,7 @@ from minibert.further.answers import answers_of, check_labels, gold_of, numbered
 from minibert.further.distill import distill
 from minibert.further.learn_on import learn_on
 from minibert.further.student import student_of
-from minibert.interop.heads import load
+from minibert.interop.opening import load
 from minibert.model.encoder import Encoder
 from minibert.tasks.classification import Classification, Classified
 from minibert.tasks.model import TASKS, Model
@@ -120,7 +120,7 @@ def test_a_row_hears_answers_and_its_label_or_answers_alone(label_weight, temper
     def own(batch, targets):
         seen.append(targets.labels.tolist())
         total = torch.nn.functional.cross_entropy(logits, targets.labels, reduction="sum", ignore_index=-1)
-        return Loss({"loss": total}, targets.counts, logits=logits)
+        return Loss({"loss": total}, targets.counts, logits={"loss": logits})
 
     rows = torch.tensor([4, 1, 0])
     objective = answered(own, said, gold, temperature=temperature, label_weight=label_weight)

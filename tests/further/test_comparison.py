@@ -12,7 +12,7 @@ from minibert.data.examples import TextExample
 from minibert.errors import InputError
 from minibert.further.comparison import compare, disagreements, mcnemar
 from minibert.tasks.classification import Classification, ClassificationOptions, Classified
-from minibert.tasks.task import Choices
+from minibert.tasks.metrics import Choices
 
 TASK = Classification(FakeTokenizer(61), SHAPE, ["a", "b"], ClassificationOptions())
 

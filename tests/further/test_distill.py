@@ -13,7 +13,18 @@ from tiny_runs import last_line
 
 from minibert.adapt.merging import merged
 from minibert.cli import main
-from minibert.data.examples import MultiLabelExample, NumberExample, TextExample
+from minibert.data.examples import (
+    ChoiceExample,
+    GoldAnswer,
+    IntentExample,
+    MultiLabelExample,
+    NumberExample,
+    QuestionExample,
+    RelationExample,
+    SummaryExample,
+    TaggedExample,
+    TextExample,
+)
 from minibert.errors import InputError
 from minibert.finetune import finetune
 from minibert.further.distill import distill
@@ -23,6 +34,7 @@ from minibert.model.encoder import Encoder
 from minibert.packed import Packed
 from minibert.tasks.classification import Classification, ClassificationOptions
 from minibert.tasks.model import TASKS, Model
+from minibert.training.distillation import taught
 from minibert.training.loop import Run
 
 FAST = {"train.precision": "fp32", "data.progress": False, "train.learning_rate": 5e-3,
@@ -32,6 +44,26 @@ ROWS = {
     "classification": [TextExample(text, label=tiny_runs.CLASSES[text.split()[1]]) for text in WORDS],
     "multi_label": [MultiLabelExample(text, labels=(tiny_runs.CLASSES[text.split()[1]],)) for text in WORDS],
     "regression": [NumberExample(text, label=float(text.split()[1] in ("cat", "dog"))) for text in WORDS],
+}  # fmt: skip
+
+SPANS = ((0, 3), (4, 8))
+MORE_ROWS = {
+    "tagging": [TaggedExample("the tree", SPANS, ("O", "B-X")), TaggedExample("the list", SPANS, ("O", "O"))],
+    "intent_slots": [
+        IntentExample("the tree", SPANS, ("O", "B-X"), "ask"),
+        IntentExample("the list", SPANS, ("O", "O"), "say"),
+    ],
+    "relations": [RelationExample("the tree sees", (4, 8), (9, 13), label) for label in ("a", "b")],
+    "question_answering": [
+        QuestionExample(f"who sees the {word}?", tiny_runs.PASSAGE, (GoldAnswer("The cat", 0),))
+        for word in ("dog", "stone")
+    ],
+    "multiple_choice": [
+        ChoiceExample("the cat", ("sees", "holds a stone", "is"), 0),
+        ChoiceExample("the dog", ("is", "sees"), 1),
+    ],
+    "extractive_summary": [SummaryExample(tiny_runs.PASSAGE, "The cat sees the dog.")],
+    "cloze": [TextExample("the cat sees", label="a"), TextExample("a dog", label="s")],
 }  # fmt: skip
 
 
@@ -132,6 +164,45 @@ def test_a_student_comes_nearer_to_its_teacher_without_any_label(task, folder, t
     student = distill(folder / task, train=texts, output_dir=tmp_path / "out", settings=FAST)
     assert apart(student) < 0.3 * before
     assert len(load(tmp_path / "out").encoder.blocks) == 1
+
+
+def test_every_task_whose_loss_tells_logits_is_taught_here():
+    telling = {name for name, kind in TASKS.items() if kind.logits_of and kind.Options}
+    assert telling == ROWS.keys() | MORE_ROWS.keys()
+
+
+@pytest.mark.parametrize("task", MORE_ROWS)
+def test_a_student_of_any_task_comes_nearer_to_its_teacher_without_any_label(task, tmp_path):
+    rows, out = MORE_ROWS[task], tmp_path / "out"
+    teacher = teacher_of(task, rows, tmp_path)
+
+    def apart(student):
+        windows = [window for row in bare for window in student.task.encode(row)]
+        batch = student.task.collate([student.task.unlabelled(window) for window in windows], 0, 0, 0.0)
+        asked = taught(student.eval(), teacher, temperature=1.0, weight=1.0, label_weight=0.0)
+        return asked(*batch).mean().item()
+
+    bare = [TASKS[task].unanswered(row) for row in rows]
+    before = apart(student_of(teacher, 1))
+    student = distill(tmp_path / "teacher", train=bare, output_dir=out, settings=FAST)
+    assert apart(student) < 0.3 * before
+    assert type(load(out).task) is TASKS[task] and len(load(out).encoder.blocks) == 1
+    heard = {**FAST, "train.max_steps": 2, "train.r_drop_alpha": float(TASKS[task].logits_of == "classes")}
+    distill(tmp_path / "teacher", train=rows, output_dir=tmp_path / "labels", settings=heard)
+
+
+def teacher_of(task, rows, folder):
+    """Return a teacher of two layers that has learnt nothing and says something else of every row."""
+    known = load(tiny_runs.make_encoder(folder / "enc"))
+    still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    config = replace(known.encoder.config, num_hidden_layers=2, **still)
+    options = {"template": "{text} [MASK]"} if task == "cloze" else {}
+    teacher = Model(Encoder(config), TASKS[task].build(known.task.tokenizer, config, rows, options))
+    for module in (teacher.task, teacher.encoder.blocks[0]):
+        for weight in module.parameters():
+            weight.data *= 10 if weight.ndim == 2 else 1
+    teacher.save(folder / "teacher")
+    return load(folder / "teacher")
 
 
 @pytest.mark.parametrize("share", [0.5, 0.0])

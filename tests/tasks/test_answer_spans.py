@@ -129,5 +129,5 @@ def test_wanted_shares_are_those_of_the_answers_inside_or_the_first_token(golds,
 
 
 def test_targets_count_the_windows_that_are_known():
-    targets = SpanTargets(torch.arange(3), torch.zeros(3, 2), (2, 1), known=1).to("cpu")
+    targets = SpanTargets(torch.arange(3), torch.zeros(3, 2), (2, 1), known=(True, False)).to("cpu")
     assert targets.counts == {"loss": 1}

@@ -7,7 +7,7 @@ import pytest
 import tiny_runs
 
 import minibert as mb
-from minibert.tasks.task import Choices
+from minibert.tasks.metrics import Choices
 from minibert.training.config import TrainingConfig
 from minibert.training.degenerate import diagnose, flat, may_redraw, one_label, remedies
 from minibert.training.finetuning import Settings

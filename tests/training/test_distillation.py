@@ -72,7 +72,7 @@ def test_labels_and_teacher_are_weighed():
     student, teacher = classifier(1).eval(), classifier(2)
     batch, targets = batch_of(student)
     own, said = student(batch, targets), teacher.eval()(batch, targets)
-    apart = soft_targets(own.logits, said.logits, 3.0).sum()
+    apart = soft_targets(own.logits["loss"], said.logits["loss"], 3.0).sum()
     found = taught(student, teacher, temperature=3.0, weight=0.25, label_weight=0.75)(batch, targets)
     torch.testing.assert_close(found.sums["loss"], 0.75 * own.sums["loss"] + 0.25 * apart)
     assert found.counts == targets.counts
@@ -90,7 +90,8 @@ def test_a_pair_without_a_relation_is_learnt_from_what_the_teacher_says_alone():
     batch, targets = student.task.collate(windows, 0, 0, 0.0)
     found = taught(student, teacher, temperature=2.0, weight=1.0, label_weight=0.0)(batch, targets)
     own, said = student(batch, targets), teacher(batch, targets)
-    torch.testing.assert_close(found.sums["loss"], soft_targets(own.logits, said.logits, 2.0).sum())
+    apart_M = soft_targets(own.logits["loss"], said.logits["loss"], 2.0)
+    torch.testing.assert_close(found.sums["loss"], apart_M.sum())
     assert found.sums["loss"] > 0 and own.sums["loss"] == 0
 
 

@@ -60,7 +60,7 @@ def test_r_drop_is_the_mean_loss_and_alpha_times_the_divergence():
 
     def twice(batch, targets):
         scores = next(logits)
-        return Loss({"loss": -scores.log_softmax(-1)[0, 0]}, {"loss": 1}, logits=scores)
+        return Loss({"loss": -scores.log_softmax(-1)[0, 0]}, {"loss": 1}, logits={"loss": scores})
 
     found = r_drop(twice, alpha=0.7)(None, None)
     p, q = (0.5, 0.5), (0.75, 0.25)
@@ -96,10 +96,10 @@ def test_whoever_asks_further_gets_logits_of_r_drop_and_of_moves():
     model = with_dropout().train()
     batch, targets = batch_of(model)
     torch.manual_seed(0)
-    wanted = model(batch, targets).logits
+    wanted = model(batch, targets).logits["loss"]
     for objective in (r_drop(model, 1.0), adversarial(model, model.encoder.embeddings.token, 0.1)):
         torch.manual_seed(0)
-        torch.testing.assert_close(objective(batch, targets).logits, wanted)
+        torch.testing.assert_close(objective(batch, targets).logits["loss"], wanted)
 
 
 def exact(lengths):
@@ -242,8 +242,8 @@ def test_the_logits_of_a_loss_are_those_that_it_was_made_from():
     model = classifier().eval()
     batch, targets = batch_of(model)
     loss = model(batch, targets)
-    assert model.task.tells_logits
-    again = torch.nn.functional.cross_entropy(loss.logits, targets.labels, reduction="sum")
+    assert model.task.logits_of == "classes"
+    again = torch.nn.functional.cross_entropy(loss.logits["loss"], targets.labels, reduction="sum")
     torch.testing.assert_close(again, loss.sums["loss"])
-    assert (loss + loss).logits is None
+    assert not (loss + loss).logits
     assert isinstance(batch, Packed)

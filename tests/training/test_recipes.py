@@ -18,7 +18,7 @@ from minibert.training.recipes import RECIPES, recipe_for
 def test_a_task_is_told_only_what_it_can_follow(kind, name):
     settings = Settings.of(recipe_for(kind, name))
     assert settings.task.keys() <= vars(kind.Options()).keys()
-    assert kind.tells_logits or not settings.train.r_drop_alpha
+    assert kind.logits_of == "classes" or not settings.train.r_drop_alpha
 
 
 def test_what_a_task_can_follow_it_is_told():
