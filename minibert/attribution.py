@@ -6,12 +6,13 @@ Let x be the token vectors of a text, x' those of a text that says nothing, and 
     integrated gradients   a_t = (x_t - x'_t) . integral over s in 0..1 of df/dx_t (x' + s (x - x'))
 
 The second is *complete*: its a_t sum to f(x) - f(x'), so nothing is left unexplained. A token that x and x'
-share gets 0. f is the log-odds of a label, log p / (1 - p), or the number of a regression. The vectors are
-those of the token table, before places and norm; the integral is a sum over Gauss-Legendre nodes.
+share gets 0. f is the log-odds of a label, log p / (1 - p), those of an answer's start and end together, or
+the number of a regression. The vectors are those of the token table, before places and norm; the integral is
+a sum over Gauss-Legendre nodes.
 
 Source: M. Sundararajan, A. Taly, Q. Yan (2017), Axiomatic Attribution for Deep Networks.
 Letters: T tokens, D channels, N texts. Left out: attention as an explanation (see `minibert.inspect`), CRFs'
-transitions, tasks other than classification, multi_label, regression and tagging.
+transitions, tasks that choose no label, tag, number or stretch of a passage.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,6 +1,7 @@
 """Attributions: complete, equal to slopes measured by small moves, and pointing at what decides."""
 
 import json
+import math
 import re
 
 import numpy as np
@@ -14,11 +15,14 @@ from tiny_runs import last_line
 import minibert as mb
 from minibert.attribution import explain, nothing_of, rows_of_table
 from minibert.cli import main
+from minibert.commands.explain import shaded
 from minibert.data.batches import ExampleBatches
 from minibert.data.examples import (
+    GoldAnswer,
     IntentExample,
     MultiLabelExample,
     NumberExample,
+    QuestionExample,
     RelationExample,
     TaggedExample,
     TextExample,
@@ -32,6 +36,7 @@ from minibert.tasks.cloze import Cloze
 from minibert.tasks.intent_slots import IntentSlots
 from minibert.tasks.model import Model
 from minibert.tasks.multi_label import MultiLabel
+from minibert.tasks.question_answering import QuestionAnswering
 from minibert.tasks.regression import Regression
 from minibert.tasks.relations import Relations
 from minibert.tasks.tagging import Tagging
@@ -191,6 +196,52 @@ def test_a_pair_is_explained_in_both_its_texts():
     ]  # fmt: skip
 
 
+def test_both_texts_of_a_pair_are_shown_each_with_its_own_scores():
+    model, _ = made("classification")
+    found = explain(model, TextExample("w5 w7", "w9 w11"))
+    wanted = {piece.text: piece.score for piece in found.pieces if piece.text}
+    parts = [(text.strip(), score) for text, score in shaded(found) if text.strip()]
+    assert [text for text, _ in parts] == ["w5", "w7", "/", "w9", "w11"]
+    assert dict(parts) == pytest.approx({**wanted, "/": 0.0}, abs=1e-9)
+
+
+def answering(passage, **options):
+    """Return a model that answers questions in float64, and a question about a passage."""
+    rows = [QuestionExample("w5 w6", passage, (GoldAnswer(passage[:2], 0),))]
+    model = built(QuestionAnswering, rows, options).double()
+    model.encoder.dtype = torch.float64
+    return model, rows[0]
+
+
+def test_an_answer_is_explained_by_its_question_and_its_passage():
+    model, row = answering(" ".join(f"w{number}" for number in range(7, 15)))
+    found = explain(model, row, steps=200)
+    answer = model.predict([row])[0]
+    assert found.label == answer.best_span
+    assert (found.text, found.pair) == (row.question, row.passage)
+    said = [piece.text for piece in found.pieces if piece.text]
+    assert said == [*row.question.split(), *row.passage.split()]
+    window = model.task.encode(row)[0]
+    batch = model.task.pack([window])
+    with torch.no_grad():
+        shares_m2 = model.task.logits(model.encoder, batch, torch.from_numpy(window.rows)).softmax(0)
+    answered = found.label.split()
+    places = [1 + row.passage.split().index(word) for word in (answered[0], answered[-1])]
+    odds = [float(shares_m2[place, side]) for side, place in enumerate(places)]
+    assert found.value == pytest.approx(sum(math.log(p / (1 - p)) for p in odds), abs=1e-5)
+    assert found.gap < 1e-3 * abs(found.value - found.nothing)
+
+
+def test_an_answer_is_explained_in_the_window_that_has_it(capsys):
+    passage = " ".join(f"w{5 + 7 * number % 31}" for number in range(40))
+    model, row = answering(passage, max_length=16, doc_stride=2)
+    found = explain(model, row)
+    assert found.label == model.predict([row])[0].best_span
+    assert "windows; explained is number" in capsys.readouterr().err
+    with pytest.raises(mb.InputError, match="question_answering answers from its passage; leave it out"):
+        explain(model, row, label="w5")
+
+
 @pytest.mark.parametrize(
     ("name", "options", "told"),
     [
@@ -305,10 +356,13 @@ def test_rows_of_a_file_are_explained_after_texts_that_were_typed(folder, tmp_pa
         "said",
     ]
     assert main([*words, "--pair-column", "reply", "--output", str(tmp_path / "why.html")]) == 0
-    told = last_line(capsys.readouterr().out)["explanations"]
+    out = capsys.readouterr().out
+    assert "the dog / a road\n" in out
+    told = last_line(out)["explanations"]
     assert [one["text"] for one in told] == ["the cat", "the dog", "the stone"]
     spelled = ["".join(token["text"] for token in one["tokens"]).replace(" ", "") for one in told]
     assert spelled == ["thecat", "thedogaroad", "thestoneacat"]
+    assert [one.get("pair") for one in told] == [None, "a road", "a cat"]
     assert main(["explain", "--model", str(folder / "clf")]) == 2
     assert "nothing to explain" in capsys.readouterr().err
 

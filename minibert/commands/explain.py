@@ -18,6 +18,7 @@ from minibert.tasks.model import Model
 from minibert.tasks.task import Window
 
 DRAWN = 64  # tokens of a text whose attention is drawn
+BETWEEN = " / "  # a text and its pair
 
 
 def add(commands: Any) -> None:
@@ -32,7 +33,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("text", nargs="*", metavar="TEXT", help="texts")
     parser.add_argument("--file", metavar="FILE", help="a file of them, as predict reads it")
-    add_model(parser, "folder of a model that chooses labels, tags or numbers")
+    add_model(parser, "folder of a model that chooses labels, tags, numbers or answers")
     add_base(parser)
     add_columns(parser)
     parser.add_argument("--label", metavar="NAME", help="the label to explain (default: the model's answer)")
@@ -103,19 +104,26 @@ def in_words(one: Attribution, *, colour: bool) -> str:
         return f"{coloured(parts, strongest(parts))}\n{head}"
     lines = [f"  {score:+.4f}  {text}" for text, score in parts if text.strip()]
     control = sum(piece.score for piece in one.pieces if piece.word < 0)
-    return "\n".join([one.text, *lines, f"  {control:+.4f}  (control tokens)", head])
+    both = one.text if one.pair is None else one.text + BETWEEN + one.pair
+    return "\n".join([both, *lines, f"  {control:+.4f}  (control tokens)", head])
 
 
 def shaded(one: Attribution) -> list[tuple[str, float]]:
-    """Return the stretches of a text with their scores."""
-    pieces = [(piece.start, piece.end, piece.score) for piece in one.pieces if piece.word >= 0]
-    return stretches(one.text, pieces)
+    """Return the stretches of a text, and of its pair behind it, with their scores."""
+    parts: list[tuple[str, float]] = []
+    for segment, text in enumerate((one.text, one.pair)):
+        inside = [piece for piece in one.pieces if piece.word >= 0 and piece.segment == segment]
+        if text is not None:
+            parts += [(BETWEEN, 0.0)] if segment else []
+            parts += stretches(text, [(piece.start, piece.end, piece.score) for piece in inside])
+    return parts
 
 
 def plain(one: Attribution) -> dict[str, Any]:
     """Return an attribution as plain values."""
     tokens = [vars(piece) for piece in one.pieces]
-    told = {"text": one.text, "label": one.label, "method": one.method}
+    pair = {} if one.pair is None else {"pair": one.pair}
+    told = {"text": one.text, **pair, "label": one.label, "method": one.method}
     return {**told, "value": one.value, "nothing": one.nothing, "gap": one.gap, "tokens": tokens}
 
 

@@ -1,23 +1,28 @@
 """What an attribution explains: which part of a text, and the score of which label there.
 
 A long text is read in windows (`on_long="split"`), and its answer is the mean over them. Explained is the
-window that speaks loudest for the label; of a tag, the window in which its word was asked.
+window that speaks loudest for the label; of a tag, the window in which its word was asked; of an answer in a
+passage, the window in which it was found.
 """
 
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from minibert.errors import InputError
+from minibert.model.encoder import Encoder
 from minibert.packed import Packed
+from minibert.tasks.answer_spans import Scored, spans_of_window
 from minibert.tasks.classification import Classification
 from minibert.tasks.cloze import Cloze
 from minibert.tasks.intent_slots import IntentSlots
 from minibert.tasks.model import Model
 from minibert.tasks.multi_label import MultiLabel
+from minibert.tasks.question_answering import QuestionAnswering
 from minibert.tasks.regression import Regression
 from minibert.tasks.relations import Relations
 from minibert.tasks.tagging import Tagging
@@ -29,9 +34,11 @@ Score = Callable[[Packed, Sequence[Window]], Tensor]  # f of each window of a ba
 def texts_of(model: Model, example: Any) -> tuple[str, str | None]:
     """Return the text that a task reads of an example, and its pair; None where there is no second one.
 
-    A cloze reads its filled template, a relation its text without markers.
+    A cloze reads its filled template, a relation its text without markers, a question its passage as pair.
     """
     task = model.task
+    if isinstance(task, QuestionAnswering):
+        return example.question, example.passage
     if isinstance(task, Relations):
         return task.example(example).text, None
     text = example if isinstance(example, str) else example.text
@@ -44,9 +51,15 @@ def window_of(
 ) -> tuple[Window, str | None, int | None]:
     """Return the window that is explained, the label, and the word's number there; stderr says which."""
     windows = model.task.encode(example)
-    if len(windows) == 1:
+    if isinstance(model.task, QuestionAnswering):
+        if label is not None:
+            raise InputError(f"label {label!r}: question_answering answers from its passage; leave it out")
+        spans = [best_span(model, window) for window in windows]
+        chosen = max(range(len(windows)), key=lambda number: spans[number].score)
+        label = example.passage[spans[chosen].start : spans[chosen].end]
+    elif len(windows) == 1:
         return windows[0], label, word
-    if isinstance(model.task, Tagging):
+    elif isinstance(model.task, Tagging):
         chosen = 0 if word is None else next((n for n, part in enumerate(windows) if word in part.units), 0)
         if word is not None and word in windows[chosen].units:
             word = windows[chosen].units.tolist().index(word)
@@ -55,8 +68,9 @@ def window_of(
             shares = model.predict([example])[0].probabilities
             label = max(shares, key=lambda name: shares[name])
         chosen = max(range(len(windows)), key=lambda number: value_of(model, windows[number], label))
-    told = f"the model reads the text in {len(windows)} windows; explained is number {chosen + 1}"
-    print(f"  {told}", file=sys.stderr)
+    if len(windows) > 1:
+        told = f"the model reads the text in {len(windows)} windows; explained is number {chosen + 1}"
+        print(f"  {told}", file=sys.stderr)
     return windows[chosen], label, word
 
 
@@ -78,6 +92,8 @@ def score_of(model: Model, window: Window, *, label: str | None, word: int | Non
         return "value", lambda batch, windows: task.numbers(task.scores(encoder, batch))
     if isinstance(task, Tagging):
         return tag_score(model, task, window, label=label, word=word)
+    if isinstance(task, QuestionAnswering):
+        return str(label), answer_score(task, encoder, window, best_span(model, window))
     logits: Score
     if isinstance(task, Classification | MultiLabel):
         names, logits = task.labels, lambda batch, windows: task.logits(encoder, batch)
@@ -92,7 +108,9 @@ def score_of(model: Model, window: Window, *, label: str | None, word: int | Non
             lambda batch, windows: task.intent_logits(encoder(batch), batch.layout),
         )
     else:
-        raise InputError(f"{task.name} cannot be explained; tasks that choose labels, tags or numbers can")
+        raise InputError(
+            f"{task.name} cannot be explained; tasks that choose labels, tags, numbers or answers can"
+        )
     return labelled(model, window, logits, names=names, label=label)
 
 
@@ -119,6 +137,40 @@ def tag_score(
     )
 
 
+@torch.no_grad()
+def best_span(model: Model, window: Window) -> Scored:
+    """Return the best answer that a window of a passage shows, even if the model would rather give none."""
+    task = model.task
+    assert isinstance(task, QuestionAnswering)
+    (logits_m2,) = task.predict(model.encoder, task.pack([window]).to(device_of(model)), [window])
+    offsets_P2, longest = window.tokens.offsets[window.rows[1:]], task.options.max_answer_length
+    found = spans_of_window(logits_m2[1:], offsets_P2, longest=longest, count=1)
+    if not found:
+        raise InputError("the passage has no tokens to answer with; give one with words")
+    return found[0]
+
+
+def answer_score(task: QuestionAnswering, encoder: Encoder, window: Window, span: Scored) -> Score:
+    """Return the log-odds of an answer's start and those of its end, added, as a function of a batch."""
+    offsets_m2 = window.tokens.offsets[window.rows]
+    first = 1 + int(np.argmax(offsets_m2[1:, 0] == span.start))
+    last = len(offsets_m2) - 1 - int(np.argmax(offsets_m2[::-1, 1] == span.end))
+
+    def log_odds(batch: Packed, windows: Sequence[Window]) -> Tensor:
+        rows_Nm = torch.arange(len(windows))[:, None] * len(window) + torch.from_numpy(window.rows)
+        logits_M2 = task.logits(encoder, batch, rows_Nm.flatten().to(batch.ids.device)).double()
+        logits_Nm2 = logits_M2.unflatten(0, rows_Nm.shape)
+        return one_of(logits_Nm2[..., 0], first) + one_of(logits_Nm2[..., 1], last)
+
+    return log_odds
+
+
+def one_of(logits_NC: Tensor, number: int) -> Tensor:
+    """Return the log-odds of one of C classes, (N,)."""
+    others = [other for other in range(logits_NC.shape[1]) if other != number]
+    return logits_NC[:, number] - logits_NC[:, others].logsumexp(-1)
+
+
 def labelled(
     model: Model, window: Window, logits: Score, *, names: Sequence[str], label: str | None
 ) -> tuple[str, Score]:
@@ -132,13 +184,7 @@ def labelled(
     number = list(names).index(label)
     if isinstance(model.task, MultiLabel):
         return label, lambda batch, windows: logits(batch, windows)[:, number]
-    others = [other for other in range(len(names)) if other != number]
-
-    def log_odds(batch: Packed, windows: Sequence[Window]) -> Tensor:
-        logits_NC = logits(batch, windows).double()
-        return logits_NC[:, number] - logits_NC[:, others].logsumexp(-1)
-
-    return label, log_odds
+    return label, lambda batch, windows: one_of(logits(batch, windows).double(), number)
 
 
 def device_of(model: Model) -> torch.device:
