@@ -283,6 +283,24 @@ def test_set_wins_over_flags_and_flags_over_the_file(tmp_path):
     assert chosen.train.weight_decay == PretrainSettings.of({}).train.weight_decay
 
 
+@pytest.mark.parametrize(
+    ("flags", "key", "value"),
+    [
+        ("--lora-target-modules query value", "adapt.lora_target_modules", "query,value"),
+        ("--lora_target_modules query,value", "adapt.lora_target_modules", "query,value"),
+        ("--freeze embeddings blocks.0", "train.freeze", "embeddings,blocks.0"),
+        ("--freeze 3", "train.freeze", 3),
+        ("--freeze encoder", "train.freeze", "encoder"),
+    ],
+)
+def test_patterns_may_have_commas_or_blanks_between(flags, key, value):
+    words = ["finetune", "--task", "tagging", "--train-file", "t", "--model", "enc", "--output-dir", "o"]
+    words += [*map(with_dashes, flags.split()), "--fp32"]
+    args = build_parser().parse_args(words)
+    assert vars(args)[key] == value
+    assert vars(args)["train.precision"] == "fp32"
+
+
 def test_the_record_of_a_run_is_a_settings_file(folder, tmp_path):
     assert run("finetune", "--task", "classification", "--model", folder / "enc", "--train-file",
                folder / "train.csv", "--output-dir", tmp_path / "clf", "--no-progress",

@@ -27,6 +27,7 @@ FLAG_NAMES = {
     "task.label_smoothing": ("--label-smoothing-factor",),
     "train.train_batch_size": ("--per-device-train-batch-size", "--train-batch-size"),
 }
+PATTERNS = ("adapt.lora_target_modules", "train.freeze")  # names with commas or blanks between
 
 
 def add_fields(
@@ -62,6 +63,7 @@ def add_field(section: Any, names: Sequence[str], key: str, *, hint: Any, defaul
         section.add_argument(*names, dest=key, action=action, default=argparse.SUPPRESS, help=text)
         return
     choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else None
+    several: dict[str, Any] = {"nargs": "+", "action": JoinedByCommas} if key in PATTERNS else {}
     section.add_argument(
         *names,
         dest=key,
@@ -70,7 +72,15 @@ def add_field(section: Any, names: Sequence[str], key: str, *, hint: Any, defaul
         metavar=None if choices else metavar(hint),
         default=argparse.SUPPRESS,
         help=text.replace("%", "%%"),
+        **several,
     )
+
+
+class JoinedByCommas(argparse.Action):
+    """Takes `--flag a b` and `--flag a,b` alike."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, *spelled: Any) -> None:
+        setattr(namespace, self.dest, values[0] if len(values) == 1 else ",".join(map(str, values)))
 
 
 def reader(hint: Any) -> Callable[[str], Any]:
