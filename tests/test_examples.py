@@ -1,10 +1,12 @@
 """The examples run as a person would run them, on small files."""
 
+import json
 import re
 import runpy
 import sys
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,10 @@ def test_every_example_is_run_here():
         "few_labels",
         "lora",
         "learn_on",
+        "keep_the_better_model",
+        "make_it_smaller",
+        "freeze_layers",
+        "search_settings",
         "train_together",
     }
 
@@ -86,6 +92,46 @@ def test_learn_on(encoder, tmp_path, monkeypatch, capsys):
         "plain", "replay", "ewc", "distill", "adapters",
     ]  # fmt: skip
     assert (tmp_path / "learnt/replay/learn.json").is_file()
+
+
+def test_keep_the_better_model(encoder, tmp_path, monkeypatch, capsys):
+    run_example("keep_the_better_model", monkeypatch, encoder, tmp_path / "weekly")
+    first, second, third = capsys.readouterr().out.strip().splitlines()[-3:]
+    weeks = [re.search(r"week (\d).*?accuracy (\d\.\d\d)", line).groups() for line in (first, second, third)]
+    assert [number for number, _ in weeks] == ["1", "2", "3"]
+    assert "taken" in second and "refused" in third
+    assert weeks[0][1] < weeks[1][1] == weeks[2][1]
+    assert json.loads((tmp_path / "weekly/week-3/update.json").read_text("utf-8"))["accepted"] is False
+
+
+def test_make_it_smaller(tmp_path, monkeypatch, capsys):
+    encoder = tiny_runs.make_encoder(tmp_path / "enc", layers=3)
+    with_graph = ["onnx"] if find_spec("onnxruntime") else []
+    run_example("make_it_smaller", monkeypatch, encoder, tmp_path / "small", *with_graph)
+    out = capsys.readouterr().out
+    told = re.findall(r"(\w+): (\d) layers, (\d+) kB, F1 (\d\.\d{3})", out)
+    assert [(name, layers) for name, layers, *_ in told] == [("teacher", "3"), ("student", "1")]
+    assert int(told[1][2]) < int(told[0][2])
+    assert min(float(f1) for *_, f1 in told) > 0.9
+    assert bool(with_graph) == ("in int8: " in out)
+
+
+def test_freeze_layers(tmp_path, monkeypatch, capsys):
+    run_example("freeze_layers", monkeypatch, tiny_runs.make_encoder(tmp_path / "enc", layers=2))
+    told = re.findall(r"^(\w[\w ]+?) +accuracy (\d\.\d{3}) after", capsys.readouterr().out, re.M)
+    assert [name for name, _ in told] == ["everything", "upper half", "from the top", "head alone"]
+    assert (
+        min(float(accuracy) for _, accuracy in told[:3]) > 0.9
+    )  # the encoder below the fourth knows nothing
+
+
+def test_search_settings(encoder, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("optuna", reason="optuna is not installed")
+    files = [tiny_runs.write_table(tmp_path / name) for name in ("train.csv", "dev.csv", "test.csv")]
+    run_example("search_settings", monkeypatch, encoder, *files, tmp_path / "tuned")
+    out = capsys.readouterr().out
+    assert re.search(r"the best of 6 trials: accuracy (\d\.\d{3})", out)
+    assert "train.learning_rate = " in out and "on rows that nobody has seen: " in out
 
 
 def test_finetune_few_rows(encoder, tmp_path, monkeypatch, capsys):

@@ -59,13 +59,13 @@ def write_questions(path: Path, *, answered: bool = True) -> Path:
     return path
 
 
-def make_encoder(folder: Path, vocabulary: int = VOCABULARY) -> Path:
-    """Save an encoder of one layer that has learnt nothing, with a tokenizer of its own."""
+def make_encoder(folder: Path, vocabulary: int = VOCABULARY, *, layers: int = 1) -> Path:
+    """Save an encoder that has learnt nothing, with a tokenizer of its own."""
     tokenizer = train_sentencepiece([sentence(number) for number in range(200)], vocabulary)
     config = EncoderConfig(
         vocabulary,
         hidden_size=32,
-        num_hidden_layers=1,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=64,
