@@ -10,7 +10,7 @@ from minibert.doctor.folders import adapter_findings, folder_findings
 from minibert.doctor.targets import Target, guess_task, target_of
 from minibert.errors import InputError
 from minibert.finetune import task_class
-from minibert.interop.adapted import is_adapter
+from minibert.interop.kinds import lies_over_a_base
 from minibert.tasks.given import read_examples
 
 
@@ -34,7 +34,7 @@ def check_path(
     if target.what == "examples":
         return check_examples(target, task, columns or {}, quick=quick)
     findings, facts = earlier_findings(target.path) if target.what == "run" else ([], {})
-    if is_adapter(target.path):
+    if lies_over_a_base(target.path):
         findings = [*findings, *adapter_findings(target.path, quick=quick)]
     elif (target.path / "config.json").is_file():
         findings = [*findings, *folder_findings(target.path, quick=quick)]

@@ -14,6 +14,7 @@ from minibert.interop.adapted import is_adapter
 from minibert.interop.export import save_pretrained
 from minibert.interop.graphs import Exported, export
 from minibert.interop.hub import local_folder
+from minibert.interop.kinds import is_encoder, is_peft
 from minibert.interop.opening import load
 from minibert.interop.peft_export import save_peft
 from minibert.interop.sentence_transformers import TRAINED_TO_EMBED
@@ -125,7 +126,8 @@ def opened(args: argparse.Namespace) -> Model | TextEncoder:
         raise InputError(
             f"--format {args.format} keeps the model as it is; leave out --outputs and --pooling"
         )
-    headed = has_head(folder) or (own_form and is_adapter(folder))
+    of_peft = is_peft(folder) and not is_encoder(folder)
+    headed = has_head(folder) or of_peft or (own_form and is_adapter(folder))
     if args.outputs == "logits" or (args.outputs == "auto" and headed):
         if args.pooling:
             raise InputError("--pooling is for --outputs embeddings; the head has its own")

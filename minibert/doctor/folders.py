@@ -10,8 +10,11 @@ from minibert.checkpoint import WEIGHTS
 from minibert.doctor.findings import Finding
 from minibert.durable import verify
 from minibert.errors import InputError
-from minibert.interop.adapted import open_adapted, read_adapter
+from minibert.interop.adapted import read_adapter
 from minibert.interop.checkpoints import read_config, read_encoder
+from minibert.interop.kinds import is_encoder, is_peft
+from minibert.interop.opening import load
+from minibert.interop.peft_folders import base_of
 from minibert.model.config import EncoderConfig
 from minibert.tasks.model import check_size
 from minibert.text.loading import load_tokenizer
@@ -35,14 +38,14 @@ def folder_findings(folder: Path, *, quick: bool) -> list[Finding]:
 def adapter_findings(folder: Path, *, quick: bool) -> list[Finding]:
     """Check the folder of an adapter, and that of its base; without `quick` the two are opened together."""
     try:
-        base = Path(read_adapter(folder)[0]["folder"])
+        base = Path(base_of(folder) if is_peft(folder) else read_adapter(folder)[0]["folder"])
         if not base.is_dir():
             seen = f"{folder} is an adapter, and its base {base} is not there"
             return [Finding("base", "warning", seen, "tell the commands that use it where it is: --base DIR")]
         found = folder_findings(base, quick=quick)
         if quick or found:
             return found
-        model = open_adapted(folder, base, "cpu")
+        model: nn.Module = read_encoder(base) if is_encoder(folder) else load(folder)
     except InputError as error:
         return [Finding("damaged-weights", "error", str(error), "train the adapter anew on this base")]
     return [*_infinite(folder, model)]

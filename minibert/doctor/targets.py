@@ -7,6 +7,7 @@ from pathlib import Path
 from minibert.data.files import KNOWN, expand, kind_of
 from minibert.doctor.earlier import RECORD
 from minibert.errors import InputError
+from minibert.interop.kinds import is_peft
 from minibert.tasks.model import TASKS
 from minibert.tasks.task import Task
 
@@ -29,7 +30,7 @@ def target_of(path: Path) -> Target:
     """Tell what a path stands for; raises InputError where it is nothing that can be looked at."""
     if (path / RECORD).is_file():
         return Target("run", path)
-    if (path / "config.json").is_file():
+    if (path / "config.json").is_file() or is_peft(path):
         return Target("model", path)
     if path.is_dir():
         return _folder_of_data(path)

@@ -13,8 +13,9 @@ from minibert.interop.adapted import is_adapter, open_adapted
 from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
 from minibert.interop.export import POOLED
 from minibert.interop.hub import local_folder, present
+from minibert.interop.kinds import is_peft
 from minibert.interop.names import DICTIONARIES
-from minibert.interop.peft_folders import base_of, family_of, is_peft, read_peft
+from minibert.interop.peft_folders import base_of, family_of, read_peft
 from minibert.interop.sentence_transformers import (
     TRAINED_TO_EMBED,
     Habits,

@@ -11,7 +11,8 @@ from minibert.adapt.options import AdaptOptions
 from minibert.config import from_dict, group, to_dict
 from minibert.errors import InputError
 from minibert.finetune import Settings, first_rate
-from minibert.interop.adapted import is_adapter
+from minibert.interop.hub import local_folder
+from minibert.interop.kinds import lies_over_a_base
 from minibert.interop.opening import load
 from minibert.tasks.model import Model
 from minibert.training.finetuning import usual_rate
@@ -70,7 +71,7 @@ def opened_for_training(folder: str | Path) -> Model:
 
 def rate_for(folder: str | Path) -> float:
     """Return the learning rate for whoever names none: by the width, and for an adapter by its kind."""
-    if not is_adapter(Path(folder)):
+    if not lies_over_a_base(local_folder(folder)):
         return first_rate(folder)
     model = load(folder)
     assert model.adaptation is not None

@@ -21,6 +21,25 @@ KINDS = {
 }
 
 
+PEFT_KINDS = {  # our task -> `task_type` of an adapter of peft
+    "classification": "SEQ_CLS",
+    "multi_label": "SEQ_CLS",
+    "regression": "SEQ_CLS",
+    "tagging": "TOKEN_CLS",
+    "question_answering": "QUESTION_ANS",
+}
+
+
+def is_peft(folder: Path) -> bool:
+    """Whether a folder holds an adapter that `peft` wrote."""
+    return (folder / PEFT).is_file()
+
+
+def lies_over_a_base(folder: Path) -> bool:
+    """Whether a folder holds an adapter, ours or of `peft`, and not the encoder that it needs."""
+    return is_adapter(folder) or is_peft(folder)
+
+
 def is_encoder(folder: str | Path) -> bool:
     """Whether a folder holds an encoder that knows no task: pretrained, or other people's that embeds."""
     folder = local_folder(folder)
@@ -29,7 +48,9 @@ def is_encoder(folder: str | Path) -> bool:
     if (folder / "task.json").is_file():
         task = TASKS.get(str(read_table(folder / "task.json").get("task")))
         return task is not None and task.Options is None
-    if (folder / PEFT).is_file() or not (folder / "config.json").is_file():
+    if is_peft(folder):
+        return read_table(folder / PEFT).get("task_type") not in PEFT_KINDS.values()
+    if not (folder / "config.json").is_file():
         return True  # `load_encoder` opens it, or says why not
     name = _architecture(read_json(folder / "config.json"))
     return "For" not in name or name.endswith(("ForMaskedLM", "ForPreTraining"))

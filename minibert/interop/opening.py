@@ -14,7 +14,7 @@ from minibert.errors import InputError
 from minibert.interop.adapted import is_adapter, open_adapted
 from minibert.interop.heads import read_model
 from minibert.interop.hub import local_folder, present
-from minibert.interop.peft_folders import is_peft
+from minibert.interop.kinds import is_peft
 from minibert.interop.peft_models import open_peft
 from minibert.model.device import choose_device
 from minibert.tasks.model import Model

@@ -12,8 +12,9 @@ from minibert.checkpoint import published, save_tensors, write_json
 from minibert.errors import InputError
 from minibert.interop.export import tensors_of
 from minibert.interop.fitting import head_refusal
+from minibert.interop.kinds import PEFT_KINDS
 from minibert.interop.names import DICTIONARIES
-from minibert.interop.peft_folders import BEGINNING, CONFIG, TASK_TYPES, TENSORS, family_of, places_of
+from minibert.interop.peft_folders import BEGINNING, CONFIG, OWN_TASK, TENSORS, family_of, places_of
 from minibert.interop.sentence_transformers import TRAINED_TO_EMBED
 from minibert.model.encoder import Encoder
 from minibert.tasks.model import Model
@@ -23,8 +24,9 @@ from minibert.tasks.task import Task
 def save_peft(model: Model, folder: str | Path) -> None:
     """Write the LoRA adapter of a model, and its head, as `peft` reads them; the folder is whole or absent.
 
-    The labels' names stay behind: their folder has no place for them. A head that the base's family does not
-    have is left out, and stderr says so. Raises InputError for a model without such an adapter.
+    Their files have no place for the labels' names; minibert_task.json, which they leave alone, has them. A
+    head that the base's family does not have is left out, and stderr says so. Raises InputError for a model
+    without such an adapter.
 
     >>> import minibert as mb
     >>> save_peft(mb.load("runs/clf"), "peft")
@@ -43,7 +45,7 @@ def save_peft(model: Model, folder: str | Path) -> None:
     options = model.adaptation.options
     settings = {
         "peft_type": "LORA",
-        "task_type": None if task is None else TASK_TYPES[task.name],
+        "task_type": None if task is None else PEFT_KINDS[task.name],
         "base_model_name_or_path": model.adaptation.base,
         "r": options["lora_rank"],
         "lora_alpha": options["lora_alpha"],
@@ -55,6 +57,8 @@ def save_peft(model: Model, folder: str | Path) -> None:
     }
     with published(folder) as beside:
         write_json(beside / CONFIG, settings)
+        if task is not None:
+            write_json(beside / OWN_TASK, {"task": task.name, **task.settings()})
         named = {**{prefix + name: tensor for name, tensor in updates.items()}, **head}
         save_tensors(beside / TENSORS, {BEGINNING + name: tensor for name, tensor in named.items()})
 
@@ -64,7 +68,7 @@ def head_of(model: Model, family: str) -> Task | None:
     if model.task.name in TRAINED_TO_EMBED:
         print(f"  pooling and longest text of {model.task.name} are left out: no place", file=sys.stderr)
         return None
-    known = model.task.name in TASK_TYPES
+    known = model.task.name in PEFT_KINDS
     refusal = head_refusal(family, model.encoder.config, model.task) if known else "no such task"
     if refusal is None:
         return model.task

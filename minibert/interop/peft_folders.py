@@ -36,6 +36,7 @@ from minibert.interop.names import DICTIONARIES
 from minibert.model.encoder import Encoder
 
 CONFIG, TENSORS = PEFT, "adapter_model.safetensors"
+OWN_TASK = "minibert_task.json"  # what theirs has no place for: the labels, and what else a task is told
 BEGINNING = "base_model.model."
 HARMLESS = frozenset(  # names, training, and what the tensors say themselves
     """auto_mapping base_model_name_or_path exclude_modules inference_mode layers_pattern layers_to_transform
@@ -43,18 +44,6 @@ HARMLESS = frozenset(  # names, training, and what the tensors say themselves
     runtime_config target_modules task_type use_rslora""".split()
 )
 ALLOWED: dict[str, tuple[Any, ...]] = {"bias": ("none",), "init_lora_weights": (True, False, "gaussian")}
-TASK_TYPES = {
-    "classification": "SEQ_CLS",
-    "multi_label": "SEQ_CLS",
-    "regression": "SEQ_CLS",
-    "tagging": "TOKEN_CLS",
-    "question_answering": "QUESTION_ANS",
-}
-
-
-def is_peft(folder: Path) -> bool:
-    """Whether a folder holds an adapter that `peft` wrote."""
-    return (folder / CONFIG).is_file()
 
 
 def base_of(folder: Path) -> str:

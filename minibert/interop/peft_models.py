@@ -5,7 +5,7 @@
     adapter_config.json      task_type, which says what the head is for
 
 Their folder does not say what the labels are called. Where the base has as many names they are its own, and
-else LABEL_0, LABEL_1, .. as in `transformers`.
+else LABEL_0, LABEL_1, .. as in `transformers`. One that was written here says it in a file beside.
 """
 
 from collections.abc import Mapping
@@ -18,13 +18,14 @@ from minibert.errors import InputError
 from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
 from minibert.interop.heads import HEADS, fill_head, make_task
 from minibert.interop.hub import local_folder
+from minibert.interop.kinds import PEFT_KINDS
 from minibert.interop.names import DICTIONARIES
-from minibert.interop.peft_folders import BEGINNING, CONFIG, TASK_TYPES, TENSORS, base_of, read_peft
+from minibert.interop.peft_folders import BEGINNING, CONFIG, OWN_TASK, TENSORS, base_of, read_peft
 from minibert.interop.problems import label_names, problem_of
 from minibert.interop.sentence_transformers import encoder_folder, read_habits
 from minibert.interop.tensors import Stored, stored_in, stored_tensors
 from minibert.tasks.adaptation import hash_of
-from minibert.tasks.model import Model
+from minibert.tasks.model import Model, reopen_task
 from minibert.text.loading import load_tokenizer
 
 
@@ -40,14 +41,17 @@ def open_peft(folder: Path, base: str | Path | Model | None) -> Model:
     family, stored = str(values.get("model_type")), stored_tensors(place)
     config, tokenizer = read_config(place), load_tokenizer(place)
     check_vocabulary(tokenizer, config, place)
-    head = head_weights(folder, family)
-    kind = kind_of(folder, values := {**values, **labels_of(values, head)})
-    refuse_updates(kind, family, head, folder=folder)
-    limit = read_habits(place, config.longest_text).max_length
-    task = make_task(kind, tokenizer, config, values, max_length=limit)
+    encoder, head = read_encoder(place, config), head_weights(folder, family)
+    if (folder / OWN_TASK).is_file():
+        known = sum(weight.nbytes for weight in encoder.parameters())
+        task = reopen_task(folder, config, tokenizer=tokenizer, known=known, file=OWN_TASK)
+    else:
+        kind = kind_of(folder, values := {**values, **labels_of(values, head)})
+        limit = read_habits(place, config.longest_text).max_length
+        task = make_task(kind, tokenizer, config, values, max_length=limit)
+    refuse_updates(task.name, family, head, folder=folder)
     prefixed = {DICTIONARIES[family].prefix + name: tensor for name, tensor in stored.items()}
     fill_head(task, family, {**prefixed, **stored, **head}, folder=folder)
-    encoder = read_encoder(place, config)
     sha256 = hash_of(encoder.state_dict())
     model = Model(encoder, task)
     options = read_peft(folder, encoder, family)
@@ -94,13 +98,13 @@ def labels_of(values: Mapping[str, Any], head: Mapping[str, Stored]) -> dict[str
 def kind_of(folder: Path, values: Mapping[str, Any]) -> str:
     """Return the name of the task that an adapter was trained for; raises InputError for none of ours."""
     told = read_table(folder / CONFIG).get("task_type")
-    kinds = [kind for kind, theirs in TASK_TYPES.items() if theirs == told]
+    kinds = [kind for kind, theirs in PEFT_KINDS.items() if theirs == told]
     if not kinds:
         raise InputError(
             f"{folder / CONFIG}: task_type is {told!r}, which has no task here; load_encoder opens the "
-            f"encoder, and the tasks are those of {', '.join(dict.fromkeys(TASK_TYPES.values()))}"
+            f"encoder, and the tasks are those of {', '.join(dict.fromkeys(PEFT_KINDS.values()))}"
         )
-    return problem_of(values) if told == TASK_TYPES["classification"] else kinds[0]
+    return problem_of(values) if told == PEFT_KINDS["classification"] else kinds[0]
 
 
 def refuse_updates(kind: str, family: str, head: Mapping[str, Stored], *, folder: Path) -> None:

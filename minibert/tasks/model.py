@@ -185,13 +185,18 @@ def load(folder: str | Path, device: torch.device | str = "cpu") -> Model:
 
 
 def reopen_task(
-    folder: Path, config: EncoderConfig, *, tokenizer: Tokenizer | None = None, known: int = 0
+    folder: Path,
+    config: EncoderConfig,
+    *,
+    tokenizer: Tokenizer | None = None,
+    known: int = 0,
+    file: str = "task.json",
 ) -> Task:
-    """Make the task of a folder, its head not yet loaded; raises InputError for what is no task.json.
+    """Make the task that a file of a folder tells of, its head not yet loaded; InputError if there is none.
 
     tokenizer, known  that of a base, and the bytes of its weights, where the folder holds an adapter
     """
-    path = folder / "task.json"
+    path = folder / file
     settings = read_table(path)
     name = settings.pop("task", None)
     if not isinstance(name, str) or name not in TASKS:

@@ -9,12 +9,15 @@ import torch
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 peft = pytest.importorskip("peft", reason="peft is not installed")
 import tiny_runs  # noqa: E402
+from check_task import plain  # noqa: E402
 from foreign_models import CLASSES, make_model, odd_config, save_model, write_vocabulary  # noqa: E402
 
 import minibert as mb  # noqa: E402
 from minibert.cli import main  # noqa: E402
+from minibert.data.examples import MultiLabelExample  # noqa: E402
 from minibert.errors import InputError  # noqa: E402
 from minibert.interop.adapted import is_adapter  # noqa: E402
+from minibert.interop.peft_export import save_peft  # noqa: E402
 from minibert.packed import Packed  # noqa: E402
 
 IDS = torch.tensor([[7, 12, 9, 30, 8], [8, 6, 11, 20, 5]])
@@ -114,13 +117,73 @@ def test_what_goes_out_for_peft_comes_back_with_its_head(tmp_path, capsys):
         main(["export", "--model", str(tmp_path / "run"), "--format", "peft", "--output-dir", str(out)]) == 0
     )
     again = mb.load(out)
-    assert again.task.labels == ("LABEL_0", "LABEL_1")  # their folder has no place for the names
+    assert again.task.labels == ("animal", "thing")
+    assert again.predict(["w7 w12"]) == pytest.approx(ours.predict(["w7 w12"]), abs=1e-5)
+    (out / "minibert_task.json").unlink()
+    again = mb.load(out)
+    assert again.task.labels == ("LABEL_0", "LABEL_1")  # their own files have no place for the names
     torch.testing.assert_close(logits_of(again, ""), logits_of(ours, ""), atol=1e-5, rtol=0)
     moved = base.rename(tmp_path / "moved")
     assert torch.equal(logits_of(mb.load(out, base=moved), ""), logits_of(again, ""))
     capsys.readouterr()
     assert main(["predict", "--model", str(out), "--base", str(moved), "w7 w12"]) == 0
     assert tiny_runs.last_line(capsys.readouterr().out)["label"] in again.task.labels
+
+
+@pytest.mark.parametrize("task", ["classification", "multi_label", "question_answering"])
+def test_a_task_comes_back_as_it_went_out_whatever_the_base_says(tmp_path, task):
+    """The base's labels in another order, several labels for a text, a question without an answer."""
+    named = {"id2label": {"0": "thing", "1": "animal"}, "label2id": {"thing": 0, "animal": 1}}
+    model = make_model(odd_config("bert", 1, **named), "Model")
+    base = write_vocabulary(save_model(model, tmp_path / "base"))
+    texts, names = ["w7 w12", "w9 w8 w30", "w11"], ("animal", "thing")
+    rows = {
+        "classification": [mb.TextExample(text, label=name) for text in texts for name in names],
+        "multi_label": [MultiLabelExample(text, labels=names[:n]) for n, text in enumerate(texts)],
+        "question_answering": [
+            mb.QuestionExample("w7", text, (mb.GoldAnswer(text[:2], 0),) if number else ())
+            for number, text in enumerate(texts)
+        ],
+    }[task]
+    settings = {"train.max_steps": 2, "train.precision": "fp32", "data.progress": False}
+    settings |= {"adapt.adapter": "lora", "task.max_length": 20}
+    ours = mb.finetune(base, task=task, train=rows, output_dir=tmp_path / "run", settings=settings)
+    save_peft(ours, tmp_path / "peft")
+    again = mb.load(tmp_path / "peft")
+    assert again.task.settings() == ours.task.settings()
+    for mine, theirs in zip(ours.predict(rows), again.predict(rows), strict=True):
+        assert (mine.text if task == "question_answering" else plain(mine)) == (
+            theirs.text if task == "question_answering" else plain(theirs)
+        )
+
+
+def test_every_command_takes_such_a_folder_with_its_head(tmp_path, capsys):
+    theirs(tmp_path, "bert", labels=2)
+    adapter, rows = tmp_path / "adapter", tmp_path / "rows.csv"
+    rows.write_text("text,label\nw7 w12,LABEL_0\nw9,LABEL_1\nw30 w8,LABEL_0\nw11 w5,LABEL_1\n", "utf-8")
+    kept = tmp_path / "kept.csv"
+    kept.write_text("text,label\nw40 w12,LABEL_0\nw41 w9,LABEL_1\n", "utf-8")
+    fast = ["--max-steps", 1, "--fp32", "--no-progress"]
+    for words in (
+        ["export", "--model", adapter, "--format", "torch", "--output-dir", tmp_path / "graph"],
+        ["export", "--model", adapter, "--format", "hf", "--output-dir", tmp_path / "hf"],
+        ["export", "--model", adapter, "--format", "minibert", "--output-dir", tmp_path / "merged"],
+        ["export", "--model", adapter, "--format", "peft", "--output-dir", tmp_path / "again"],
+        ["distill", "--teacher", adapter, "--train-file", rows, "--layers", 1, *fast,
+         "--output-dir", tmp_path / "student"],
+        ["update", "--model", adapter, "--train-file", rows, "--kept-file", kept, *fast,
+         "--output-dir", tmp_path / "new"],
+        ["explain", "--model", adapter, "w7 w12"],
+        ["doctor", adapter],
+    ):  # fmt: skip
+        told = main([str(word) for word in words])
+        assert told == 0 or (words[0] == "update" and told == 1), words  # 1: the old one is kept
+    assert "logits" in json.loads((tmp_path / "graph/graph.json").read_text("utf-8"))["outputs"]
+    wanted = mb.load(adapter).predict(["w7 w12", "w9"])
+    for folder in ("hf", "merged", "again"):
+        found = mb.load(tmp_path / folder).predict(["w7 w12", "w9"])
+        assert [one.label for one in found] == [one.label for one in wanted]
+    assert mb.load(tmp_path / "student").task.labels == ("LABEL_0", "LABEL_1")
 
 
 @pytest.mark.parametrize(
