@@ -100,9 +100,7 @@ def update(
     with locked(output_dir, **free) as output:
         with claimed(output, **free):
             batches = batches_for(made, rows, held, tuned.train)
-            before = grown(opened, rows, silent=True)
-            place(before, tuned.train, Ranks.here())  # rounded as the new one, or the two are not alike
-            old = before.predict(judges)  # now, while the encoder that they share is what it was
+            old = answers_before(opened, rows, judges, tuned.train)
         data = {"model": describe_model(Path(model)), "train": describe_data(rows)}
         made = train_or_open(
             output / "candidate", lambda: Run(made, batches, tuned.train), held, data=data, resume=resume,
@@ -110,6 +108,15 @@ def update(
         )  # fmt: skip
         metric = tuned.train.metric_for_best_model
         return settle(made, Path(model), judges, old=old, output=output, options=chosen, metric=metric)
+
+
+def answers_before(
+    model: Model, rows: Sequence[Any], judges: Sequence[Any], config: TrainingConfig
+) -> list[Any]:
+    """Return what the old model answers, while the encoder that the new one shares with it is what it was."""
+    before = grown(model, rows, silent=True)
+    place(before, config, Ranks.here())  # rounded as the new one will be, or the two are not alike
+    return before.predict(judges)
 
 
 def without_metric(settings: Settings) -> Settings:
