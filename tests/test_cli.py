@@ -288,9 +288,7 @@ def test_set_wins_over_flags_and_flags_over_the_file(tmp_path):
     [
         ("--lora-target-modules query value", "adapt.lora_target_modules", "query,value"),
         ("--lora_target_modules query,value", "adapt.lora_target_modules", "query,value"),
-        ("--freeze embeddings blocks.0", "train.freeze", "embeddings,blocks.0"),
-        ("--freeze 3", "train.freeze", 3),
-        ("--freeze encoder", "train.freeze", "encoder"),
+        ("--lora-target-modules all-linear", "adapt.lora_target_modules", "all-linear"),
     ],
 )
 def test_patterns_may_have_commas_or_blanks_between(flags, key, value):
@@ -299,6 +297,8 @@ def test_patterns_may_have_commas_or_blanks_between(flags, key, value):
     args = build_parser().parse_args(words)
     assert vars(args)[key] == value
     assert vars(args)["train.precision"] == "fp32"
+    args = build_parser().parse_args(["pretrain", "--freeze", "2", "a.txt", "b.txt", "--output-dir", "o"])
+    assert args.corpus == ["a.txt", "b.txt"]
 
 
 def test_the_record_of_a_run_is_a_settings_file(folder, tmp_path):

@@ -27,7 +27,7 @@ FLAG_NAMES = {
     "task.label_smoothing": ("--label-smoothing-factor",),
     "train.train_batch_size": ("--per-device-train-batch-size", "--train-batch-size"),
 }
-PATTERNS = ("adapt.lora_target_modules", "train.freeze")  # names with commas or blanks between
+PATTERNS = ("adapt.lora_target_modules",)  # names with commas or blanks between
 
 
 def add_fields(
