@@ -20,10 +20,13 @@ from minibert.further.answers import (
     of_a_class,
     rejected_by,
 )
+from minibert.further.growing import refuse_new
 from minibert.further.student import kept_layers, student_of
 from minibert.interop.opening import load
 from minibert.tasks.classification import Classification
+from minibert.tasks.intent_slots import IntentSlots
 from minibert.tasks.model import Model
+from minibert.tasks.question_answering import QuestionAnswering
 from minibert.tasks.task import Task, Window
 from minibert.training.config import TrainingConfig
 from minibert.training.distillation import answered, distance_of, hidden_too, taught
@@ -117,8 +120,24 @@ def lesson_of_layers(
     if options.label_weight and not all_answered(type(teacher.task), rows):
         print("  there are rows without a label: the teacher alone is heard", file=sys.stderr)
         options = replace(options, label_weight=0.0)
+    if options.label_weight:
+        check_labels_of(teacher.task, rows)
     batches = batches_for(student.task, rows, options, config)
     return lambda: lesson(student, teacher, batches, options, config), options
+
+
+def check_labels_of(task: Task, rows: Sequence[Any]) -> None:
+    """Raise InputError for a label that a teacher does not know; tell of answers that cannot be heard."""
+    if isinstance(task, IntentSlots):
+        refuse_new(task, rows)
+    if isinstance(task, QuestionAnswering):
+        lost = sum(bool(row.answers) and all(gold.start is None for gold in row.answers) for row in rows)
+        if lost:
+            print(
+                f"  {lost:,} of {len(rows):,} questions have answers that do not stand in their passage, and "
+                "teach nothing; take those answers away, and the teacher alone is heard",
+                file=sys.stderr,
+            )
 
 
 def all_answered(kind: type[Task], rows: Sequence[Any]) -> bool:

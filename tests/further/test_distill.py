@@ -191,6 +191,23 @@ def test_a_student_of_any_task_comes_nearer_to_its_teacher_without_any_label(tas
     distill(tmp_path / "teacher", train=rows, output_dir=tmp_path / "labels", settings=heard)
 
 
+def test_labels_that_the_teacher_does_not_know_are_refused(tmp_path):
+    rows = MORE_ROWS["intent_slots"]
+    teacher_of("intent_slots", rows, tmp_path)
+    new = IntentExample("the bird", ((0, 3), (4, 8)), ("O", "O"), "new")
+    with pytest.raises(InputError, match="example 3: intent 'new' is new to the model, which knows ask, say"):
+        distill(tmp_path / "teacher", train=[*rows, new], output_dir=tmp_path / "out", settings=FAST)
+
+
+def test_answers_that_stand_nowhere_are_told(tmp_path, capsys):
+    rows = MORE_ROWS["question_answering"]
+    teacher_of("question_answering", rows, tmp_path)
+    lost = replace(rows[0], answers=(GoldAnswer("yes", None),))
+    fast = {**FAST, "train.max_steps": 1}
+    distill(tmp_path / "teacher", train=[*rows, lost], output_dir=tmp_path / "out", settings=fast)
+    assert "1 of 3 questions have answers that do not stand in their passage" in capsys.readouterr().err
+
+
 def teacher_of(task, rows, folder):
     """Return a teacher of two layers that has learnt nothing and says something else of every row."""
     known = load(tiny_runs.make_encoder(folder / "enc"))
