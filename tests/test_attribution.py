@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ from minibert.data.examples import (
     TextExample,
 )
 from minibert.errors import InputError
-from minibert.evaluation.explained import score_of
+from minibert.evaluation.explained import best_answer, score_of
 from minibert.model.encoder import Encoder
 from minibert.report.explanations import coloured, explanations, stretches
 from minibert.tasks.classification import Classification
@@ -230,6 +231,41 @@ def test_an_answer_is_explained_by_its_question_and_its_passage():
     odds = [float(shares_m2[place, side]) for side, place in enumerate(places)]
     assert found.value == pytest.approx(sum(math.log(p / (1 - p)) for p in odds), abs=1e-5)
     assert found.gap < 1e-3 * abs(found.value - found.nothing)
+
+
+def test_of_tokens_at_one_place_the_answers_own_is_explained(monkeypatch):
+    """Tokens of one character, such as bytes of an emoji, share their offsets; scores tell them apart."""
+    model, row = answering("w7 w8 w9 w10 w11")
+    window = model.task.encode(row)[0]
+    offsets = window.tokens.offsets.copy()
+    offsets[window.rows[2:5]] = offsets[window.rows[2]]  # w8, w9 and w10 stand at one place
+    window = replace(window, tokens=replace(window.tokens, offsets=offsets))
+    monkeypatch.setattr(model.task, "encode", lambda example: [window])
+    first, last, _ = best_answer(model, window)
+    with torch.no_grad():
+        (logits_m2,) = model.task.predict(model.encoder, model.task.pack([window]), [window])
+    sums = {(a, b): logits_m2[a, 0] + logits_m2[b, 1] for a in range(1, 6) for b in range(a, 6)}
+    assert (first, last) == max(sums, key=sums.get)
+    shares_m2 = torch.tensor(logits_m2).softmax(0)
+    odds = [float(shares_m2[first, 0]), float(shares_m2[last, 1])]
+    found = explain(model, row, steps=1)
+    assert found.value == pytest.approx(sum(math.log(p / (1 - p)) for p in odds), abs=1e-5)
+
+
+def test_a_question_is_typed_and_that_the_model_would_give_no_answer_is_told(tmp_path, capsys):
+    tiny_runs.make_encoder(tmp_path / "enc")
+    settings = {"train.max_steps": 1, "train.precision": "fp32", "data.progress": False}
+    settings["task.null_score_diff_threshold"] = -1e6  # never an answer
+    rows = tiny_runs.write_questions(tmp_path / "rows.json")
+    mb.finetune(tmp_path / "enc", task="question_answering", train=rows, output_dir=tmp_path / "qa",
+                settings=settings)  # fmt: skip
+    (tmp_path / "page.txt").write_text(tiny_runs.PASSAGE, "utf-8")
+    capsys.readouterr()
+    assert main(["explain", "--model", str(tmp_path / "qa"), "--question", "Who sees the dog?",
+                 "--passage-file", str(tmp_path / "page.txt"), "--steps", "2"]) == 0  # fmt: skip
+    shown = capsys.readouterr()
+    assert "the model gives no answer; explained is the best that it could give" in shown.err
+    assert "Who sees the dog? / The cat" in shown.out and "+0.0000   / " not in shown.out
 
 
 def test_an_answer_is_explained_in_the_window_that_has_it(capsys):

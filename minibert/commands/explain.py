@@ -8,7 +8,14 @@ from typing import Any, get_args
 from tqdm import tqdm
 
 from minibert.attribution import Attribution, Method, Nothing, explain
-from minibert.commands.inputs import check_report, named_columns, open_for_labels, refuse_empty
+from minibert.commands.inputs import (
+    add_questions,
+    check_report,
+    named_columns,
+    open_for_labels,
+    refuse_empty,
+    typed_questions,
+)
 from minibert.commands.parser import add_base, add_columns, add_command, add_model
 from minibert.errors import InputError
 from minibert.inspect import attention_maps
@@ -36,6 +43,7 @@ def add(commands: Any) -> None:
     add_model(parser, "folder of a model that chooses labels, tags, numbers or answers")
     add_base(parser)
     add_columns(parser)
+    add_questions(parser)
     parser.add_argument("--label", metavar="NAME", help="the label to explain (default: the model's answer)")
     word = "tagging: the number of the word whose tag is explained, from 0 (default: the first tagged)"
     parser.add_argument("--word", type=int, metavar="N", help=word)
@@ -91,9 +99,10 @@ def typed_and_read(model: Model, args: argparse.Namespace) -> list[Any]:
     """Return the texts that were typed and the rows of the file; raises InputError where there are none."""
     kind = type(model.task)
     rows = kind.read_unanswered(args.file, named_columns(kind, args)) if args.file else []
-    if not args.text and not rows:
+    asked = typed_questions(kind, args)
+    if not args.text and not rows and not asked:
         raise InputError("nothing to explain; give texts, or --file")
-    return [*args.text, *rows]
+    return [*args.text, *asked, *rows]
 
 
 def in_words(one: Attribution, *, colour: bool) -> str:
@@ -102,7 +111,7 @@ def in_words(one: Attribution, *, colour: bool) -> str:
     head = f"{one.label}: {one.value:+.4f}, a text that says nothing {one.nothing:+.4f}, gap {one.gap:.4f}"
     if colour:
         return f"{coloured(parts, strongest(parts))}\n{head}"
-    lines = [f"  {score:+.4f}  {text}" for text, score in parts if text.strip()]
+    lines = [f"  {score:+.4f}  {text}" for text, score in parts if text.strip() and text != BETWEEN]
     control = sum(piece.score for piece in one.pieces if piece.word < 0)
     both = one.text if one.pair is None else one.text + BETWEEN + one.pair
     return "\n".join([both, *lines, f"  {control:+.4f}  (control tokens)", head])

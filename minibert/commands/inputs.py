@@ -96,6 +96,15 @@ def refuse_empty(texts: list[str]) -> None:
             raise InputError(f"text {number} is empty: {text!r}; leave it out")
 
 
+def add_questions(parser: argparse.ArgumentParser) -> None:
+    """Add the flags by which questions are typed."""
+    section = parser.add_argument_group("questions about a passage")
+    section.add_argument(
+        "--question", action="append", default=[], metavar="TEXT", help="a question; may be given again"
+    )
+    section.add_argument("--passage-file", metavar="FILE", help="the text that holds the answers")
+
+
 def typed_questions(kind: type[Task], args: argparse.Namespace) -> list[QuestionExample]:
     """Return the questions that were typed, each about the passage of --passage-file."""
     if kind is not QuestionAnswering:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from minibert.commands.inputs import open_for_labels, texts_and_examples
+from minibert.commands.inputs import add_questions, open_for_labels, texts_and_examples
 from minibert.commands.parser import add_base, add_columns, add_command, add_model
 from minibert.commands.writing import add_writing, write_so
 from minibert.embedding.loading import load_encoder
@@ -43,11 +43,7 @@ def add(commands: Any) -> None:
     )
     add_columns(parser)
     add_writing(parser, metric=False)
-    section = parser.add_argument_group("questions about a passage")
-    section.add_argument(
-        "--question", action="append", default=[], metavar="TEXT", help="a question; may be given again"
-    )
-    section.add_argument("--passage-file", metavar="FILE", help="the text that holds the answers")
+    add_questions(parser)
     section = parser.add_argument_group("labels that the model was never trained for")
     labels = "a,b,c or a=word,b=word|word: answer with one of these, by any encoder (zero-shot)"
     section.add_argument("--labels", metavar="LABELS", help=labels)

@@ -9,14 +9,13 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from minibert.errors import InputError
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
-from minibert.tasks.answer_spans import Scored, spans_of_window
+from minibert.tasks.answer_spans import best_places
 from minibert.tasks.classification import Classification
 from minibert.tasks.cloze import Cloze
 from minibert.tasks.intent_slots import IntentSlots
@@ -54,9 +53,12 @@ def window_of(
     if isinstance(model.task, QuestionAnswering):
         if label is not None:
             raise InputError(f"label {label!r}: question_answering answers from its passage; leave it out")
-        spans = [best_span(model, window) for window in windows]
-        chosen = max(range(len(windows)), key=lambda number: spans[number].score)
-        label = example.passage[spans[chosen].start : spans[chosen].end]
+        spans = [best_answer(model, window) for window in windows]
+        chosen = max(range(len(windows)), key=lambda number: spans[number][2])
+        first, last = (windows[chosen].tokens.offsets[windows[chosen].rows[at]] for at in spans[chosen][:2])
+        label = example.passage[first[0] : last[1]]
+        if not model.predict([example])[0].text:
+            print("  the model gives no answer; explained is the best that it could give", file=sys.stderr)
     elif len(windows) == 1:
         return windows[0], label, word
     elif isinstance(model.task, Tagging):
@@ -93,7 +95,8 @@ def score_of(model: Model, window: Window, *, label: str | None, word: int | Non
     if isinstance(task, Tagging):
         return tag_score(model, task, window, label=label, word=word)
     if isinstance(task, QuestionAnswering):
-        return str(label), answer_score(task, encoder, window, best_span(model, window))
+        first, last, _ = best_answer(model, window)
+        return str(label), answer_score(task, encoder, window, first=first, last=last)
     logits: Score
     if isinstance(task, Classification | MultiLabel):
         names, logits = task.labels, lambda batch, windows: task.logits(encoder, batch)
@@ -138,23 +141,21 @@ def tag_score(
 
 
 @torch.no_grad()
-def best_span(model: Model, window: Window) -> Scored:
-    """Return the best answer that a window of a passage shows, even if the model would rather give none."""
+def best_answer(model: Model, window: Window) -> tuple[int, int, float]:
+    """Return the numbers of the rows in which the best answer of a window begins and ends, and its score."""
     task = model.task
     assert isinstance(task, QuestionAnswering)
     (logits_m2,) = task.predict(model.encoder, task.pack([window]).to(device_of(model)), [window])
-    offsets_P2, longest = window.tokens.offsets[window.rows[1:]], task.options.max_answer_length
-    found = spans_of_window(logits_m2[1:], offsets_P2, longest=longest, count=1)
-    if not found:
+    first, last, score = best_places(logits_m2[1:], longest=task.options.max_answer_length, count=1)
+    if not len(first):
         raise InputError("the passage has no tokens to answer with; give one with words")
-    return found[0]
+    return 1 + int(first[0]), 1 + int(last[0]), float(score[0])
 
 
-def answer_score(task: QuestionAnswering, encoder: Encoder, window: Window, span: Scored) -> Score:
+def answer_score(
+    task: QuestionAnswering, encoder: Encoder, window: Window, *, first: int, last: int
+) -> Score:
     """Return the log-odds of an answer's start and those of its end, added, as a function of a batch."""
-    offsets_m2 = window.tokens.offsets[window.rows]
-    first = 1 + int(np.argmax(offsets_m2[1:, 0] == span.start))
-    last = len(offsets_m2) - 1 - int(np.argmax(offsets_m2[::-1, 1] == span.end))
 
     def log_odds(batch: Packed, windows: Sequence[Window]) -> Tensor:
         rows_Nm = torch.arange(len(windows))[:, None] * len(window) + torch.from_numpy(window.rows)

@@ -127,9 +127,19 @@ def spans_of_window(
 
     offsets_P2  [start, end) of each token in characters of the passage
     """
+    first, last, score = best_places(logits_P2, longest=longest, count=count)
+    begin, stop = offsets_P2[first, 0].tolist(), offsets_P2[last, 1].tolist()
+    return [Scored(*span) for span in zip(begin, stop, score.tolist(), strict=True)]
+
+
+def best_places(
+    logits_P2: np.ndarray, *, longest: int, count: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the first and the last token and the score of the `count` best spans, the best first."""
     size = len(logits_P2)
     if not size:
-        return []
+        nothing = np.zeros(0, np.int64)
+        return nothing, nothing, np.zeros(0)
     width = min(longest, size)
     start_P, end_P = logits_P2.astype(np.float64).T
     padded = np.concatenate([end_P, np.full(width - 1, -np.inf)])
@@ -139,8 +149,7 @@ def spans_of_window(
     kept = np.sort(np.argpartition(-flat, count - 1)[:count])
     kept = kept[np.argsort(-flat[kept], kind="stable")]
     first, more = np.divmod(kept[np.isfinite(flat[kept])], width)
-    begin, stop = offsets_P2[first, 0].tolist(), offsets_P2[first + more, 1].tolist()
-    return [Scored(*span) for span in zip(begin, stop, scores_PL[first, more].tolist(), strict=True)]
+    return first, first + more, scores_PL[first, more]
 
 
 def join_windows(windows: Sequence[Sequence[Scored]], count: int) -> list[Scored]:
