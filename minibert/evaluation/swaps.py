@@ -35,7 +35,8 @@ BUILT_IN: dict[str, Pairs] = {
         brother/sister husband/wife uncle/aunt nephew/niece king/queen prince/princess actor/actress
         waiter/waitress gentleman/lady gentlemen/ladies mr/ms sir/madam male/female guy/gal
         boyfriend/girlfriend 他/她 他们/她们 男/女 男人/女人 男孩/女孩 男生/女生 先生/女士 父亲/母亲
-        爸爸/妈妈 儿子/女儿 丈夫/妻子 老公/老婆 哥哥/姐姐 弟弟/妹妹 爷爷/奶奶 叔叔/阿姨 帅哥/美女"""
+        爸爸/妈妈 儿子/女儿 丈夫/妻子 老公/老婆 哥哥/姐姐 弟弟/妹妹 爷爷/奶奶 叔叔/阿姨 帅哥/美女
+        孙子/孙女 男子/女子 他們/她們 父親/母親 兒子/女兒"""
     ),
     "names": pairs_in(
         """Emily/Lakisha Anne/Aisha Jill/Ebony Allison/Tanisha Sarah/Latoya Greg/Jamal Brad/Darnell
@@ -51,7 +52,12 @@ BUILT_IN: dict[str, Pairs] = {
 }
 TO_HIM = (("him", "her"),)
 TO_MEN = (("his", "hers"), ("mr", "mrs"), ("mr", "miss"))
-LOOK_ALIKE = "其他 他人 吉他 他乡 排他 维他命 子女 儿女 男女 妇女 处女".split()
+LOOK_ALIKE = """其他 他人 吉他 他乡 排他 维他命 利他 马耳他 他日 子女 儿女 男女 妇女 处女 少女 侄女
+    仙女 修女 才女 女儿墙 孙子兵法""".split()
+PLACES_ALIKE = """东北部 东北方 东北侧 东北角 东北偏 东北面 东北向 东北风 东北端 东北隅 山东北 广东北
+    江东北 河东北 海东北 黄河南 淮河南 运河南 内河南 大河南 小河南 今日本 每日本 当日本 昨日本 明日本
+    即日本 次日本 日本金 日本息""".split()
+NAMES_ALIKE = "张伟大 李娜娜 王芳芳 刘洋洋".split()
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,7 @@ def swap_of(name: str) -> Swap:
         pairs = (*BUILT_IN[name], ("his", "her"))
         return Swap(name, pairs, TO_HIM, tuple(LOOK_ALIKE), back=TO_MEN, pronouns=True)
     if name in BUILT_IN:
-        return Swap(name, BUILT_IN[name])
+        return Swap(name, BUILT_IN[name], kept=tuple({"places": PLACES_ALIKE, "names": NAMES_ALIKE}[name]))
     if not Path(name).suffix:
         raise InputError(f"swap {name!r} is unknown; use {', '.join(BUILT_IN)}, or a .csv of two columns")
     return Swap(name, tuple(read_pairs(name)))
