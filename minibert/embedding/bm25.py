@@ -7,12 +7,13 @@ summed over the words w of the query that it holds::
     idf(w) = ln(1 + (N - n + 0.5) / (n + 0.5))
 
 tf is how often w stands in the document, n in how many of the N documents it stands (idf as in Lucene: never
-negative). Words are runs of letters and digits in lower case, Han characters are taken in pairs. No stemming
-and no stop words.
+negative). Words are runs of letters and digits in lower case, half and full width alike. Han characters are
+taken in pairs, and one that a query holds alone is found wherever it stands. No stemming and no stop words.
 """
 
 import math
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
@@ -39,6 +40,7 @@ class BM25:
         for number, text in enumerate(texts):
             counts = Counter(words(text))
             lengths.append(counts.total())
+            counts.update(inside_runs(text))
             for word, count in counts.items():
                 postings[word].append((number, count))
         if not lengths:
@@ -75,7 +77,21 @@ def words(text: str) -> list[str]:
     ['bm25', '信息', '息检', '检索', '无', 'doubt']
     """
     found: list[str] = []
-    for run in RUN.findall(text.lower()):
+    for run in runs(text):
         pairs = [run[place : place + 2] for place in range(len(run) - 1)] if HAN_RUN.match(run) else []
         found += pairs or [run]
     return found
+
+
+def inside_runs(text: str) -> list[str]:
+    """Return each Han character that stands beside another, which `words` gives in pairs only.
+
+    >>> inside_runs("小猫 a 无")
+    ['小', '猫']
+    """
+    return [letter for run in runs(text) if len(run) > 1 and HAN_RUN.match(run) for letter in run]
+
+
+def runs(text: str) -> list[str]:
+    """Return the runs of Han characters, and those of other letters and digits."""
+    return RUN.findall(unicodedata.normalize("NFKC", text).lower())

@@ -34,6 +34,18 @@ def test_all_scores_are_those_of_the_equation():
             assert index.scores(query)[number] == pytest.approx(total)
 
 
+def test_one_han_character_is_found_wherever_it_stands_and_half_width_as_full():
+    index = BM25(["小猫在沙发上睡觉", "狗", "ｉＰｈｏｎｅ１５手机"])
+    assert [number for number, _ in index.search("猫")] == [0]
+    assert [number for number, _ in index.search("狗")] == [1]
+    assert [number for number, _ in index.search("iPhone15")] == [2]
+    plain = BM25(["小猫在沙发上睡觉", "小猫"])
+    assert plain.scores("小猫").tolist() == BM25(["小猫在沙发上睡觉", "小猫"]).scores("小猫").tolist()
+    idf = math.log(1 + (2 - 2 + 0.5) / (2 + 0.5))  # both hold the pair; 7 pairs and 1, 4 on the average
+    damped = [1 + 1.2 * (1 - 0.75 + 0.75 * length / 4) for length in (7, 1)]
+    assert plain.scores("小猫").tolist() == pytest.approx([idf * 2.2 / part for part in damped])
+
+
 def test_only_texts_that_share_a_word_are_found_the_best_first():
     index = BM25(TEXTS)
     assert [number for number, _ in index.search("cat")] == [2, 0]
