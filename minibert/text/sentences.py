@@ -2,15 +2,18 @@
 
 A sentence ends after . ! ? or … (and the quotes and brackets that close there) before white space, unless
 what follows begins in lower case, or the full stop belongs to a title (Dr.), to a single letter (J. Smith,
-U.S.) or to one of the few abbreviations below. It ends after 。！？ and …… wherever they stand, and at the
-end of a line.
+U.S.) or to one of the few abbreviations below. It ends after 。！？ and …… wherever they stand, after ! and ?
+before a Han character too, and at the end of a line.
 Left out: full stops that nothing parts from the next word, and languages with other rules.
 """
 
 import re
 
 CLOSING = "\"'”’»)\\]」』）】》"
-END = re.compile(rf"[.!?…]+[{CLOSING}]*(?=\s)|[。！？]+[{CLOSING}]*|……[{CLOSING}]*|\n")
+HAN = "\u3400-\u4dbf\u4e00-\u9fff"
+END = re.compile(
+    rf"[.!?…]+[{CLOSING}]*(?=\s)|[!?]+[{CLOSING}]*(?=[{HAN}])|[。！？]+[{CLOSING}]*|……[{CLOSING}]*|\n"
+)
 ABBREVIATION = re.compile(
     r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|Gen|Sen|Rep|Gov|Capt|Lt|Col|Sgt|Mt|No|Nos|Fig|vs|cf|e\.g|i\.e)|\b[A-Z])\.$"
 )

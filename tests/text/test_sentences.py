@@ -34,6 +34,12 @@ def test_chinese_needs_no_space_after_a_sentence():
     assert sentences("GDP增长3.5%。Next one.") == ["GDP增长3.5%。", "Next one."]
 
 
+def test_half_width_marks_end_a_sentence_before_a_han_character():
+    assert sentences("味道很好!下次还来!就是慢?还行") == ["味道很好!", "下次还来!", "就是慢?", "还行"]
+    assert sentences("Yahoo!是公司。Wow!!'真好'") == ["Yahoo!", "是公司。", "Wow!!'", "真好'"]
+    assert sentences("f(x)!=3?yes") == ["f(x)!=3?yes"]
+
+
 def test_a_line_ends_a_sentence():
     assert sentences("A heading\nand a text\n\n  indented ") == ["A heading", "and a text", "indented"]
 
