@@ -4,6 +4,7 @@ A tag's name counts without its letter (B-PER and I-PER are PER): schemes are co
 """
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from minibert.doctor.examples import names_of, single_name
 from minibert.doctor.findings import Finding, share, some
 
 HEAVY = 0.9  # share of the rows with one label from which on the others are hardly learnt
+PARTED = "[,;/、，；｜]"  # signs that may stand between two labels
 LISTED = 20  # known labels in one sentence
 RARE = 5  # rows that a class needs at least
 ENOUGH_ROWS = 100  # below, every class is rare
@@ -70,10 +72,12 @@ def _unknown(counts: Counter[str], held: Sequence[Any], reject: str) -> Iterator
 
 
 def _similar(counts: Counter[str]) -> Iterator[Finding]:
-    """Names that are equal once case, white space, dashes and underscores are left out."""
+    """Names that are equal once case, width, white space, dashes and underscores are left out."""
     groups: dict[str, list[str]] = {}
     for name in counts:
-        groups.setdefault(re.sub(r"[\s_\-]+", "", name).casefold(), []).append(name)
+        groups.setdefault(re.sub(r"[\s_\-]+", "", unicodedata.normalize("NFKC", name)).casefold(), []).append(
+            name
+        )
     alike = [sorted(names) for key, names in groups.items() if len(names) > 1 and key]
     if alike:
         shown = some([f"{' / '.join(names)}" for names in alike])
@@ -93,8 +97,8 @@ def _number_tags(rows: Sequence[Any]) -> Iterator[Finding]:
 def _joined(rows: Sequence[Any]) -> Iterator[Finding]:
     """Sets of labels that were parted by something else than |."""
     sets = {label for row in rows for label in getattr(row, "labels", None) or ()}
-    parts = Counter(part.strip() for label in sets for part in re.split("[,;/]", label))
-    joined = sorted(label for label in sets if re.search("[,;/]", label))
+    parts = Counter(part.strip() for label in sets for part in re.split(PARTED, label))
+    joined = sorted(label for label in sets if re.search(PARTED, label))
     if len(joined) > 1 and max(parts.values()) > 1:
         seen = f"labels that seem to be several: {some(joined)}"
         yield Finding("joined-labels", "warning", seen, "part labels by |, or give a list in JSON")

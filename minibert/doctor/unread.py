@@ -1,5 +1,6 @@
 """Columns of a table that hold texts and are not read: half of a pair, mostly."""
 
+import re
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -11,11 +12,15 @@ from minibert.data.remote import local
 from minibert.data.rows import ROW_KINDS, rows_of
 from minibert.doctor.findings import Finding, some
 from minibert.evaluation.baselines import WORD
+from minibert.tasks.rouge import HAN
 from minibert.tasks.task import Task
 
 OF_TEXTS = ("classification", "cloze", "multi_label", "regression", "similarity")
+HAN_LETTER = re.compile(rf"[{HAN}]")
 LOOKED_AT = 50  # rows
 PROSE = 4  # words in the middle cell of a column from which on it holds texts
+IN_A_WORD = 2.5  # Han characters, about
+OF_LABELS = ("label", "labels")  # which other checks read
 
 
 def unread_findings(
@@ -31,7 +36,8 @@ def unread_findings(
     rows = [row for _, row in islice(rows_of(Path(local(given))), LOOKED_AT)]
     text, pair = ((columns or {}).get(name) for name in ("text_column", "pair_column"))
     read = choose_columns(str(given), list(rows[0]), text=text, pair=pair, label=NO_LABEL)
-    unread = [name for name in rows[0] if name not in (read.text, read.pair) and _holds_texts(rows, name)]
+    known = (read.text, read.pair, *OF_LABELS)
+    unread = [name for name in rows[0] if name not in known and _holds_texts(rows, name)]
     if not unread:
         return []
     seen = f"{given}: {some(unread)} hold texts and are not read; read is {read.text}" + (
@@ -42,5 +48,16 @@ def unread_findings(
 
 
 def _holds_texts(rows: list[dict[str, Any]], name: str) -> bool:
-    sizes = sorted(len(WORD.findall(str(row.get(name) or ""))) for row in rows)
+    sizes = sorted(_words(str(row.get(name) or "")) for row in rows)
     return sizes[len(sizes) // 2] >= PROSE and len({str(row.get(name)) for row in rows}) > len(rows) // 2
+
+
+def _words(text: str) -> float:
+    """Return about how many words a text has, numbers left out.
+
+    >>> _words("a red cat, 2018"), _words("2018年2月1日")
+    (3.0, 1.2)
+    """
+    found = WORD.findall(text)
+    han = sum(bool(HAN_LETTER.fullmatch(word)) for word in found)
+    return han / IN_A_WORD + sum(word.isalpha() for word in found) - han

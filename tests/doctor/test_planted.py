@@ -99,7 +99,8 @@ def test_tags_that_are_numbers_are_told():
 
 
 @pytest.mark.parametrize(
-    ("labels", "told"), [(["war, love", "war;peace"], True), (["Rome, Italy", "x"], False)]
+    ("labels", "told"),
+    [(["war, love", "war;peace"], True), (["Rome, Italy", "x"], False), (["喜剧、爱情", "爱情，战争"], True)],
 )
 def test_labels_that_are_joined_by_another_mark_are_told(labels, told):
     rows = [MultiLabelExample("a", None, (label,)) for label in labels]
@@ -115,6 +116,22 @@ def test_a_text_that_is_not_read_is_told(encoder, tmp_path):
         seen = [finding.seen for finding in found if finding.name == "unread-text"]
         assert bool(seen) == told
         assert not told or "'claim' hold texts and are not read; read is text" in seen[0]
+
+
+def test_chinese_names_and_dates_are_no_texts_and_a_sentence_is(encoder, tmp_path):
+    rows = [
+        f"消息{n}公布,北京利尔{n},2018年2月{n}日,{'ab'[n % 2]},这家公司今年的收入比去年高得多{n}"
+        for n in range(40)
+    ]
+    (tmp_path / "news.csv").write_text("\n".join(["text,company,date,label,more", *rows]) + "\n", "utf-8")
+    found = check_finetuning(encoder, task="classification", train=tmp_path / "news.csv", quick=True).findings
+    (told,) = [finding.seen for finding in found if finding.name == "unread-text"]
+    assert "'more' hold texts" in told
+
+
+def test_labels_of_another_width_look_the_same():
+    rows = [mb.TextExample("a", None, label) for label in ("A股", "Ａ股")]
+    assert "similar-labels" in {finding.name for finding in label_findings(rows, [])}
 
 
 def test_the_reject_label_may_be_in_the_validation_data_alone(encoder):
