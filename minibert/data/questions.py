@@ -30,6 +30,7 @@ LOST = "stand nowhere in their passage, nothing is learnt from them"
 DOUBTFUL = "have no start and stand in several places, the first is taken"
 ANSWERS_TOLD = (MOVED, LOST, DOUBTFUL)
 USUAL = {"question": ("question",), "passage": ("context", "passage"), "answers": ("answers", "answer")}
+PARTS = ("question", "answers")
 Placed = tuple[str, dict[str, Any]]  # where a row stands, and the row
 
 
@@ -43,7 +44,8 @@ def read_questions(
     """Read questions, their passages and, if the file has any, their answers.
 
     Columns of flat rows are found by their usual names unless they are named. Raises InputError with file,
-    passage (or line) and id for an empty question or passage, and for answers of another form.
+    passage (or line) and id for an empty question or passage, and for answers of another form. An empty
+    question with an answer teaches nothing: it is passed over, and stderr says where.
 
     >>> rows = '{"id": "7", "question": "Who sat?", "context": "The cat sat.", "answers": "The cat"}'
     >>> _ = Path("cats.jsonl").write_text(rows)
@@ -53,7 +55,12 @@ def read_questions(
     path = Path(path)
     named = {"question": question_column, "passage": passage_column, "answers": answers_column}
     names = {part: (name,) if name else USUAL[part] for part, name in named.items()}
-    rows = [_example(place, row, names) for place, row in _rows(path)]
+    placed = list(_rows(path))
+    empty = [place for place, row in placed if _asks_nothing(row, names)]
+    if empty and len(empty) < len(placed):
+        _tell(f"{len(empty):,} questions are empty, and passed over", empty)
+        placed = [(place, row) for place, row in placed if not _asks_nothing(row, names)]
+    rows = [_example(place, row, names) for place, row in placed]
     if not rows:
         raise InputError(
             f"{path}: holds no questions; SQuAD's JSON or rows of question and context are wanted"
@@ -63,6 +70,12 @@ def read_questions(
         if places:
             _tell(f"{len(places):,} answers {what}", places)
     return [example for example, _ in rows]
+
+
+def _asks_nothing(row: dict[str, Any], names: dict[str, tuple[str, ...]]) -> bool:
+    """Whether a row with answers has an empty question; one to be answered is an error instead."""
+    asked, answered = (next((row[name] for name in names[part] if name in row), None) for part in PARTS)
+    return isinstance(asked, str) and not asked.strip() and bool(answered)
 
 
 def _tell(what: str, places: Sequence[str]) -> None:
