@@ -16,7 +16,10 @@ from minibert.errors import InputError
 from minibert.tasks.metrics import class_scores
 
 DIRECTED = re.compile(r"(.+)\((e[12]),(e[12])\)")
-NEGATIVE = ("no_relation", "Other", "NONE", "None", "NA", "unknown")  # in the order of their weight
+NEGATIVE = (  # in the order of their weight
+    "no_relation", "Other", "NONE", "None", "NA", "unknown",
+    "无关系", "没有关系", "不存在关系", "未知", "其他", "其它", "无",
+)  # fmt: skip
 
 
 def relation_of(label: str) -> tuple[str, bool]:

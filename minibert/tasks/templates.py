@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from minibert.errors import InputError
+from minibert.tasks.rouge import HAN
 from minibert.tasks.windows import shares
 from minibert.text.alignment import MARK
 from minibert.text.encoded import Encoded
@@ -27,6 +28,7 @@ from minibert.text.tokenizer import MASK_TEXT, Tokenizer
 TEXT, PAIR = "{text}", "{text_b}"
 EXAMPLE = "{text} It was [MASK]."
 PARTS = re.compile(r"(\{\w*\}|\[MASK\])")
+HAN_LETTER = re.compile(rf"[{HAN}]")
 NEAR = 4  # words that an error names
 Words = dict[str, tuple[str, ...]]
 
@@ -211,6 +213,8 @@ def _not_one(tokenizer: Tokenizer, template: Template, word: str, ids: list[int]
     long = [name for name in sorted(names) if name.isalpha() and 2 * len(name) > len(word)]
     near = difflib.get_close_matches(word, long, n=4 * NEAR, cutoff=0.5)
     fit = [name for name in near if len(ids_in_place(tokenizer, template, name)) == 1][:NEAR]
+    if not fit and HAN_LETTER.search(word):
+        fit = [letter for letter in word if len(ids_in_place(tokenizer, template, letter)) == 1][:NEAR]
     what = " ".join(tokenizer.tokens(ids)) if len(ids) > 1 else "unknown to the vocabulary"
     hint = f"near words that are one: {', '.join(fit)}" if fit else "choose another word"
     return f"verbalizer: {word!r} is {what}, and the gap takes one token; {hint}"

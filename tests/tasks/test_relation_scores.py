@@ -62,6 +62,7 @@ def test_the_main_measure_follows_from_the_labels():
     [
         (["Other", "x"], "auto", "Other"),
         (["unknown", "夫妻"], "auto", "unknown"),
+        (["夫妻", "未知"], "auto", "未知"),
         (["unknown", "no_relation"], "auto", "no_relation"),
         (["x", "y"], "auto", None),
         (["Other", "x"], "none", None),
