@@ -10,6 +10,7 @@ Letters: N examples, C classes. Left out: ranking metrics (in the retrieval task
 """
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
@@ -213,10 +214,19 @@ def _check_pairs(gold: Labels, predicted: Labels) -> None:
 
 
 def _align(names: list[str], rows: list[list[str]]) -> str:
-    first = max(map(len, names))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    first = max(map(cells, names))
+    widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
     lines = []
     for name, row in zip(names, rows, strict=True):
-        cells = (f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
-        lines.append(f"{name:<{first}}  {'  '.join(cells)}".rstrip())
+        told = (" " * (width - cells(cell)) + cell for cell, width in zip(row, widths, strict=True))
+        lines.append(f"{name}{' ' * (first - cells(name))}  {'  '.join(told)}".rstrip())
     return "\n".join(lines)
+
+
+def cells(text: str) -> int:
+    """Return how many cells of a terminal a text takes: two for each Han character and the like.
+
+    >>> cells("体育 (2)")
+    8
+    """
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
