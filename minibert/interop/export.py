@@ -145,7 +145,8 @@ def settings_of(
         values["pad_token_id"] = tokenizer.pad_id
     if family == "modernbert":
         values |= dict.fromkeys(("norm_bias", "attention_bias", "mlp_bias"), config.bias)
-        values |= {"cls_token_id": tokenizer.cls_id, "sep_token_id": tokenizer.sep_id}
+        values |= dict.fromkeys(("cls_token_id", "bos_token_id"), tokenizer.cls_id)
+        values |= dict.fromkeys(("sep_token_id", "eos_token_id"), tokenizer.sep_id)
         values |= {"classifier_bias": config.bias, "decoder_bias": True}
         values |= {"classifier_activation": ACTIVATIONS.get(config.hidden_act, config.hidden_act)}
         del values["type_vocab_size"], values["hidden_dropout_prob"], values["attention_probs_dropout_prob"]
