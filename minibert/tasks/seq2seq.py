@@ -36,6 +36,7 @@ from minibert.model.encoder import Encoder
 from minibert.model.generation import Generation, Written, generate
 from minibert.packed import Packed
 from minibert.tasks.from_scratch import check_known
+from minibert.tasks.full_width import full_width_marks, widened
 from minibert.tasks.task import Fit, Loss, Task
 from minibert.tasks.teacher_forcing import PairWindow, TeacherForcing
 from minibert.tasks.text_metrics import Metric, check_metric, text_scores
@@ -100,14 +101,17 @@ class Seq2Seq(Task):
     Options: ClassVar[type] = Seq2SeqOptions
     columns: ClassVar[tuple[str, ...]] = ("source_column", "target_column")
 
-    def __init__(self, tokenizer: Tokenizer, config: EncoderConfig, options: Seq2SeqOptions) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, config: EncoderConfig, options: Seq2SeqOptions, *, full_width: str = ""
+    ) -> None:
+        """Make the task, its decoder not yet trained; full_width are the marks that `widened` is told."""
         super().__init__(tokenizer, window_length(options.max_length, config, tokenizer))
         if options.share_embeddings and config.embedding_size not in (0, config.hidden_size):
             raise InputError(
                 f"this encoder's token table is {config.embedding_size} wide and its hidden states "
                 f"{config.hidden_size}; the decoder needs a table of its own: share_embeddings false"
             )
-        self.options = options
+        self.options, self.full_width = options, full_width
         learned = options.max_target_length if options.decoder_positions == "learned" else 0
         layers = options.decoder_layers or config.num_hidden_layers
         self.decoder = Decoder(config, layers, positions=learned)
@@ -157,14 +161,17 @@ class Seq2Seq(Task):
         check_metric(chosen.metric)
         check_known(tokenizer, "source", [example.source for example in examples])
         check_known(tokenizer, "target", [example.target or "" for example in examples])
-        return cls(tokenizer, config, chosen)
+        marks = full_width_marks(example.target for example in examples if example.target is not None)
+        return cls(tokenizer, config, chosen, full_width=marks)
 
     def settings(self) -> dict[str, Any]:
-        return to_dict(self.options)
+        return {"full_width": self.full_width, **to_dict(self.options)}
 
     @classmethod
     def reopen(cls, tokenizer: Tokenizer, config: EncoderConfig, settings: dict[str, Any]) -> "Seq2Seq":
-        return cls(tokenizer, config, from_dict(Seq2SeqOptions, settings, where="task.json"))
+        options = {key: value for key, value in settings.items() if key != "full_width"}
+        chosen = from_dict(Seq2SeqOptions, options, where="task.json")
+        return cls(tokenizer, config, chosen, full_width=settings.get("full_width", ""))
 
     def encode(self, example: ParallelExample | str) -> list[PairWindow]:  # type: ignore[override]
         """Return one window; a target that is too long is cut off, and its end still stands behind it."""
@@ -226,7 +233,7 @@ class Seq2Seq(Task):
 
     def merge(self, example: Any, windows: Sequence[Any], predictions: Sequence[Written]) -> Generated:
         (written,) = predictions
-        return Generated(self.tokenizer.decode(written.ids), written.score)
+        return Generated(widened(self.tokenizer.decode(written.ids), self.full_width), written.score)
 
     def score(self, answers: Sequence[Generated], examples: Sequence[ParallelExample]) -> dict[str, Any]:
         """Return the chosen metric first, then the others; all between 0 and 1."""

@@ -15,6 +15,7 @@ from minibert.data.batches import ExampleBatches
 from minibert.errors import InputError
 from minibert.finetune import finetune
 from minibert.model.encoder import Encoder
+from minibert.model.generation import Written
 from minibert.tasks.model import Model
 from minibert.tasks.seq2seq import Generated, Seq2Seq, Seq2SeqOptions
 from minibert.tasks.task import Loss
@@ -264,3 +265,23 @@ def test_the_options_make_the_settings_of_generation():
     ).generation()
     assert (how.num_beams, how.min_length, how.no_repeat_ngram_size, how.length_penalty) == (4, 2, 3, 0.6)
     assert how.max_length == 128
+
+
+def test_chinese_marks_are_written_as_the_targets_have_them(tmp_path):
+    """NFKC knows one comma; the targets say which is meant, and 3,000 keeps its own."""
+    pairs = [
+        mb.ParallelExample("one", "海啸来了，密切注意啊！"),
+        mb.ParallelExample("two", "他说：（三）好吗？"),
+        mb.ParallelExample("three", "3,000年；"),
+    ]
+    texts = [text for pair in pairs * 20 for text in (pair.source, str(pair.target))]
+    tokenizer = train_sentencepiece(texts, 294)
+    config = shape("bert", tokenizer.vocab_size)
+    task = Seq2Seq.build(tokenizer, config, pairs, {"max_target_length": 30})
+    again = Seq2Seq.reopen(tokenizer, config, task.settings())
+    assert again.full_width == task.full_width == ",?!:;()"
+    decoded = tokenizer.encode(pairs[0].target).ids
+    assert "," in tokenizer.decode(decoded)
+    written = Written(tuple(decoded), -1.0, -1.0)
+    assert [task.merge(pair, [], [written]).target for pair in pairs[:1]] == [pairs[0].target]
+    assert Seq2Seq.reopen(tokenizer, config, {}).full_width == ""  # a folder of an earlier version
