@@ -7,8 +7,8 @@ the B likeliest beginnings of each source and lets all of them go on; what has e
 
 where L counts the tokens, the end among them, and a is `length_penalty`: 0 compares plain probabilities and
 likes short texts, 1 nearly the mean over the tokens. A source is done when B of its sequences have ended and
-none that goes on is better by now than the worst of the best B (a model that is nearly certain ends unlikely
-ones long before the likely one), or when none can go on. Sequences of sources that are done leave the batch.
+none that goes on is better by now than the best of them (a model that is nearly certain ends B unlikely ones
+long before the likely one), or when none can go on. Sequences of sources that are done leave the batch.
 
 The model is a function `advance(tokens, state)` that returns the log-probabilities (R, V) of what follows the
 newest tokens (R,) and the next state; R rows are B beams for each source, side by side.
@@ -137,7 +137,7 @@ def beam_search(
         open_ones = [[one for one in ones if one[2] != end][:beams] for ones in likeliest]
         best_open = [normed(ones[0][0], ids_RL.shape[1], how) for ones in open_ones]
         stay = [
-            place for place, source in enumerate(going) if best_open[place] > worst_kept(ended[source], beams)
+            place for place, source in enumerate(going) if best_open[place] > best_of(ended[source], beams)
         ]
         chosen = [(place * beams + parent, token) for place in stay for _, parent, token in open_ones[place]]
         rows_R, tokens_R = torch.tensor(chosen, dtype=torch.int64).reshape(-1, 2).unbind(1)
@@ -150,10 +150,9 @@ def beam_search(
     return [max(sequences, key=lambda one: one.score, default=nothing) for sequences in ended]
 
 
-def worst_kept(ended: Sequence[Written], beams: int) -> float:
-    """Return the score that a sequence must be above to be among the best; minus infinity for any."""
-    scores = sorted((one.score for one in ended), reverse=True)
-    return scores[beams - 1] if len(scores) >= beams else -math.inf
+def best_of(ended: Sequence[Written], beams: int) -> float:
+    """Return the best score of what has ended; minus infinity until so many have."""
+    return max((one.score for one in ended), default=-math.inf) if len(ended) >= beams else -math.inf
 
 
 def extend(log_p_NB: Tensor, next_RV: Tensor) -> list[list[tuple[float, int, int]]]:
