@@ -55,8 +55,8 @@ def _holds_texts(rows: list[dict[str, Any]], name: str) -> bool:
 def _words(text: str) -> float:
     """Return about how many words a text has, numbers left out.
 
-    >>> _words("a red cat, 2018"), _words("2018年2月1日")
-    (3.0, 1.2)
+    >>> _words("a red cat, 2018"), _words("2018年2月1日公布")
+    (3.0, 2.0)
     """
     found = WORD.findall(text)
     han = sum(bool(HAN_LETTER.fullmatch(word)) for word in found)
