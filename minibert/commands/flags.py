@@ -80,7 +80,7 @@ class JoinedByCommas(argparse.Action):
     """Takes `--flag a b` and `--flag a,b` alike."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, *spelled: Any) -> None:
-        setattr(namespace, self.dest, values[0] if len(values) == 1 else ",".join(map(str, values)))
+        setattr(namespace, self.dest, ",".join(values))
 
 
 def reader(hint: Any) -> Callable[[str], Any]:

@@ -56,10 +56,11 @@ def read_questions(
     named = {"question": question_column, "passage": passage_column, "answers": answers_column}
     names = {part: (name,) if name else USUAL[part] for part, name in named.items()}
     placed = list(_rows(path))
-    empty = [place for place, row in placed if _asks_nothing(row, names)]
-    if empty and len(empty) < len(placed):
-        _tell(f"{len(empty):,} questions are empty, and passed over", empty)
-        placed = [(place, row) for place, row in placed if not _asks_nothing(row, names)]
+    empty = [_asks_nothing(row, names) for _, row in placed]
+    if any(empty) and not all(empty):
+        told = [place for (place, _), nothing in zip(placed, empty, strict=True) if nothing]
+        _tell(f"{len(told):,} questions are empty, and passed over", told)
+        placed = [one for one, nothing in zip(placed, empty, strict=True) if not nothing]
     rows = [_example(place, row, names) for place, row in placed]
     if not rows:
         raise InputError(

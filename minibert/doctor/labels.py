@@ -75,9 +75,8 @@ def _similar(counts: Counter[str]) -> Iterator[Finding]:
     """Names that are equal once case, width, white space, dashes and underscores are left out."""
     groups: dict[str, list[str]] = {}
     for name in counts:
-        groups.setdefault(re.sub(r"[\s_\-]+", "", unicodedata.normalize("NFKC", name)).casefold(), []).append(
-            name
-        )
+        plain = re.sub(r"[\s_\-]+", "", unicodedata.normalize("NFKC", name)).casefold()
+        groups.setdefault(plain, []).append(name)
     alike = [sorted(names) for key, names in groups.items() if len(names) > 1 and key]
     if alike:
         shown = some([f"{' / '.join(names)}" for names in alike])

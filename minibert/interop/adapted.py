@@ -136,13 +136,18 @@ def open_base(folder: Path, base: str | Path | Model) -> tuple[Encoder, Tokenize
         return encoder, base.task.tokenizer, place
     place = Path(base)
     if not place.is_dir():
-        raise InputError(
-            f"{folder} holds an adapter, and its base {place} is not there; say where it is: "
-            f"mb.load({str(folder)!r}, base=...), or --base DIR of the commands that only ask a model"
-        )
+        raise no_base(folder, place)
     encoder, tokenizer = read_encoder(place), load_tokenizer(place)
     check_vocabulary(tokenizer, encoder.config, place)
     return encoder, tokenizer, place.resolve()
+
+
+def no_base(folder: Path, base: Path) -> InputError:
+    """Return the error for an adapter whose base is not where it was."""
+    return InputError(
+        f"{folder} holds an adapter, and its base {base} is not there; say where it is: "
+        f"mb.load({str(folder)!r}, base=...), or --base DIR of the commands that only ask a model"
+    )
 
 
 def over(encoder: Encoder, config: EncoderConfig, folder: Path) -> Encoder:

@@ -15,6 +15,7 @@ from typing import Any
 from minibert.adapt.build import adaptation_of
 from minibert.checkpoint import read_json, read_table
 from minibert.errors import InputError
+from minibert.interop.adapted import no_base
 from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
 from minibert.interop.heads import HEADS, fill_head, make_task
 from minibert.interop.hub import local_folder
@@ -65,10 +66,7 @@ def base_folder(folder: Path, base: str | Path | Model | None) -> Path:
         raise InputError(f"{folder} holds an adapter of peft; give the folder of its base, not an open model")
     place = local_folder(base or base_of(folder))
     if not place.is_dir():
-        raise InputError(
-            f"{folder} holds an adapter, and its base {place} is not there; say where it is: "
-            f"mb.load({str(folder)!r}, base=...), or --base DIR of the commands that only ask a model"
-        )
+        raise no_base(folder, place)
     place = encoder_folder(place)
     if (place / "task.json").is_file():
         raise InputError(
@@ -80,8 +78,7 @@ def base_folder(folder: Path, base: str | Path | Model | None) -> Path:
 
 def head_weights(folder: Path, family: str) -> dict[str, Stored]:
     """Return what an adapter's file holds beside the encoder's updates, under its names in the family."""
-    others = DICTIONARIES[family].others if family in DICTIONARIES else ()
-    prefix = DICTIONARIES[family].prefix if family in DICTIONARIES else ""
+    others, prefix = DICTIONARIES[family].others, DICTIONARIES[family].prefix
     found = {name.removeprefix(BEGINNING): one for name, one in stored_in(folder / TENSORS).items()}
     return {name: one for name, one in found.items() if name.removeprefix(prefix).startswith(others)}
 
@@ -109,7 +106,7 @@ def kind_of(folder: Path, values: Mapping[str, Any]) -> str:
 
 def refuse_updates(kind: str, family: str, head: Mapping[str, Stored], *, folder: Path) -> None:
     """Raise InputError for an update of the head's own layers, which are kept whole here."""
-    layers = tuple(HEADS[kind].get(family, {}).values())
+    layers = tuple(HEADS[kind][family].values())
     updates = [name for name in head if ".lora_" in name and name.startswith(layers)]
     if updates:
         raise InputError(

@@ -4,12 +4,12 @@ It has its own size in pixels, so the page scrolls it sideways where the screen 
 Left out: a colour bar; the shade's meaning belongs into the caption.
 """
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from minibert.report.charts import escape
 from minibert.report.numbers import is_number
+from minibert.tasks.metrics import cells
 
 _LETTER = 6.9
 _LONGEST = 18
@@ -66,8 +66,7 @@ def heat_map(
 
 
 def _width(label: str) -> float:
-    shown = _shortened(label)
-    return _LETTER * sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in shown)
+    return _LETTER * cells(_shortened(label))
 
 
 def _shortened(label: str) -> str:
