@@ -197,6 +197,12 @@ class Answer:
         """The best text that is an answer, whether it was given or not."""
         return next((candidate.text for candidate in self.candidates if candidate.text), "")
 
+    def at(self, threshold: float | None) -> "Answer":
+        """Return the answer that is given where "no answer" must be better by more than a threshold."""
+        refused = not self.best_span or (threshold is not None and self.margin > threshold)
+        chosen = next(candidate for candidate in self.candidates if refused != bool(candidate.text))
+        return Answer(chosen.text, chosen.start, chosen.end, chosen.probability, self.margin, self.candidates)
+
 
 def choose(passage: str, spans: Sequence[Scored], nothing: float, *, threshold: float | None) -> Answer:
     """Answer with the best span, or with "" if `nothing`, the score of no answer, is above it by more.
@@ -208,7 +214,6 @@ def choose(passage: str, spans: Sequence[Scored], nothing: float, *, threshold: 
     'cat'
     """
     margin = nothing - spans[0].score if spans else 0.0
-    refused = not spans or (threshold is not None and margin > threshold)
     listed = list(spans)
     if threshold is not None or not spans:
         listed = sorted([*spans, Scored(0, 0, nothing)], key=lambda span: -span.score)
@@ -217,5 +222,4 @@ def choose(passage: str, spans: Sequence[Scored], nothing: float, *, threshold: 
         Candidate(passage[span.start : span.end], span.start, span.end, span.score, float(share))
         for span, share in zip(listed, shares / shares.sum(), strict=True)
     )
-    chosen = next(candidate for candidate in candidates if refused != bool(candidate.text))
-    return Answer(chosen.text, chosen.start, chosen.end, chosen.probability, margin, candidates)
+    return Answer("", 0, 0, 0.0, margin, candidates).at(threshold)

@@ -18,6 +18,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from minibert.tasks.metrics import calibration_error
+
 KEPT = 0.95  # share of the texts that stays, where no held-out text belongs to no class
 COLDEST, HOTTEST = 0.5, 20.0  # a few rows that are all right would ask for 0
 
@@ -79,6 +81,40 @@ def fit_rejection(probability_NC: np.ndarray, gold_N: np.ndarray) -> float:
         gained = -np.abs(np.arange(len(order) + 1) - (1 - KEPT) * len(order))
     best = int(np.where(apart, gained, -np.inf).argmax())
     return float(borders[best] + borders[best + 1]) / 2
+
+
+def best_fits(
+    probability_NC: np.ndarray, gold_N: np.ndarray, *, calibrate: bool, reject: bool
+) -> dict[str, float]:
+    """Return the calibration error, and what would be best here; nothing of weights that blew up.
+
+    best_temperature     where one is to be fitted
+    best_threshold       below which a text belongs to no class
+    best_threshold_then  the same after the logits were divided by best_temperature
+    """
+    found: dict[str, float] = {}
+    if not np.isfinite(probability_NC).all():
+        return found
+    known_N = gold_N >= 0
+    if known_N.any():
+        found["calibration_error"] = calibration_error(probability_NC[known_N], gold_N[known_N])
+    if calibrate and known_N.any():
+        found["best_temperature"] = fit_temperature(probability_NC[known_N], gold_N[known_N])
+    if reject:
+        found["best_threshold"] = fit_rejection(probability_NC, gold_N)
+    if reject and "best_temperature" in found:
+        calibrated_NC = at_temperature(probability_NC, found["best_temperature"])
+        found["best_threshold_then"] = fit_rejection(calibrated_NC, gold_N)
+    return found
+
+
+def settled_threshold(scores: dict[str, float], before: float) -> float:
+    """Return the threshold that `best_fits` found for the model as it will be; without one, that of before.
+
+    >>> settled_threshold({"best_threshold": 0.7, "best_temperature": 2.0, "best_threshold_then": 0.6}, 0.5)
+    0.6
+    """
+    return scores.get("best_threshold_then", scores.get("best_threshold", before))
 
 
 def rejection_scores(gold: Sequence[str], predicted: Sequence[str], reject: str) -> dict[str, float]:

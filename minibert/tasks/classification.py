@@ -31,10 +31,10 @@ from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
 from minibert.model.linear import Dropout, Linear, initialize
 from minibert.packed import Packed
-from minibert.tasks.calibration import at_temperature, fit_rejection, fit_temperature, rejection_scores
+from minibert.tasks.calibration import at_temperature, best_fits, rejection_scores, settled_threshold
 from minibert.tasks.class_weights import balanced
 from minibert.tasks.label_sets import natural, refuse_broken
-from minibert.tasks.metrics import Choices, calibration_error, choice_scores
+from minibert.tasks.metrics import Choices, choice_scores
 from minibert.tasks.pooling import PoolingOptions, check_shares, projection_of, text_scores, text_windows
 from minibert.tasks.task import LogitsOf, Loss, Targets, Task, Window
 from minibert.tasks.windows import window_length
@@ -191,7 +191,7 @@ class Classification(Task):
         """Return accuracy, macro-F1, the calibration error, the report by class and the confusion matrix.
 
         With a reject_label also the accuracy of the texts that have a class, how many of the others were
-        rejected, and the threshold that would have been best here.
+        rejected, and the threshold that would have been best here (`best_fits`).
         """
         chosen = self.choices(answers, examples)
         scores = choice_scores(chosen.gold, chosen.predicted, chosen.labels)
@@ -199,22 +199,8 @@ class Classification(Task):
         probability_NC = np.array([[*answer.probabilities.values()] for answer in answers])
         reject = self.options.reject_label
         apart = rejection_scores(chosen.gold, chosen.predicted, reject) if reject else {}
-        return {**scores, **self._fits(probability_NC, gold_N), **apart}
-
-    def _fits(self, probability_NC: np.ndarray, gold_N: np.ndarray) -> dict[str, float]:
-        """Return the calibration error, best temperature and threshold; nothing of weights that blew up."""
-        found: dict[str, float] = {}
-        if not np.isfinite(probability_NC).all():
-            return found
-        known_N = gold_N >= 0
-        if known_N.any():
-            found["calibration_error"] = calibration_error(probability_NC[known_N], gold_N[known_N])
-        if self.options.calibrate and known_N.any():
-            found["best_temperature"] = fit_temperature(probability_NC[known_N], gold_N[known_N])
-            probability_NC = at_temperature(probability_NC, found["best_temperature"])
-        if self.options.reject_label:
-            found["best_threshold"] = fit_rejection(probability_NC, gold_N)
-        return found
+        fits = best_fits(probability_NC, gold_N, calibrate=self.options.calibrate, reject=bool(reject))
+        return {**scores, **fits, **apart}
 
     @torch.no_grad()
     def settle(self, scores: dict[str, Any]) -> None:
@@ -222,7 +208,21 @@ class Classification(Task):
         for weight in self.classifier.parameters():
             weight.div_(scores.get("best_temperature", 1.0))
         if not self.options.reject_below:
-            self.threshold = scores.get("best_threshold", self.threshold)
+            self.threshold = settled_threshold(scores, self.threshold)
+
+    def once_settled(self, answers: Sequence[Classified], scores: dict[str, Any]) -> Sequence[Classified]:
+        """Return the answers at the best threshold; their probabilities are still those of before."""
+        reject, options = self.options.reject_label, self.options
+        if not reject or options.reject_below or "best_threshold" not in scores:
+            return answers
+        probability_NC = np.array([[*answer.probabilities.values()] for answer in answers])
+        likeliest_N = probability_NC.argmax(axis=1)
+        surest_N = at_temperature(probability_NC, scores.get("best_temperature", 1.0)).max(axis=1)
+        stays_N = surest_N >= settled_threshold(scores, self.threshold)
+        labels = [
+            self.labels[one] if stays else reject for one, stays in zip(likeliest_N, stays_N, strict=True)
+        ]
+        return [replace(answer, label=label) for answer, label in zip(answers, labels, strict=True)]
 
     def choices(self, answers: Sequence[Classified], examples: Sequence[TextExample]) -> Choices:
         gold = [str(example.label) for example in examples]

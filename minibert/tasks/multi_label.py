@@ -144,8 +144,12 @@ class MultiLabel(Task):
     def merge(self, example: Any, windows: Sequence[Window], predictions: Sequence[Any]) -> MultiLabelled:
         mean_C = np.mean(predictions, axis=0)
         probabilities = {label: float(p) for label, p in zip(self.labels, mean_C, strict=True)}
-        given = [number for number in np.argsort(-mean_C, kind="stable") if mean_C[number] >= self.threshold]
-        return MultiLabelled(tuple(self.labels[number] for number in given), probabilities)
+        return self._labelled(probabilities, self.threshold)
+
+    def _labelled(self, probabilities: dict[str, float], threshold: float) -> MultiLabelled:
+        likeliest = sorted(self.labels, key=lambda label: -probabilities[label])
+        given = tuple(label for label in likeliest if probabilities[label] >= threshold)
+        return MultiLabelled(given, probabilities)
 
     def score(
         self, answers: Sequence[MultiLabelled], examples: Sequence[MultiLabelExample]
@@ -163,6 +167,13 @@ class MultiLabel(Task):
     def settle(self, scores: dict[str, Any]) -> None:
         if not self.options.threshold:
             self.threshold = scores.get("best_threshold", self.threshold)
+
+    def once_settled(
+        self, answers: Sequence[MultiLabelled], scores: dict[str, Any]
+    ) -> Sequence[MultiLabelled]:
+        if self.options.threshold:
+            return answers
+        return [self._labelled(answer.probabilities, scores["best_threshold"]) for answer in answers]
 
     @classmethod
     def answered(cls, example: MultiLabelExample) -> bool:

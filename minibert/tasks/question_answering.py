@@ -225,6 +225,12 @@ class QuestionAnswering(Task):
         if self.options.null_score_diff_threshold is None and "best_f1_threshold" in scores:
             self.threshold = scores["best_f1_threshold"]
 
+    def once_settled(self, answers: Sequence[Answer], scores: dict[str, Any]) -> Sequence[Answer]:
+        threshold = scores.get("best_f1_threshold")
+        if not self.refuses or threshold is None or self.options.null_score_diff_threshold is not None:
+            return answers
+        return [answer.at(threshold) for answer in answers]
+
     def show(self, example: QuestionExample, answer: Answer) -> dict[str, Any]:
         beside = {"id": example.id} if example.id else {}
         return {**beside, "question": example.question, **asdict(answer)}

@@ -178,10 +178,7 @@ class Task(nn.Module, ABC):
     def collate(
         self, windows: Sequence[Window], seed: int, step: int, progress: float
     ) -> tuple[Packed, Targets]:
-        """Pack windows into a batch; random choices are a pure function of (seed, step).
-
-        `progress` is the share of training that is done, for schedules.
-        """
+        """Pack windows into a batch; what is random is a function of seed, step and `progress`, 0..1."""
         batch = self.pack(windows)
         labels = torch.from_numpy(np.concatenate([window.labels for window in windows]))
         return batch, Targets(rows_of(windows), labels, tuple(len(window.rows) for window in windows))
@@ -239,6 +236,10 @@ class Task(nn.Module, ABC):
 
     def settle(self, scores: dict[str, Any]) -> None:
         """Choose what is chosen by the scores on validation data, such as a threshold; mostly nothing."""
+
+    def once_settled(self, answers: Sequence[Any], scores: dict[str, Any]) -> Sequence[Any]:
+        """Return the answers that the model would have given after `settle(scores)`; mostly the same."""
+        return answers
 
     def choices(self, answers: Sequence[Any], examples: Sequence[Any]) -> Choices | None:
         """Return the labels to compare in a table and a confusion matrix; None where none are chosen."""

@@ -27,15 +27,18 @@ class HeldOut:
     def scores(self) -> dict[str, Any]:
         """Score the model as it is now; its main score comes first.
 
-        Of several processes the first answers and the others hear the scores.
+        What the task will choose by these scores, such as a threshold, counts as chosen: epochs are compared
+        as they would be kept. Of several processes the first answers and the others hear the scores.
         """
         return self.ranks.agree(self._own_scores() if self.ranks.first else None)
 
     def _own_scores(self) -> dict[str, Any]:
         task = self.model.task
         answers = self.model.predict(self.examples, windows=self.windows)
-        self.choices = task.choices(answers, self.examples)
-        return task.score(answers, self.examples)
+        scores = task.score(answers, self.examples)
+        settled = task.once_settled(answers, scores)
+        self.choices = task.choices(settled, self.examples)
+        return scores if settled is answers else task.score(settled, self.examples)
 
 
 def held_out_loss(model: Model, batches: Batches[Any], ranks: Ranks) -> float:
