@@ -8,11 +8,12 @@ Every printed number is an interval (printed_numbers.py): a finding is what no r
     micro avg     = sum r / sum k, sum r / sum n        r right answers of k given and n wanted
     accuracy      = sum r / sum n = micro P = R = F1    where each example has one label, sum k = sum n
 
-Counts are whole (see whole_counts.py). Left out: averages over samples, which need the samples, and reports
-with sample weights, whose counts are not whole.
+Counts are whole (see whole_counts.py), but for reports with sample weights: of those, what needs no counts is
+checked. Left out: averages over samples, which need the samples; weighted supports in JSON that happen to be
+whole numbers are taken for counts.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from minibert.evaluation.printed_numbers import Printed
@@ -52,7 +53,7 @@ def check_report(report: PrintedReport, *, single_label: bool | None = None) -> 
     single = report.accuracy is not None if single_label is None else single_label
     return [
         *_ranges(report),
-        *_f1_of_classes(report.classes),
+        *_f1_of_classes(report),
         *_supports(report),
         *_means(report),
         *_totals(report, single=single),
@@ -113,18 +114,18 @@ def _span(low: float, high: float) -> str:
     return f"{low:.4f}" if high - low < 1e-4 else f"{low:.4f} .. {high:.4f}"
 
 
-def _f1_of_classes(classes: Sequence[Line]) -> Iterator[Finding]:
-    for line in classes:
+def _f1_of_classes(report: PrintedReport) -> Iterator[Finding]:
+    for line in report.classes:
         problem = _f1_problem(line)
-        if problem is None and _countable(line) and counts_of(line) is None:
+        if problem is None and _countable(line, report) and counts_of(line) is None:
             problem = _no_counts(line)
         if problem:
             yield Finding(line.name, problem)
 
 
-def _countable(line: Line) -> bool:
+def _countable(line: Line, report: PrintedReport) -> bool:
     inside = all(score.undefined or 0 <= score.value <= 1 for _, score in _ratios(line))
-    return inside and line.support is not None and line.support == int(line.support)
+    return inside and line.support is not None and not report.weighted
 
 
 def _no_counts(line: Line) -> str:
@@ -185,7 +186,7 @@ def _totals(report: PrintedReport, *, single: bool) -> Iterator[Finding]:
         yield Finding(micro.name, problem)
     if single:
         yield from _all_the_same(micro, accuracy)
-    if not wanted or not all(map(_countable, report.classes)):
+    if not wanted or not all(_countable(line, report) for line in report.classes):
         return
     counts = [counts_of(line) or counts_of(replace(line, f1=None)) for line in report.classes]
     known = [one for one in counts if one]

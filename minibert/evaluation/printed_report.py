@@ -46,13 +46,15 @@ class Line:
 class PrintedReport:
     """The lines of the classes, those of the averages by their names, and the accuracy if it was printed.
 
-    start  the line of the text that names its columns, from 1
+    start     the line of the text that names its columns, from 1
+    weighted  whether the supports are no counts: examples had sample weights
     """
 
     classes: tuple[Line, ...]
     averages: dict[str, Line]
     accuracy: Line | None = None
     start: int = 1
+    weighted: bool = False
 
 
 def read_reports(path: str | Path) -> list[PrintedReport]:
@@ -101,11 +103,13 @@ def parse_reports(text: str, *, where: str = "report") -> list[PrintedReport]:
         body = list(enumerate(lines[header.number : end], header.number + 1))
         own = where if len(headers) == 1 else f"{where}, report of line {header.number}"
         rows = marked_rows(body, header, own) if header.mark else text_rows(body, header, own)
-        found.append(_report(*rows, where=own, start=header.number))
+        found.append(_report(*rows, where=own, start=header.number, weighted=_weighed(*rows)))
     return found
 
 
-def _report(classes: Rows, averages: Rows, *, where: str, start: int = 1) -> PrintedReport:
+def _report(
+    classes: Rows, averages: Rows, *, where: str, start: int = 1, weighted: bool = False
+) -> PrintedReport:
     if not classes:
         raise InputError(f"{where}: no class has a line; {WANTED}")
     for names in ([name for name, _ in classes], [name for name, _ in averages]):
@@ -113,12 +117,19 @@ def _report(classes: Rows, averages: Rows, *, where: str, start: int = 1) -> Pri
         if twice is not None:
             raise InputError(f"{where}: {twice!r} has {names.count(twice)} lines; give each class one")
     lines = {name: _line(name, cells, f"{where}: {name!r}") for name, cells in averages}
-    return PrintedReport(
-        tuple(_line(name, cells, f"{where}: {name!r}") for name, cells in classes),
-        {name: lines[name] for name in AVERAGES if name in lines},
-        lines.get("accuracy"),
-        start,
-    )
+    found = tuple(_line(name, cells, f"{where}: {name!r}") for name, cells in classes)
+    apart = {name: lines[name] for name in AVERAGES if name in lines}
+    parts = any(line.support is not None and line.support % 1 > 0 for line in found)
+    return PrintedReport(found, apart, lines.get("accuracy"), start, weighted or parts)
+
+
+def _weighed(classes: Rows, averages: Rows) -> bool:
+    """Whether a text writes its supports with a point, as scikit-learn does where examples are weighted.
+
+    A printed data frame has points in every column, and the accuracy in each.
+    """
+    framed = any(name == "accuracy" and "precision" in cells for name, cells in averages)
+    return not framed and any("." in cells.get("support", "") for _, cells in classes)
 
 
 def _line(name: str, cells: Cells, where: str) -> Line:

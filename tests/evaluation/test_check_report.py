@@ -155,6 +155,23 @@ def test_whatever_scikit_learn_prints_passes():
         assert findings(text) == [], text
 
 
+def test_reports_with_sample_weights_pass_though_their_counts_are_not_whole():
+    metrics = pytest.importorskip("sklearn.metrics")
+    random = np.random.default_rng(4)
+    for kind in ("any", "balanced") * 15:
+        gold = random.integers(0, 3, 30) if kind == "any" else np.repeat([0, 1, 2], [6, 10, 14])
+        given = np.where(random.random(30) < 0.6, gold, random.integers(0, 3, 30))
+        balanced = 30 / (3 * np.bincount(gold, minlength=3))
+        weights = random.random(30) if kind == "any" else balanced[gold]  # supports 10.0, 10.0, 10.0
+        text = metrics.classification_report(gold, given, sample_weight=weights, digits=6)
+        assert findings(text) == [], text
+        if kind == "any":
+            table = metrics.classification_report(gold, given, sample_weight=weights, output_dict=True)
+            assert findings(json.dumps(table)) == []
+            lied = {**table, "1": {**table["1"], "f1-score": table["1"]["f1-score"] + 0.01}}
+            assert findings(json.dumps(lied))
+
+
 @pytest.mark.parametrize("name", ["micro", "macro", "weighted", "samples", "accuracy", "macro avg", "Micro"])
 def test_a_class_called_like_an_average_is_a_class(name):
     text = RIGHT.replace("         yes ", f"{name:>12} ")
