@@ -22,6 +22,7 @@ from minibert.tasks.templates import read_verbalizer
 from minibert.training.precision import choose_device, choose_dtype
 
 KINDS = (".csv", ".tsv", ".jsonl")
+BESIDE = ("tokens", "words", "entities", "answers")  # what repeats a text or points into it
 
 
 def add(commands: Any) -> None:
@@ -135,14 +136,28 @@ def read_rows(path: Path, args: argparse.Namespace) -> tuple[list[dict[str, Any]
         if not rows:
             found = choose_columns(str(path), list(row), text=column, label=label)
             column, label = found.text, found.label
+            if found.pair:
+                print(f"{column} is changed and {found.pair} stays as it is", file=sys.stderr)
         if not isinstance(row.get(column), str):
             raise InputError(f"{path}, line {number}: no text in {column!r}; the row has {', '.join(row)}")
+        refuse_places(row, column, f"{path}, line {number}")
         if args.template and (label is None or row.get(label) in (None, "")):
             raise InputError(f"{path}, line {number}: no label, and --template needs one; name the column")
         rows.append(row)
     if not rows:
         raise InputError(f"{path} holds no rows")
     return rows, column, [str(row[label]) for row in rows] if args.template else []
+
+
+def refuse_places(row: dict[str, Any], column: str, where: str) -> None:
+    """Raise InputError for a row that says which characters or words of its text are what."""
+    found = [name for name in BESIDE if isinstance(row.get(name), list | dict) and name != column]
+    if found or {"head", "tail"} <= row.keys():
+        named = ", ".join(found or ("head", "tail"))
+        raise InputError(
+            f"{where}: {named} would no longer be right beside a changed {column}; "
+            "texts with labels are augmented"
+        )
 
 
 def written(rows: list[dict[str, Any]], suffix: str) -> str:

@@ -26,7 +26,7 @@ from minibert.interop.language_models import load_language_model
 from minibert.tasks.masked_lm import MaskedLM
 from minibert.tasks.model import Model
 from minibert.tasks.task import Window
-from minibert.tasks.templates import Template, Words
+from minibert.tasks.templates import PAIR, Template, Words
 from minibert.tasks.windows import fit_text
 from minibert.text.alignment import IDEOGRAPH
 from minibert.text.tokenizer import Tokenizer
@@ -58,8 +58,10 @@ class Replacing:
             raise InputError(f"copies {self.copies} and top_k {self.top_k}: at least 1 is wanted of each")
         if not 0 < self.share <= 1:
             raise InputError(f"share {self.share} must be above 0 and at most 1, such as 0.15")
-        if self.template:
-            Template.of(self.template)
+        if self.template and PAIR in Template.of(self.template).parts:
+            raise InputError(
+                f"template {self.template!r}: words are replaced in one text alone; leave {PAIR} out"
+            )
 
 
 @dataclass(frozen=True)

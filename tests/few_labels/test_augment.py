@@ -204,3 +204,35 @@ def test_an_older_output_is_not_lost(folder, tmp_path, capsys):
     assert "--overwrite" in capsys.readouterr().err
     assert main([*words, "--overwrite"]) == 0
     assert len(source.read_text("utf-8").splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"head": [0, 3], "tail": [4, 7], "label": "sees"},
+        {"head": "the", "tail": "cat", "label": "sees"},
+        {"tokens": ["the", "cat"], "tags": ["O", "B-animal"]},
+        {"entities": [{"start": 4, "end": 7, "label": "animal"}]},
+    ],
+)
+def test_rows_that_point_into_their_text_are_refused(folder, tmp_path, monkeypatch, capsys, beside):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "rows.jsonl", [{"text": "the cat", **beside}])
+    assert main(["augment", "--model", str(folder), "--file", "rows.jsonl", "--output", "o.jsonl"]) == 2
+    told = capsys.readouterr().err
+    assert "would no longer be right beside a changed text" in told
+    assert next(iter(beside)) in told
+    assert not (tmp_path / "o.jsonl").exists()
+
+
+def test_of_a_pair_it_is_said_which_text_changes(folder, tmp_path, capsys):
+    rows = [{"premise": "the cat sees", "hypothesis": "the cat", "label": "a"}]
+    source, more = write(tmp_path / "rows.jsonl", rows), tmp_path / "more.jsonl"
+    words = ["augment", "--model", str(folder), "--file", str(source), "--output", str(more), "--only-new"]
+    assert main(words) == 0
+    assert "premise is changed and hypothesis stays as it is" in capsys.readouterr().err
+    (made,) = [json.loads(line) for line in more.read_text("utf-8").splitlines()]
+    assert made["hypothesis"] == "the cat"
+    assert made["premise"] != "the cat sees"
+    assert main([*words, "--overwrite", "--template", "{text}? [MASK], {text_b}"]) == 2
+    assert "leave {text_b} out" in capsys.readouterr().err
