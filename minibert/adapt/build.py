@@ -10,6 +10,7 @@ from minibert.adapt.hooks import is_adapters
 from minibert.adapt.lora import add_lora
 from minibert.adapt.options import AdaptOptions
 from minibert.adapt.prompts import add_prompts
+from minibert.checkpoint import WEIGHTS, load_tensors
 from minibert.config import from_dict, to_dict
 from minibert.errors import InputError
 from minibert.model.encoder import Encoder
@@ -22,7 +23,8 @@ def adapt(model: Model, options: AdaptOptions, *, base: str | Path) -> None:
     """Let a model train an adapter and its head instead of its encoder, in place.
 
     base  the folder that the encoder is from: what is saved names it, and the hashes of what is in it
-    Raises InputError for options that do not fit the encoder; it is as it was then.
+    Raises InputError for options that do not fit the encoder, for a model that is adapted already, and for a
+    base of other weights, on which nothing saved would open; the model is as it was then.
 
     >>> import minibert as mb
     >>> model = mb.load("runs/clf")
@@ -32,9 +34,28 @@ def adapt(model: Model, options: AdaptOptions, *, base: str | Path) -> None:
     """
     if options.adapter == "none":
         return
+    if model.adaptation is not None:
+        raise InputError(
+            f"the model has an adapter already ({model.adaptation.options['adapter']}); open its base "
+            f"{model.adaptation.base}, or save what `merged` makes of the model and name that folder"
+        )
     sha256 = hash_of(model.encoder.state_dict())
+    refuse_other_base(Path(base), sha256)
     add_adapter(model.encoder, options)
     model.adaptation = adaptation_of(model, options, base=str(Path(base).resolve()), sha256=sha256)
+
+
+def refuse_other_base(base: Path, sha256: str) -> None:
+    """Raise InputError where the base is a model of ours and its encoder's hash is another."""
+    if not ((base / "task.json").is_file() and (base / WEIGHTS).is_file()):
+        return
+    stored = load_tensors(base / WEIGHTS)
+    own = {name.removeprefix("encoder."): one for name, one in stored.items() if name.startswith("encoder.")}
+    if hash_of(own) != sha256:
+        raise InputError(
+            f"the encoder's weights are not those of {base}: it was trained since; save the model and name "
+            "that folder as the base"
+        )
 
 
 def add_adapter(encoder: Encoder, options: AdaptOptions) -> None:

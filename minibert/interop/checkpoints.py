@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert.adapt.parted import ONLY_ANSWERS, PARTS
-from minibert.checkpoint import WEIGHTS, read_json
+from minibert.checkpoint import WEIGHTS, read_json, read_table
 from minibert.durable import verify
 from minibert.errors import InputError
 from minibert.interop.hub import present
@@ -27,6 +27,7 @@ from minibert.text.tokenizer import Tokenizer
 
 LISTED = 8  # names in one error
 PEFT = "adapter_config.json"
+ONLY_BESIDE = ("bottleneck", "prompt", "prefix")  # adapters that are no change of matrices
 
 
 def read_encoder(folder: Path, config: EncoderConfig | None = None) -> Encoder:
@@ -69,10 +70,7 @@ def read_config(folder: Path) -> EncoderConfig:
     if (folder / PARTS).is_file():
         raise InputError(f"{folder} holds adapters for several parts, not an encoder; {ONLY_ANSWERS}")
     if (folder / ADAPTER).is_file():
-        raise InputError(
-            f"{folder} holds an adapter, not an encoder; merge the two first: "
-            f"minibert export --model {folder} --format minibert --output-dir DIR"
-        )
+        raise not_an_encoder(folder)
     path = folder / "config.json"
     if not path.is_file():
         raise InputError(f"{folder} has no config.json; give the folder of a checkpoint")
@@ -82,6 +80,18 @@ def read_config(folder: Path) -> EncoderConfig:
     if (folder / "task.json").is_file():
         return EncoderConfig.from_dict(values, str(path))
     return encoder_config(values, str(path))
+
+
+def not_an_encoder(folder: Path) -> InputError:
+    """Return the error for the folder of an adapter, which may be merged with its base or not."""
+    told = read_table(folder / ADAPTER)
+    base, options = (part if isinstance(part := told.get(key), dict) else {} for key in ("base", "options"))
+    kind = options.get("adapter")
+    if kind in ONLY_BESIDE:
+        way = f"of the kind {kind}, which cannot become one; give its base {base.get('folder')}"
+    else:
+        way = f"merge the two first: minibert export --model {folder} --format minibert --output-dir DIR"
+    return InputError(f"{folder} holds an adapter, not an encoder; {way}")
 
 
 def check_vocabulary(tokenizer: Tokenizer, config: EncoderConfig, folder: Path) -> None:

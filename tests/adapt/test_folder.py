@@ -9,6 +9,8 @@ import torch
 from adapted_rows import ROWS as ROWS_OF
 
 import minibert as mb
+from minibert.adapt.build import adapt
+from minibert.adapt.options import AdaptOptions
 from minibert.checkpoint import load_tensors
 from minibert.cli import main
 from minibert.errors import InputError
@@ -362,3 +364,28 @@ def test_what_cannot_be_merged_embeds_nothing_and_a_whole_model_needs_no_base(gi
         mb.load_encoder(tmp_path / "bottleneck")
     with pytest.raises(InputError, match="needs no base"):
         mb.load_encoder(given / "enc", base=given / "enc")
+
+
+@pytest.mark.parametrize("kind", ["bottleneck", "prompt", "prefix"])
+def test_what_cannot_be_merged_is_no_encoder_and_its_base_is_named(given, tmp_path, kind, capsys):
+    run(given, tmp_path / "adapter", **{"adapt.adapter": kind})
+    words = ["finetune", "--task", "classification", "--model", str(tmp_path / "adapter"), "--train-file"]
+    assert main([*words, str(given / "train.csv"), "--output-dir", str(tmp_path / "on")]) == 2
+    told = capsys.readouterr().err
+    assert f"of the kind {kind}, which cannot become one; give its base {given / 'enc'}" in told
+    assert "export" not in told
+
+
+def test_an_adapter_is_saved_only_where_it_will_open(given, adapter, tmp_path):
+    with pytest.raises(InputError, match=r"has an adapter already \(lora\); open its base"):
+        adapt(mb.load(adapter), AdaptOptions("bitfit"), base=given / "enc")
+    run(given, tmp_path / "whole", **{"adapt.adapter": "none"})
+    model = mb.load(tmp_path / "whole")
+    names = set(model.state_dict())
+    with pytest.raises(InputError, match="it was trained since; save the model"):
+        adapt(model, AdaptOptions("lora"), base=given / "enc")
+    assert set(model.state_dict()) == names
+    adapt(model, AdaptOptions("lora"), base=tmp_path / "whole")
+    model.save(tmp_path / "more")
+    text = ["the cat"]
+    assert mb.load(tmp_path / "more").predict(text) == mb.load(tmp_path / "whole").predict(text)
