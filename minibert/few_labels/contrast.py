@@ -21,6 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from minibert.adapt.options import AdaptOptions
+from minibert.config import group
 from minibert.data.batches import ExampleBatches
 from minibert.data.examples import TextExample
 from minibert.embedding.loading import load_encoder
@@ -35,7 +37,7 @@ from minibert.tasks.pooling import pool
 from minibert.tasks.retrieval import Retrieval
 from minibert.tasks.task import Loss, Window
 from minibert.training.config import TrainingConfig
-from minibert.training.finetuning import Settings
+from minibert.training.finetuning import FinetuneOptions, Settings
 from minibert.training.loop import Run
 from minibert.training.objectives import Objective, objective_of
 
@@ -43,16 +45,32 @@ CONTRAST_RATE = 2e-5  # SetFit's, for encoders that embed well already; others h
 
 UNHEARD = ("eval_steps", "save_steps", "save_total_limit", "early_stopping_patience",
            "metric_for_best_model", "fsdp")  # fmt: skip
-UNUSED = ("train.gradient_accumulation_steps", "train.r_drop_alpha", "data.from_scratch",
-          "data.reinit_layers", "task.pooling", "task.on_long", "task.class_weights")  # fmt: skip
+UNUSED = (
+    "train.gradient_accumulation_steps",
+    "train.r_drop_alpha",
+    "data.from_scratch",
+    "data.reinit_layers",
+)
 
 
 def refuse_unused(settings: dict[str, Any]) -> None:
-    """Raise InputError for a setting that training by contrast would pass over, or cannot do."""
-    for key, value in settings.items():
-        told = value is True or value not in (None, False, 0, 1, "none")
-        if told and (key in UNUSED or key.startswith(("model.", "adapt."))):
-            raise InputError(f"{key} {value!r}: not for contrastive; leave it out, or that method")
+    """Raise InputError for a setting that training by contrast would pass over, or cannot do.
+
+    Of a classifier's options it hears max_length; of the encoder and of adapters none.
+    """
+    usual = {
+        "data": FinetuneOptions(),
+        "train": TrainingConfig(),
+        "task": Classification.Options(),
+        "adapt": AdaptOptions(),
+    }
+    for name, table in group(settings, ("data", "train", "task", "model", "adapt")).items():
+        defaults = vars(usual[name]) if name in usual else {}
+        for key, value in table.items():
+            unused = name in ("model", "adapt") or f"{name}.{key}" in UNUSED
+            unused = unused or (name == "task" and key in defaults and key != "max_length")
+            if unused and value != defaults.get(key):
+                raise InputError(f"{name}.{key} {value!r}: not for contrastive; leave it out, or that method")
 
 
 def refuse_unheard(chosen: Settings) -> None:
@@ -60,12 +78,13 @@ def refuse_unheard(chosen: Settings) -> None:
     usual = TrainingConfig()
     told = {f"train.{name}": (getattr(chosen.train, name), getattr(usual, name)) for name in UNHEARD}
     told["adapt.cache_features"] = chosen.adapt.cache_features, False
+    told["task.calibrate"] = chosen.task.get("calibrate", False), False
     told["data.report_to"] = chosen.data.report_to, "none"
     for key, (value, default) in told.items():
         if value != default:
             raise InputError(
-                f"{key} {value!r}: few-shot trains each draw in one go, without validation, saving, kept "
-                "features or a tracker; leave it out"
+                f"{key} {value!r}: few-shot trains each draw in one go, without validation, saving, "
+                "calibration, kept features or a tracker; leave it out"
             )
 
 
@@ -116,6 +135,7 @@ def contrastive_classifier(
     run.objective = objective_of(vectors, together_and_apart(vectors), config)
     for _ in run:
         pass
+    run.average.settle()
     fit_head(classifier, windows, pooling=opened.pooling)
     return classifier.eval()
 

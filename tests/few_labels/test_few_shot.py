@@ -186,6 +186,21 @@ def test_an_encoder_that_embeds_already_is_moved_by_small_steps(folder, tmp_path
     assert rates[0] > 1e-4 and rates[1:] == [2e-5, 0.5]
 
 
+@pytest.mark.parametrize("method", ["finetune", "contrastive", "cloze"])
+def test_the_mean_of_the_weights_is_what_is_kept(folder, method):
+    """With a decay of 1e-9 the mean is the last step's weights; with 0.9 it is not."""
+    told = {"train.precision": "fp32", "train.max_steps": 4, "train.learning_rate": 1e-2}
+    told |= {"task.template": "{text}. it is [MASK]."} if method == "cloze" else {}
+    weights = {
+        decay: few_shot_model(
+            folder, ROWS, method=method, settings={**told, "train.ema_decay": decay}
+        ).encoder.state_dict()["blocks.0.attention.output.weight"]
+        for decay in (0.0, 1e-9, 0.9)
+    }
+    torch.testing.assert_close(weights[1e-9], weights[0.0], rtol=0, atol=1e-6)
+    assert (weights[0.9] - weights[0.0]).abs().max() > 1e-3
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
@@ -199,6 +214,11 @@ def test_an_encoder_that_embeds_already_is_moved_by_small_steps(folder, tmp_path
         ({"settings": {"data.from_scratch": True}}, "data.from_scratch True: not for contrastive"),
         ({"settings": {"train.gradient_accumulation_steps": 4}}, "gradient_accumulation_steps 4: not for"),
         ({"settings": {"train.r_drop_alpha": 0.5}}, "r_drop_alpha 0.5: not for contrastive"),
+        ({"settings": {"data.reinit_layers": 1}}, "data.reinit_layers 1: not for contrastive"),
+        ({"settings": {"model.hidden_dropout_prob": 0}}, "hidden_dropout_prob 0: not for contrastive"),
+        ({"settings": {"task": {"label_smoothing": 0.1}}}, "task.label_smoothing 0.1: not for contrastive"),
+        ({"settings": {"task.reject_label": "other"}}, "reject_label 'other': not for contrastive"),
+        ({"settings": {"task.calibrate": True}, "methods": ["finetune"]}, "task.calibrate True: few-shot"),
         ({"settings": {"train.metric_for_best_model": "nonsense"}}, "best_model 'nonsense': few-shot trains"),
         ({"settings": {"train.early_stopping_patience": 1}}, "train.early_stopping_patience 1: few-shot"),
         ({"settings": {"train": {"save_steps": 3}}, "methods": ["finetune"]}, "train.save_steps 3: few-shot"),
