@@ -18,6 +18,8 @@ from minibert.packed import Layout, Packed
 def attention_maps(encoder: Encoder, ids: list[int]) -> list[Tensor]:
     """Return for each layer the weights (H, S, S) with which the tokens of one text look at each other.
 
+    The rows of soft prompts, if the encoder has some, are among the S, before the tokens.
+
     >>> from minibert.model.config import EncoderConfig
     >>> encoder = Encoder(EncoderConfig.preset("tiny", vocab_size=100))
     >>> [tuple(weights.shape) for weights in attention_maps(encoder, [7, 4, 9])]

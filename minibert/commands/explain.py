@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from tqdm import tqdm
 
+from minibert.adapt.prompts import rows_before
 from minibert.attribution import Attribution, Method, Nothing, explain
 from minibert.commands.inputs import (
     add_questions,
@@ -148,9 +149,10 @@ def page_of(
             for one in found
         ],
     }
-    if len(window) <= DRAWN:
+    prompts = [f"prompt {number}" for number in range(1, rows_before(model.encoder) + 1)]
+    if len(prompts) + len(window) <= DRAWN:
         weights = attention_maps(model.encoder, window.tokens.ids.tolist())[-1].mean(0)
-        tokens = model.task.tokenizer.tokens(window.tokens.ids)
+        tokens = [*prompts, *model.task.tokenizer.tokens(window.tokens.ids)]
         layer = model.encoder.config.num_hidden_layers
         page["attention"] = {"tokens": tokens, "weights": weights.tolist(), "layer": layer, "head": "mean"}
     return page

@@ -54,7 +54,7 @@ def heat_map(
     ]
     for index, label in enumerate(columns):
         parts.append(_column_label(label, x=left + (index + 0.5) * size, y=top - 8, turned=turned))
-    for index, (label, row) in enumerate(zip(rows, cells, strict=False)):
+    for index, (label, row) in enumerate(zip(rows, cells, strict=True)):
         y = top + index * size
         parts.append(_label(label, "row", place=f'x="{left - 8:.0f}" y="{y + size / 2:.1f}" dy=".32em"'))
         for place, cell in enumerate(row[: len(columns)]):

@@ -389,3 +389,17 @@ def test_an_adapter_is_saved_only_where_it_will_open(given, adapter, tmp_path):
     model.save(tmp_path / "more")
     text = ["the cat"]
     assert mb.load(tmp_path / "more").predict(text) == mb.load(tmp_path / "whole").predict(text)
+
+
+@pytest.mark.parametrize("kind", ["prompt", "prefix"])
+def test_the_page_of_an_explanation_names_the_rows_of_prompts(given, tmp_path, kind, monkeypatch):
+    run(given, tmp_path / "adapter", **{"adapt.adapter": kind, "adapt.prompt_tokens": 2})
+    pages = []
+    monkeypatch.setattr("minibert.commands.explain.write_page", lambda page, path: pages.append(page))
+    words = ["explain", "--model", str(tmp_path / "adapter"), "--output", str(tmp_path / "why.html")]
+    assert main([*words, "the cat sees"]) == 0
+    drawn = pages[0]["attention"]
+    assert drawn["tokens"][:3] == ["prompt 1", "prompt 2", "[CLS]"]
+    weights = torch.tensor(drawn["weights"])
+    assert weights.shape == (len(drawn["tokens"]),) * 2
+    torch.testing.assert_close(weights.sum(1), torch.ones(len(weights)))
