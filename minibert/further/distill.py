@@ -56,7 +56,7 @@ def distill(
     first, several = teacher_of(folders[0]), len(folders) > 1
     options, tuned = settings_of(settings or {}, first, several=several, model=model)
     rows = read_rows(first, train)
-    held = read_held(type(first.task), validation)
+    held = read_held(type(first.task), validation, options=tuned.task)
     if several or model is not None:
         begin, options = lesson_of_answers(folders, model, rows, options=options, settings=tuned)
     else:

@@ -85,6 +85,10 @@ def settings_of(values: dict[str, Any], *, learning_rate: float = 2e-4) -> tuple
     kind, wanted = tuned.adapt.adapter, options.method == "adapters"
     if tuned.adapt.cache_features:
         raise InputError("cache_features is for finetune; leave it out")
+    if tuned.task.get("calibrate"):
+        raise InputError(
+            "calibrate is for finetune: no part is validated on while it is learnt; leave it out"
+        )
     if wanted and kind == "none":
         if "adapt.adapter" in values or "adapter" in values.get("adapt", {}):
             raise InputError("method adapters trains adapters, and adapter is none; leave one of them out")

@@ -1,8 +1,9 @@
 """Which weights are trained, and from when: all, the head, what patterns leave, an adapter and the head.
 
 Gradual unfreezing (Howard and Ruder, 2018, "Universal Language Model Fine-tuning", section 3.3) begins with
-the head alone; then one layer after the other thaws, from the top to the embeddings. So what pretraining
-taught the low layers is not washed away while the head knows nothing. What is frozen costs no backward pass.
+the head alone, or, without a head, with the top layer; then one layer after the other thaws, down to the
+embeddings. So what pretraining taught the low layers is not washed away while the head knows nothing. What is
+frozen costs no backward pass.
 """
 
 import math
@@ -78,6 +79,7 @@ class Thaw:
                 f"gradual_unfreezing {config.gradual_unfreezing:g} has no layer to thaw: freeze "
                 f"{config.freeze!r} keeps them all frozen; use one of the two"
             )
+        self.top = max((depth for _, depth in self.weights), default=self.layers + 1)
 
     def at(self, step: int) -> None:
         """Let those weights be trained whose turn has come; steps count from 0."""
@@ -91,7 +93,7 @@ class Thaw:
 
     def lowest(self, step: int) -> int:
         """Return the depth from which on weights are trained at a step."""
-        return self.layers + 1 - int(step / self.steps_per_layer)
+        return self.top - int(step / self.steps_per_layer)
 
     def warning(self) -> str:
         """Say what never thaws in the planned steps, and what would thaw it; "" where all does."""
@@ -99,7 +101,7 @@ class Thaw:
         if lowest <= deepest:
             return ""
         above = "the head" if lowest > self.layers else f"blocks.{lowest - 1}"
-        half = self.epochs / 2 / (self.layers + 1 - deepest)
+        half = self.epochs / 2 / (self.top - deepest)
         return (
             f"gradual_unfreezing {self.epochs_per_layer:g}: within {self.epochs:.3g} epochs nothing below "
             f"{above} thaws; with {half:.2g} all would by the middle of the run"

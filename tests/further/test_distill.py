@@ -313,6 +313,20 @@ def test_unusable_options_leave_nothing_behind(folder, tmp_path, settings, messa
     assert not (tmp_path / "out").exists()
 
 
+def test_a_student_is_calibrated_on_validation_data_or_not_at_all(folder, tmp_path):
+    given = {
+        "train": ROWS["classification"],
+        "model": folder / "classification",
+        "output_dir": tmp_path / "out",
+    }
+    settings = {**{name: FAST[name] for name in FAST if name != "distill.layers"}, "task.calibrate": True}
+    with pytest.raises(InputError, match="calibrate needs validation data"):
+        distill(folder / "classification", **given, settings=settings)
+    assert not (tmp_path / "out").exists()
+    distill(folder / "classification", **given, settings=settings, validation=ROWS["classification"])
+    assert "best_temperature" in (tmp_path / "out" / "log.jsonl").read_text("utf-8")
+
+
 def test_a_student_is_not_chosen_on_rows_that_say_nothing(folder, tmp_path):
     with pytest.raises(InputError, match="validation example 1 does not say what is right"):
         distill(folder / "classification", train=ROWS["classification"], output_dir=tmp_path / "out",

@@ -174,6 +174,7 @@ def test_it_is_not_trained_further(folders, tmp_path):
         ({"adapt.lora_rankk": 4}, "did you mean 'lora_rank'"),
         ({"adapt.adapter": "none"}, "adapter is none; leave one of them out"),
         ({"adapt.cache_features": True, "train.freeze": "encoder"}, "cache_features is for finetune"),
+        ({"task.calibrate": True}, "calibrate is for finetune"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(change, message, folders, tmp_path):

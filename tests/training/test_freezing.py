@@ -1,9 +1,12 @@
 """What is frozen stays as it is bit for bit; what thaws does so at the step that the schedule says."""
 
 import pytest
+import tiny_runs
 import torch
 from small_models import language_model, masked_batches
 
+import minibert as mb
+from minibert.data.examples import NumberExample, SearchExample
 from minibert.errors import InputError
 from minibert.training.config import TrainingConfig
 from minibert.training.loop import Run
@@ -86,6 +89,28 @@ def test_half_of_the_run_is_enough_for_what_the_hint_says(capsys):
     list(run_of(model, max_steps=12, gradual_unfreezing=4 / 8))
     assert "thaws" not in capsys.readouterr().err
     assert all(weight.requires_grad for weight in model.parameters())
+
+
+@pytest.mark.parametrize("task", ["retrieval", "similarity"])
+def test_without_a_head_the_top_layer_comes_first(task, tmp_path):
+    folder = tiny_runs.make_encoder(tmp_path / "enc", layers=2)
+    rows = [SearchExample("the cat", "a cat"), SearchExample("the road", "a way")]
+    if task == "similarity":
+        rows = [NumberExample("the cat", "a cat", 1.0), NumberExample("the road", "a cat", 0.0)]
+    begun = mb.load(folder).encoder.state_dict()
+    for epochs, changed in ((1, {"blocks.1"}), (2, {"blocks.1", "blocks.0"})):
+        settings = {
+            "train.num_train_epochs": epochs,
+            "train.gradual_unfreezing": 1.0,
+            "train.precision": "fp32",
+        }
+        made = mb.finetune(
+            folder, task=task, train=rows, output_dir=tmp_path / f"{epochs}", settings=settings
+        )
+        state = made.encoder.state_dict()
+        moved = {name[:8] for name, weight in begun.items() if not torch.equal(weight, state[name])}
+        assert {name for name in moved if name.startswith("blocks")} == changed
+        assert not any(name.startswith("embed") for name in moved)
 
 
 def test_frozen_weights_stay_out_of_a_gradual_run():
