@@ -85,10 +85,19 @@ class Settings:
         )
 
 
+def adapters_with(option: str, every: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return the adapters that an option belongs to, `every` for one of all.
+
+    >>> adapters_with("prompt_tokens"), adapters_with("cache_features")
+    (('prompt', 'prefix'), ())
+    """
+    return ADAPTERS_WITH.get(option.split("_")[0], every)
+
+
 def refuse_spare_options(chosen: AdaptOptions) -> None:
     """Raise InputError for an option that belongs to another adapter than the chosen one."""
     for field in fields(chosen):
-        adapters, value = ADAPTERS_WITH.get(field.name.split("_")[0], ()), getattr(chosen, field.name)
+        adapters, value = adapters_with(field.name), getattr(chosen, field.name)
         if adapters and chosen.adapter not in adapters and value != field.default:
             raise InputError(
                 f"{field.name} {value!r} means nothing beside adapter {chosen.adapter}; choose adapter "

@@ -1,8 +1,9 @@
 """Trials in a space of settings, each nearer to what was good before; the bad ones are given up early.
 
 The search itself is Optuna's (Akiba et al., 2019): a tree-structured Parzen estimator (Bergstra et al., 2011)
-proposes, and a trial that is below the median of the earlier ones at the same validation is pruned. What
-happened is in trials.db (SQLite), so a search that was cut goes on where it was.
+proposes, and a trial that is below the median of the earlier ones at the same validation is pruned; so is one
+whose values do not go together. What happened is in trials.db (SQLite): a search that was cut goes on where
+it was.
 
     OUTPUT/trials.db   every trial        OUTPUT/best.toml   for `minibert finetune --config`
 """
@@ -31,6 +32,7 @@ from minibert.tune.study import SETTINGS, fixed, opened_study
 from minibert.tune.trial import Problem, Rehearsal, try_settings
 
 BEST, TRIALS = "best.toml", "trials.db"
+REFUSED = "refused"  # of a trial, why it cannot be
 
 
 @dataclass(frozen=True)
@@ -121,9 +123,10 @@ class Search:
                 found = self.found()
                 replace_text(output / BEST, as_toml(found.settings, about=told(found)) + "\n")
         if self.best() is None:
-            raise InputError(
-                f"none of {len(self.ended())} trials had a finite loss; lower the learning rates"
-            )
+            ended = self.ended()
+            refused = [trial.user_attrs[REFUSED] for trial in ended if REFUSED in trial.user_attrs]
+            why = f"{len(refused)} cannot be ({refused[-1]})" if refused else "lower the learning rates"
+            raise InputError(f"none of {len(ended)} trials had a finite loss; {why}")
         return self.found()
 
     def trial(self, trial: Any) -> float:
@@ -139,8 +142,9 @@ class Search:
             outcome = try_settings(self.problem, settings, go_on=go_on)
         except NotFinite as error:
             raise self.optuna.TrialPruned(str(error)) from error
-        except InputError as error:
-            raise InputError(f"a trial of {spell(values)} cannot be: {error}") from error
+        except InputError as error:  # each value can be, and these do not go together
+            trial.set_user_attr(REFUSED, str(error))
+            raise self.optuna.TrialPruned(str(error)) from error
         trial.set_user_attr("metric", outcome.metric)
         trial.set_user_attr("score", outcome.value)
         if outcome.given_up:
@@ -180,6 +184,7 @@ class Search:
         given_up = f", given up after validation {len(trial.intermediate_values)}"
         pruned = score is not None and trial.state == self.optuna.trial.TrialState.PRUNED
         how += given_up if pruned else ""
+        how = f"cannot be: {trial.user_attrs[REFUSED]}" if REFUSED in trial.user_attrs else how
         print(f"trial {len(self.ended())} of {trials}: {how}  ({spell(trial.params)})", file=sys.stderr)
 
 

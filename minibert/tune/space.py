@@ -20,10 +20,10 @@ from minibert.config import from_dict, parse_setting, read_file
 from minibert.errors import InputError
 from minibert.model.config import EncoderConfig
 from minibert.tasks.task import Task
-from minibert.training.finetuning import Settings
+from minibert.training.finetuning import Settings, adapters_with
 from minibert.training.recipes import recipe_for
 
-RECIPE = "recipe"
+RECIPE, ADAPTER = "recipe", "adapt.adapter"
 FORM = "KEY=LOW..HIGH, KEY=LOW..HIGH:log or KEY=ONE|TWO"
 
 
@@ -127,9 +127,16 @@ def check_space(space: Space, kind: type[Task], *, same: dict[str, Any] | None =
     for key, what in space.items():
         for value in what.ends:
             try:
-                check_value(key, value, kind, same or {})
+                check_value(key, value, kind, {**(same or {}), **adapter_for(key, space)})
             except InputError as error:
                 raise InputError(f"--search {spell({key: value})}: {error}") from error
+
+
+def adapter_for(key: str, space: Space) -> dict[str, Any]:
+    """Return an adapter that is tried and that a setting goes with; nothing for one that needs none."""
+    tried = space[ADAPTER].ends if ADAPTER in space and key.startswith("adapt.") and key != ADAPTER else ()
+    fitting = [adapter for adapter in tried if goes_with(key, adapter)]
+    return {ADAPTER: fitting[0]} if fitting else {}
 
 
 def check_value(key: str, value: Any, kind: type[Task], same: dict[str, Any]) -> None:
@@ -175,9 +182,24 @@ def complaint(ready: Callable[[dict[str, Any]], None]) -> str:
 
 
 def joined(values: dict[str, Any], same: dict[str, Any], kind: type[Task]) -> dict[str, Any]:
-    """Join the recipe, what is the same in all trials, and what is tried, which wins."""
+    """Join the recipe, what is the same in all trials, and what is tried, which wins.
+
+    Where the adapter is tried as well, options of another one than this trial's are left out.
+    """
     recipe = recipe_for(kind, values[RECIPE]) if RECIPE in values else {}
-    return {**recipe, **same, **{key: value for key, value in values.items() if key != RECIPE}}
+    tried = {key: value for key, value in values.items() if key != RECIPE}
+    if ADAPTER in tried:
+        tried = {key: value for key, value in tried.items() if goes_with(key, tried[ADAPTER])}
+    return {**recipe, **same, **tried}
+
+
+def goes_with(key: str, adapter: str) -> bool:
+    """Whether a setting means something beside an adapter.
+
+    >>> goes_with("adapt.lora_rank", "lora"), goes_with("adapt.lora_rank", "bitfit")
+    (True, False)
+    """
+    return key == ADAPTER or not key.startswith("adapt.") or adapter in adapters_with(key[6:], (adapter,))
 
 
 def spell(values: dict[str, Any]) -> str:

@@ -269,13 +269,40 @@ def test_a_batch_of_one_is_refused_where_the_loss_compares(folder, tmp_path):
         search(folder, tmp_path / "out", space=space, **given)
 
 
-def test_a_pair_of_values_that_no_trial_can_have_is_named(folder, tmp_path, monkeypatch):
+def test_values_that_do_not_go_together_are_named_and_the_search_goes_on(folder, tmp_path, capsys):
+    space = parse_space(["train.freeze=0|encoder", "train.gradual_unfreezing=0|1"])
+    settings = {**FAST, "train.num_train_epochs": 1}
+    found = search(folder, tmp_path / "out", space=space, settings=settings, trials=8)
+    told = capsys.readouterr().err
+    assert "cannot be: gradual_unfreezing 1 has no layer to thaw" in told
+    assert "(train.freeze encoder, train.gradual_unfreezing 1)" in told
+    assert found.trials == 8
+    assert found.values != {"train.freeze": "encoder", "train.gradual_unfreezing": 1}
+    resumed = search(folder, tmp_path / "out", space=space, settings=settings, trials=9, resume=True)
+    assert resumed.trials == 9
+
+
+def test_where_no_trial_can_be_the_reason_is_told(folder, tmp_path, monkeypatch):
     def impossible(problem, settings, *, go_on):
         raise InputError("these two do not go together")
 
     monkeypatch.setattr(searching, "try_settings", impossible)
-    with pytest.raises(InputError, match=r"a trial of train.learning_rate \S+ cannot be: these two"):
+    with pytest.raises(InputError, match=r"none of 2 trials .*; 2 cannot be \(these two do not"):
         search(folder, tmp_path / "out")
+
+
+def test_adapters_are_tried_each_with_its_own_options(folder, tmp_path):
+    space = parse_space(
+        ["adapt.adapter=lora|bottleneck|none", "adapt.lora_rank=2|4", "adapt.bottleneck_size=4..8"]
+    )
+    found = search(folder, tmp_path / "out", space=space, trials=6)
+    assert found.trials == 6
+    adapter = found.values["adapt.adapter"]
+    own = {"lora": {"adapt.lora_rank"}, "bottleneck": {"adapt.bottleneck_size"}, "none": set()}[adapter]
+    assert {key for key in found.settings if key.startswith("adapt.")} == own | {"adapt.adapter"}
+    space = parse_space(["adapt.adapter=none|bitfit", "adapt.lora_rank=2|4"])
+    with pytest.raises(InputError, match="lora_rank 2 means nothing beside adapter none"):
+        search(folder, tmp_path / "none", space=space)
 
 
 @pytest.mark.parametrize("damage", ["other", "cut", "overwritten"])
