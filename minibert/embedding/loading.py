@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from minibert.adapt.merging import folded, merged, shared
+from minibert.adapt.merging import folded, is_mergeable, merged, shared
+from minibert.adapt.parted import refuse_parts
 from minibert.checkpoint import read_json
 from minibert.embedding.text_encoder import TextEncoder
 from minibert.errors import InputError
@@ -82,9 +83,11 @@ def _pooler_of(folder: Path) -> dict[str, Tensor]:
 
 
 def _of_adapter(folder: Path, device: torch.device | str, base: str | Path | None) -> TextEncoder:
-    """Open an adapter of ours merged into its base; it embeds as a full fine-tuning of that base would."""
+    """Open an adapter of ours, merged into its base where it can be; it embeds as a fine-tuned base would."""
     adapted = open_adapted(folder, base, device)
-    model, longest = merged(adapted), adapted.encoder.config.longest_text
+    refuse_parts(adapted)
+    model = merged(adapted) if is_mergeable(adapted) else adapted
+    longest = adapted.encoder.config.longest_text
     assert adapted.adaptation is not None
     limit = tokenizer_limit(Path(adapted.adaptation.base), longest)
     habits = read_habits(folder, longest) if model.task.name in TRAINED_TO_EMBED else Habits("mean", limit)

@@ -95,6 +95,11 @@ def write_pretrained(
     pooler  the weights of one that the encoder came with, for a family that has it
     Raises InputError where no family of Hugging Face's has these parts; nothing is written then.
     """
+    if any(map(is_adapters, encoder.state_dict())):
+        raise InputError(
+            "bottlenecks and prompts are parts that no family of transformers has; keep the folder of the "
+            "adapter, or export a graph: --format onnx or torch"
+        )
     family = fitting_family(encoder.config, task)
     write_json(folder / "config.json", settings_of(encoder.config, tokenizer, task, family))
     write_tokenizer(tokenizer, folder, max_length, segments=encoder.config.type_vocab_size > 1)

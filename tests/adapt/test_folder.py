@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import tiny_runs
 import torch
@@ -358,10 +359,36 @@ def test_a_trained_retrieval_adapter_is_indexed_and_searched_on_a_base_that_move
     assert len(json.loads(capsys.readouterr().out)["embedding"]) == size
 
 
-def test_what_cannot_be_merged_embeds_nothing_and_a_whole_model_needs_no_base(given, tmp_path):
-    run(given, tmp_path / "bottleneck", **{"adapt.adapter": "bottleneck"})
-    with pytest.raises(InputError, match="bottleneck is no change of matrices"):
-        mb.load_encoder(tmp_path / "bottleneck")
+@pytest.mark.parametrize("kind", ["bottleneck", "prompt", "prefix"])
+def test_what_cannot_be_merged_embeds_as_it_is(given, tmp_path, kind, capsys):
+    settings = {**FAST, "adapt.adapter": kind, "task.pooling": "mean", "train.learning_rate": 0.1}
+    mb.finetune(
+        given / "enc",
+        task="retrieval",
+        train=ROWS_OF["retrieval"],
+        output_dir=tmp_path / "out",
+        settings=settings,
+    )
+    encoder, model = mb.load_encoder(tmp_path / "out"), mb.load(tmp_path / "out")
+    found, plain = encoder.embed(TEXTS), mb.load_encoder(given / "enc").embed(TEXTS, pooling="mean")
+    wanted = np.stack([answer.query for answer in model.predict(TEXTS)])
+    np.testing.assert_allclose(found, wanted / np.linalg.norm(wanted, axis=1, keepdims=True), atol=1e-5)
+    assert np.abs(found - plain).max() > 1e-3
+    with pytest.raises(InputError, match="that no family of transformers has; keep the folder"):
+        encoder.save_pretrained(tmp_path / "theirs")
+    assert not (tmp_path / "theirs").exists()
+    (tmp_path / "docs.txt").write_text("the cat sees the dog\nthe stone of the road\n", "utf-8")
+    words = ["--model", str(tmp_path / "out"), "--precision", "fp32"]
+    assert (
+        main(["index", *words, "--file", str(tmp_path / "docs.txt"), "--output-dir", str(tmp_path / "idx")])
+        == 0
+    )
+    assert main(["search", str(tmp_path / "idx"), "the cat sees the dog", *words]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["hits"][0]["text"] == "the cat sees the dog"
+    encoder.export(tmp_path / "graph", format="torch")
+
+
+def test_a_whole_model_needs_no_base(given):
     with pytest.raises(InputError, match="needs no base"):
         mb.load_encoder(given / "enc", base=given / "enc")
 
