@@ -149,7 +149,7 @@ def open_for_task(folder: Path, kind: type[Task], examples: Sequence[Any], *, se
     tokenizer = load_tokenizer(folder)
     check_vocabulary(tokenizer, config, folder)
     encoder = Encoder(config) if settings.data.from_scratch else read_encoder(folder, config)
-    redraw_top(encoder, settings.data.reinit_layers)
+    redraw_top(encoder, settings.data.reinit_layers, frozen=settings.train.freeze)
     made = kind.build(tokenizer, config, examples, with_usual_head(folder, kind, settings.task))
     if kind.grows_on_masks and not settings.data.from_scratch:
         made.inherit(load_language_model(folder).task)

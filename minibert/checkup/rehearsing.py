@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from minibert.adapt.features import kept_features
 from minibert.data.batches import CorpusBatches, ExampleBatches
 from minibert.data.corpus import Corpus
 from minibert.doctor.examples import row_of, sample
@@ -23,6 +24,7 @@ from minibert.doctor.rehearsal import (
     timed,
     told,
 )
+from minibert.errors import InputError
 from minibert.finetune import open_for_task
 from minibert.model.config import EncoderConfig
 from minibert.model.encoder import Encoder
@@ -64,7 +66,11 @@ def rehearse_finetuning(
         settings.train.gradient_accumulation_steps,
         settings.train.seed,
     )
-    slow, times = timing(model, batches, course)
+    try:
+        with kept_features(model, windows, (), settings.adapt, progress=False) as learn:
+            slow, times = timing(learn(model), batches, course)
+    except InputError as error:
+        return [*found, Finding("task", "error", str(error), "mend that first")], facts
     return found + slow, {**facts, **times}
 
 

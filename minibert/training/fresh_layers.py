@@ -9,16 +9,27 @@ from torch import nn
 from minibert.errors import InputError
 from minibert.model.encoder import Encoder
 from minibert.model.linear import initialize
+from minibert.training.freezing import frozen_names
 
 
-def redraw_top(encoder: Encoder, layers: int) -> None:
+def redraw_top(encoder: Encoder, layers: int, *, frozen: int | str = 0) -> None:
     """Draw the weights of the top `layers` blocks as at the beginning of a pretraining, in place.
 
-    Raises InputError where the encoder has fewer blocks.
+    frozen  what will not be trained, as `freeze` has it
+    Raises InputError where the encoder has fewer blocks, and where some would stay as they were drawn.
     """
     blocks = len(encoder.blocks)
     if not 0 <= layers <= blocks:
         raise InputError(f"reinit_layers {layers} must be between 0 and the encoder's {blocks} layers")
+    drawn = tuple(f"encoder.blocks.{number}." for number in range(blocks - layers, blocks))
+    names = [f"encoder.{name}" for name, _ in encoder.named_parameters()]
+    stuck = [name for name in frozen_names(names, frozen, layers=blocks) if name.startswith(drawn)]
+    if layers and stuck:
+        name = stuck[0].removeprefix("encoder.")
+        raise InputError(
+            f"freeze {frozen!r} would keep {name} as reinit_layers {layers} draws it, at random; freeze "
+            "less, or draw fewer layers anew"
+        )
     for block in encoder.blocks[blocks - layers :]:
         for part in block.modules():
             if isinstance(part, nn.LayerNorm | nn.RMSNorm):

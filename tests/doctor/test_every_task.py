@@ -87,3 +87,11 @@ def test_a_pair_that_is_read_text_by_text_counts_once(task, encoder):
     checkup = check_finetuning(encoder, task=task, train=rows, settings=settings, quick=True)
     (found,) = [finding for finding in checkup.findings if finding.name == "few-steps"]
     assert found.seen.startswith("the run has 1 step,")
+
+
+@pytest.mark.parametrize("task", ["relations", "classification"])
+def test_a_cache_that_training_would_refuse_is_found_before(task, encoder):
+    settings = {"train.freeze": "encoder", "adapt.cache_features": True}
+    checkup = check_finetuning(encoder, task=task, train=EXAMPLES[task], settings=settings)
+    told = [finding.seen for finding in checkup.findings if "cache_features" in finding.seen]
+    assert bool(told) == (task == "relations"), checkup

@@ -55,3 +55,18 @@ def test_they_are_what_a_new_encoder_has():
 def test_more_layers_than_there_are_is_refused(layers):
     with pytest.raises(InputError, match=rf"reinit_layers {layers} .* {BLOCKS} layers"):
         redraw_top(trained(), layers)
+
+
+@pytest.mark.parametrize("frozen", ["encoder", 3, "blocks.2.attention", "*norm"])
+def test_what_is_drawn_anew_may_not_be_frozen(frozen):
+    encoder = trained()
+    before = {name: weight.clone() for name, weight in encoder.named_parameters()}
+    with pytest.raises(InputError, match=r"would keep blocks\.2\..* as reinit_layers 1 draws it"):
+        redraw_top(encoder, 1, frozen=frozen)
+    assert all(torch.equal(weight, before[name]) for name, weight in encoder.named_parameters())
+    redraw_top(encoder, 0, frozen=frozen)
+
+
+@pytest.mark.parametrize("frozen", [0, 2, "embeddings", "blocks.[01]"])
+def test_what_is_frozen_below_does_not_matter(frozen):
+    redraw_top(trained(), 1, frozen=frozen)
