@@ -55,11 +55,11 @@ SUMMARY: dict[str, Any] = {
     "train.learning_rate": 2e-4,
     "train.num_train_epochs": 2,
     "train.train_batch_size": 8,
-    "task.max_length": 256,
+    "task.max_length": 512,
 }
 CASES, PAIRS = 300, 700
 TURNS = {"xdailydialog": 4500, "crosswoz": 1500}
-ARTICLES, READ, WRONG = 150, 100, 6
+ARTICLES, READ, WRONG = 800, 100, 6
 Run = Callable[[int], dict[str, float]]
 
 
