@@ -11,10 +11,10 @@ from typing import Any
 
 from minibert.data.examples import TaggedExample
 from minibert.errors import InputError
+from minibert.text.scripts import HAN
 
-_IDEOGRAPHS = "\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003fffd"
-_WORD = re.compile(rf"[{_IDEOGRAPHS}]|[^\W{_IDEOGRAPHS}]+|[^\w\s]")
-_LETTER = re.compile(rf"[^\W{_IDEOGRAPHS}]")
+_WORD = re.compile(rf"[{HAN}]|[^\W{HAN}]+|[^\w\s]")
+_LETTER = re.compile(rf"[^\W{HAN}]")
 _JOINERS = "\u200c\u200d"
 
 

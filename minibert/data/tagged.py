@@ -18,6 +18,7 @@ from minibert.data.files import kind_of, open_text
 from minibert.data.readers import read_texts
 from minibert.data.rows import rows_of
 from minibert.errors import InputError
+from minibert.text.scripts import stand_together
 
 WORDS, TAGS = ("tokens", "words"), ("tags", "ner_tags", "labels", "pos_tags")
 TAGGED_FILES = (".conll", ".conllu", ".bio", ".bmes")
@@ -26,11 +27,6 @@ NUMBER = re.compile(r"\d+")
 TAG = re.compile(r"O|[BIESMLU]-\S+")
 PEEPED = 100  # lines
 BLANKS = " \t\r"  # an ideographic space is a character like others: Chinese files tag it
-# Chinese and Japanese, with their punctuation and full-width forms; Korean parts its words by spaces.
-UNSPACED = re.compile(
-    "[\u2e80-\u312f\u31a0-\u31ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003fffd]"
-)
-SHARED = "“”‘’…—·"  # punctuation of Chinese and English alike: it takes after its neighbour
 
 
 def read_tagged(
@@ -115,18 +111,13 @@ def from_words(words: Sequence[str], tags: Sequence[str] | None = None) -> Tagge
     """
     pieces, spans, end, last = [], [], 0, ""
     for word in words:
-        gap = " " if last and not _stand_together(last, word[0]) else ""
+        gap = " " if last and not stand_together(last, word[0]) else ""
         start = end + len(gap)
         end = start + len(word)
         spans.append((start, end))
         pieces += [gap, word]
         last = word[-1]
     return TaggedExample("".join(pieces), tuple(spans), None if tags is None else tuple(tags))
-
-
-def _stand_together(left: str, right: str) -> bool:
-    unspaced = [bool(UNSPACED.match(character)) for character in (left, right)]
-    return all(unspaced) or (any(unspaced) and (left in SHARED or right in SHARED))
 
 
 def _column(given: int | str | None, usual: int) -> int:

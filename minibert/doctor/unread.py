@@ -1,6 +1,5 @@
 """Columns of a table that hold texts and are not read: half of a pair, mostly."""
 
-import re
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -12,11 +11,10 @@ from minibert.data.remote import local
 from minibert.data.rows import ROW_KINDS, rows_of
 from minibert.doctor.findings import Finding, some
 from minibert.evaluation.baselines import WORD
-from minibert.tasks.rouge import HAN
 from minibert.tasks.task import Task
+from minibert.text.scripts import HAN_LETTER
 
 OF_TEXTS = ("classification", "cloze", "multi_label", "regression", "similarity")
-HAN_LETTER = re.compile(rf"[{HAN}]")
 LOOKED_AT = 50  # rows
 PROSE = 4  # words in the middle cell of a column from which on it holds texts
 IN_A_WORD = 2.5  # Han characters, about

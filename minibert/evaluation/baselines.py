@@ -19,10 +19,10 @@ import numpy as np
 from minibert.data.examples import TaggedExample, TextExample
 from minibert.errors import InputError
 from minibert.evaluation.sparse import SparseRows, count_rows
+from minibert.text.scripts import HAN
 
 STEPS = 100  # of gradient descent
-_IDEOGRAPHS = "\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003fffd"
-WORD = re.compile(f"[{_IDEOGRAPHS}]|[^\\W{_IDEOGRAPHS}]+")  # Chinese has no spaces: a character is a word
+WORD = re.compile(f"[{HAN}]|[^\\W{HAN}]+")  # Chinese has no spaces: a character is a word
 
 
 class TextBaseline(Protocol):

@@ -18,6 +18,7 @@ from pathlib import Path
 from minibert.data.rows import rows_of
 from minibert.errors import InputError
 from minibert.evaluation.pronouns import of_her, of_his
+from minibert.text.scripts import HAN_LETTER
 
 NEAR = 100  # letters around a pronoun that are looked at
 Pairs = tuple[tuple[str, str], ...]
@@ -185,7 +186,7 @@ def _as_pattern(word: str) -> str:
 
 
 def _without_spaces(word: str) -> bool:
-    return any("\u3400" <= letter <= "\u9fff" for letter in word)
+    return HAN_LETTER.search(word) is not None
 
 
 def _is_title(word: str, after: str) -> bool:

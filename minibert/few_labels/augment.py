@@ -28,7 +28,7 @@ from minibert.tasks.model import Model
 from minibert.tasks.task import Window
 from minibert.tasks.templates import PAIR, Template, Words
 from minibert.tasks.windows import fit_text
-from minibert.text.alignment import IDEOGRAPH
+from minibert.text.scripts import IDEOGRAPH
 from minibert.text.tokenizer import Tokenizer
 
 BATCH_TOKENS = 4096

@@ -178,10 +178,7 @@ class Plan:
         windows = [window for parts in model.encode(self.train) for window in parts]
         micro, size = config.gradient_accumulation_steps, config.train_batch_size
         batches = ExampleBatches(windows, model.task.collate, size, micro, config.seed)
-        run = Run(model, batches, config)
-        for _ in run:
-            pass
-        run.average.settle()
+        Run(model, batches, config).finish()
         return model.eval()
 
     def contrasted(self) -> Model:

@@ -133,9 +133,7 @@ def contrastive_classifier(
     batches = ExampleBatches(windows, PairsByLabel(windows), config.train_batch_size, 1, config.seed)
     run = Run(vectors, batches, config)
     run.objective = objective_of(vectors, together_and_apart(vectors), config)
-    for _ in run:
-        pass
-    run.average.settle()
+    run.finish()
     fit_head(classifier, windows, pooling=opened.pooling)
     return classifier.eval()
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from minibert.errors import InputError
 from minibert.tasks.answer_spans import Answer
-from minibert.text.alignment import IDEOGRAPH
+from minibert.text.scripts import IDEOGRAPH
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 PUNCTUATION = str.maketrans("", "", string.punctuation)

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from minibert.tasks.rouge import HAN
+from minibert.text.scripts import HAN
 
 FULL = {half: chr(ord(half) + 0xFEE0) for half in ",?!:;()"}  # U+FF0C and so on
 EITHER = {*FULL, *FULL.values()}

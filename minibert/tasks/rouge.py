@@ -18,8 +18,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from minibert.errors import InputError
+from minibert.text.scripts import HAN
 
-HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 TOKEN = re.compile(rf"[{HAN}]|[^\W_{HAN}]+")
 NAMES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 

@@ -19,16 +19,15 @@ from typing import Any
 import numpy as np
 
 from minibert.errors import InputError
-from minibert.tasks.rouge import HAN
 from minibert.tasks.windows import shares
 from minibert.text.alignment import MARK
 from minibert.text.encoded import Encoded
+from minibert.text.scripts import HAN_LETTER
 from minibert.text.tokenizer import MASK_TEXT, Tokenizer
 
 TEXT, PAIR = "{text}", "{text_b}"
 EXAMPLE = "{text} It was [MASK]."
 PARTS = re.compile(r"(\{\w*\}|\[MASK\])")
-HAN_LETTER = re.compile(rf"[{HAN}]")
 NEAR = 4  # words that an error names
 Words = dict[str, tuple[str, ...]]
 

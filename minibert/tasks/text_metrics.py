@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from minibert.errors import InputError, MissingExtra
 from minibert.tasks.rouge import rouge_scores, rouge_tokens, runs
+from minibert.text.scripts import HAN_LETTER
 
 Metric = Literal["chrf", "bleu", "rougeL"]
 ORDERS = range(1, 7)
@@ -94,7 +95,7 @@ def mostly_han(texts: Sequence[str]) -> bool:
     (False, False)
     """
     letters = [letter for text in texts for letter in text if letter.isalpha()]
-    return 2 * sum("\u3400" <= letter <= "\u9fff" for letter in letters) > len(letters)
+    return 2 * len(HAN_LETTER.findall("".join(letters))) > len(letters)
 
 
 def check_metric(metric: Metric) -> None:

@@ -3,10 +3,6 @@
 SentencePiece normalises before it cuts ("ﬁ" becomes "fi", "㍿" four ideographs, "e" and a combining accent
 one "é") and shows each space as the mark U+2581. Three scales meet here: the bytes of the normalised text,
 which pieces and byte pieces share out; its characters; and the characters of the original text.
-
-Ideographs are Han: unified and compatibility ideographs with their extensions, the iteration mark and
-zero. Kana and hangul are not: they are spelt, and pieces of several syllables are as sensible as in any
-alphabet.
 """
 
 import re
@@ -15,12 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-MARK = "\u2581"
+from minibert.text.scripts import IDEOGRAPH_BORDERS
 
-# Where Han begins and stops, in turn: 々 to 〇, extension A, unified, compatibility, planes 2 and 3.
-_HAN_BORDERS = (0x3005, 0x3008, 0x3400, 0x4DC0, 0x4E00, 0xA000, 0xF900, 0xFB00, 0x20000, 0x3FFFE)
-_HAN_RANGES = zip(_HAN_BORDERS[::2], _HAN_BORDERS[1::2], strict=True)
-IDEOGRAPH = re.compile("[" + "".join(f"{chr(start)}-{chr(stop - 1)}" for start, stop in _HAN_RANGES) + "]")
+MARK = "\u2581"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -91,7 +84,7 @@ def _number_words(code_points: np.ndarray, marks: np.ndarray, *, ideographs_alon
     """Number the words of a normalised text: a number for each character, from 0."""
     begins = marks.copy()
     if ideographs_alone:
-        alone = np.searchsorted(_HAN_BORDERS, code_points, side="right") % 2 == 1
+        alone = np.searchsorted(IDEOGRAPH_BORDERS, code_points, side="right") % 2 == 1
         begins |= alone
         begins[1:] |= alone[:-1]
         begins[1:] &= ~marks[:-1]  # the mark has already begun this word

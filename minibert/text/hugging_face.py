@@ -24,6 +24,7 @@ from minibert.errors import InputError
 from minibert.text.alignment import MARK, with_marks, without_surrogates
 from minibert.text.boundaries import cut_at
 from minibert.text.encoded import Encoded, concatenate
+from minibert.text.scripts import without_gaps
 from minibert.text.tokenizer import SETTINGS_FILE, Tokenizer
 from minibert.text.vocabularies import open_engine, special_tokens
 
@@ -144,7 +145,7 @@ class HuggingFaceTokenizer(Tokenizer):
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         self.tokens(ids)
         text: str = self._engine.decode([int(token) for token in ids], skip_special_tokens=True)
-        return text
+        return text if self._space else without_gaps(text)  # WordPiece knows no spaces and writes them all
 
     def tokens(self, ids: Sequence[int] | np.ndarray) -> list[str]:
         numbers = [int(token) for token in ids]

@@ -25,9 +25,10 @@ import numpy as np
 import sentencepiece
 
 from minibert.errors import InputError
-from minibert.text.alignment import IDEOGRAPH, MARK, locate_pieces, without_surrogates
+from minibert.text.alignment import MARK, locate_pieces, without_surrogates
 from minibert.text.boundaries import cut_at
 from minibert.text.encoded import Encoded
+from minibert.text.scripts import IDEOGRAPH
 from minibert.text.sentencepiece_training import (
     learn_model,
     normalize_lines,

@@ -19,7 +19,8 @@ from typing import Any
 import sentencepiece
 
 from minibert.errors import InputError
-from minibert.text.alignment import IDEOGRAPH, MARK, without_surrogates
+from minibert.text.alignment import MARK, without_surrogates
+from minibert.text.scripts import IDEOGRAPH
 
 _SEPARATOR = "\ufdd0"  # a code point that Unicode promises never to give to a character
 _LONGEST_LINE = 4000  # characters

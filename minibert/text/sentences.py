@@ -9,8 +9,9 @@ Left out: full stops that nothing parts from the next word, and languages with o
 
 import re
 
+from minibert.text.scripts import HAN
+
 CLOSING = "\"'”’»)\\]」』）】》"
-HAN = "\u3400-\u4dbf\u4e00-\u9fff"
 END = re.compile(
     rf"[.!?…]+[{CLOSING}]*(?=\s)|[!?]+[{CLOSING}]*(?=[{HAN}])|[。！？]+[{CLOSING}]*|……[{CLOSING}]*|\n"
 )

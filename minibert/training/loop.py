@@ -113,6 +113,12 @@ class Run:
             yield self._step()
             self._plan_again()
 
+    def finish(self) -> None:
+        """Take all steps that are left, and keep the mean of the weights where there is one."""
+        for _ in self:
+            pass
+        self.average.settle()
+
     def _step(self) -> Step:
         start = time.perf_counter()
         total = self.total

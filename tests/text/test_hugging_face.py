@@ -224,3 +224,19 @@ def test_folders_that_cannot_be_opened_say_why(tmp_path):
     (folder / "sentencepiece.bpe.model").write_bytes(b"x")
     with pytest.raises(InputError, match=r"no tokenizer\.json; make one with transformers"):
         load_tokenizer(folder)
+
+
+def test_chinese_is_decoded_without_the_spaces_that_wordpiece_writes(tmp_path):
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"我们用。：“”", "bert", "##s", "really"]
+    engine = Tokenizer(models.WordPiece({piece: n for n, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    engine.normalizer = normalizers.BertNormalizer()
+    engine.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    engine.decoder = decoders.WordPiece()
+    tokenizer = load_tokenizer(foreign_tokenizers.save(engine, tmp_path / "zh", foreign_tokenizers.BERT))
+    for text, wanted in (
+        ("我们用BERTs。“我们”", "我们用 berts 。“我们”"),
+        ("bert “really” bert", "bert “ really ” bert"),
+    ):
+        assert tokenizer.decode(tokenizer.encode(text).ids) == wanted

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minibert.errors import InputError
-from minibert.text.alignment import IDEOGRAPH, without_surrogates
+from minibert.text.alignment import without_surrogates
+from minibert.text.scripts import IDEOGRAPH
 from minibert.text.sentencepiece import SentencePieceTokenizer, train_sentencepiece
 
 # Characters that normalisation joins, splits, folds or drops, next to ordinary ones and to all of Unicode.
