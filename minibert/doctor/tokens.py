@@ -86,6 +86,12 @@ def _long(tokens: Tokens, max_length: int) -> Iterator[Finding]:
             "targets are cut off before their end",
             "raise --max-target-length",
         ),
+        (
+            "long_answer",
+            "long-answers",
+            "answers have more tokens than an answer may have",
+            "raise --max-answer-length",
+        ),
         ("split", "split", f"{longer} split", "raise --max-seq-length if their parts need each other"),
     ):
         count = tokens.fits.count(fit)

@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from minibert.data.examples import GoldAnswer
 from minibert.packed import Layout
-from minibert.tasks.task import NEVER
+from minibert.tasks.task import NEVER, Window
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,22 @@ def shares_of(
         for column, token in enumerate(gold):
             shares_m2[np.searchsorted(units, token), column] += 1 / max(1, len(here))
     return shares_m2
+
+
+def gives_some(windows: Sequence[Window], longest: int) -> bool:
+    """Whether some answer of an example has at most `longest` tokens in some window, or it has none.
+
+    An answer that is longer is learnt from and never given (see `spans_of_window`).
+    """
+    wanted = False
+    for window in windows:
+        starts, ends = (window.units[side > 0] for side in window.labels.T)
+        starts, ends = starts[starts >= 0], ends[ends >= 0]
+        size_SE = ends[None, :] - starts[:, None] + 1
+        if ((size_SE > 0) & (size_SE <= longest)).any():
+            return True
+        wanted |= len(starts) > 0
+    return not wanted
 
 
 def log_softmax_within(scores_M2: Tensor, lengths: Sequence[int]) -> Tensor:

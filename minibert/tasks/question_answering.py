@@ -16,9 +16,9 @@ Left out: answers that are no stretch of the passage (yes and no, counts), and t
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -36,6 +36,7 @@ from minibert.tasks.answer_spans import (
     Answer,
     SpanTargets,
     choose,
+    gives_some,
     gold_spans,
     join_windows,
     log_softmax_within,
@@ -43,34 +44,12 @@ from minibert.tasks.answer_spans import (
     side_by_side,
     spans_of_window,
 )
-from minibert.tasks.pooling import Activation, check_shares, project, projection_of
-from minibert.tasks.task import LogitsOf, Loss, Task, Window, rows_of
+from minibert.tasks.pooling import project, projection_of
+from minibert.tasks.question_options import QuestionAnsweringOptions, check
+from minibert.tasks.task import Fit, LogitsOf, Loss, Task, Window, rows_of
 from minibert.tasks.windows import spread
 from minibert.text.encoded import Encoded
 from minibert.text.tokenizer import Tokenizer
-
-
-@dataclass(frozen=True)
-class QuestionAnsweringOptions:
-    """What a person may choose; lengths are in tokens.
-
-    max_length   of a window, all included; 0 for as long as the encoder allows, which is the limit anyway
-    doc_stride   tokens by which two windows overlap, at most half a window's passage
-    gold_answers "all" that several people gave, each with its share, or the "first" alone
-    null_score_diff_threshold  by how much "no answer" must be better than the best span to be the answer;
-                 None is 0 until validation data choose it
-    """
-
-    max_length: int = 384
-    doc_stride: int = 128
-    max_question_length: int = 64
-    max_answer_length: int = 30
-    n_best: int = 20
-    gold_answers: Literal["all", "first"] = "all"
-    null_score_diff_threshold: float | None = None
-    classifier_dropout: float = 0.0
-    projection: Activation = "auto"
-    projection_norm: bool = False
 
 
 class QuestionAnswering(Task):
@@ -220,6 +199,10 @@ class QuestionAnswering(Task):
             matches.append(Compared.of(answer, golds, example.question))
         return report(matches)
 
+    def fit_of(self, windows: Sequence[Window]) -> Fit:
+        given = gives_some(windows, self.options.max_answer_length)
+        return super().fit_of(windows) if given else "long_answer"
+
     def settle(self, scores: dict[str, Any]) -> None:
         """Take the threshold that was best on validation data, unless a person chose one."""
         if self.options.null_score_diff_threshold is None and "best_f1_threshold" in scores:
@@ -234,17 +217,3 @@ class QuestionAnswering(Task):
     def show(self, example: QuestionExample, answer: Answer) -> dict[str, Any]:
         beside = {"id": example.id} if example.id else {}
         return {**beside, "question": example.question, **asdict(answer)}
-
-
-def check(options: QuestionAnsweringOptions, room: int) -> None:
-    """Raise InputError for a length that leaves nothing to read or to answer with, and for a bad share."""
-    check_shares(options, "classifier_dropout")
-    if room < 2:
-        raise InputError(
-            f"max_length {options.max_length} leaves {room} tokens for question and passage; use 16 or more"
-        )
-    for name in ("max_question_length", "max_answer_length", "n_best"):
-        if getattr(options, name) < 1:
-            raise InputError(f"{name} is {getattr(options, name)}; at least 1 is wanted")
-    if options.doc_stride < 0:
-        raise InputError(f"doc_stride is {options.doc_stride}; it is an overlap, 0 or more tokens")

@@ -30,7 +30,7 @@ from minibert.tasks.metrics import Choices
 from minibert.text.encoded import Encoded
 from minibert.text.tokenizer import Tokenizer
 
-Fit = Literal["whole", "split", "cut", "target_cut"]  # how an example goes in; or what is to be written
+Fit = Literal["whole", "split", "cut", "target_cut", "long_answer"]  # how an example goes in, or out
 LogitsOf = Literal["classes", "labels", "number"]
 NEVER = -1e4  # the score of what is there only to fill a row up; a softmax makes it nothing
 

@@ -83,6 +83,8 @@ def tell_long(counts: Counter[str], max_length: int) -> None:
     told = f"{counts['split']:,} split, {counts['cut']:,} cut off at {max_length} tokens"
     if counts["target_cut"]:
         told += f", {counts['target_cut']:,} targets cut off at --max-target-length"
+    if counts["long_answer"]:
+        told += f", {counts['long_answer']:,} answers longer than --max-answer-length"
     print(f"  {counts['examples']:,} examples; {told}", file=sys.stderr)
 
 

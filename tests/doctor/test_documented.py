@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMED_BY_VARIABLE = {"truncated", "split"}  # Finding(name, ...)
+NAMED_BY_VARIABLE = {"truncated", "split", "targets", "long-answers"}  # Finding(name, ...)
 
 
 def made():

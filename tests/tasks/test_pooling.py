@@ -7,7 +7,7 @@ from minibert.errors import InputError
 from minibert.packed import Layout
 from minibert.tasks.model import TASKS
 from minibert.tasks.pooling import pool
-from minibert.tasks.question_answering import QuestionAnsweringOptions
+from minibert.tasks.question_options import QuestionAnsweringOptions
 
 LENGTHS = [3, 1, 97]
 BY_THEIR_TASK = (QuestionAnsweringOptions,)

@@ -214,6 +214,18 @@ def test_a_passage_without_tokens_has_an_empty_answer(ours):
     assert answer.text == "\u200b\u200d"[answer.start : answer.end]
 
 
+@pytest.mark.parametrize(("longest", "told"), [(1, "long_answer"), (2, "long_answer"), (30, "whole")])
+def test_an_answer_that_is_longer_than_one_may_be_is_told(ours, longest, told):
+    passage = "The statement raises an error if the list is empty."
+    long = GoldAnswer("raises an error if the list", 14)
+    task = made(ours, max_answer_length=longest)
+    assert task.fit_of(task.encode(QuestionExample("What?", passage, (long,)))) == told
+    short = GoldAnswer("T", 0)
+    assert task.fit_of(task.encode(QuestionExample("What?", passage, (long, short)))) == "whole"
+    assert task.fit_of(task.encode(QuestionExample("What?", passage, ()))) == "whole"
+    assert task.fit_of(task.encode(QuestionExample("What?", passage))) == "whole"
+
+
 def test_the_threshold_is_that_of_validation_unless_it_was_given(ours):
     task, fixed = (made(ours, null_score_diff_threshold=given) for given in (None, 2.5))
     for one in (task, fixed):
