@@ -1,8 +1,8 @@
 """From CoNLL columns or JSON lines to examples of tagged words.
 
 Words are joined to a text by single spaces, except between two characters of a script that is written without
-them; the spans say where each word is. Tags stay as the file has them: schemes are the business of
-`tasks/spans`.
+them, and where a .conllu says that none follows; the spans say where each word is. Tags stay as the file has
+them: schemes are the business of `tasks/spans`.
 """
 
 import re
@@ -12,6 +12,7 @@ from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any
 
+from minibert.data.conllu import conllu_words, is_joined
 from minibert.data.entities import tags_of_entities
 from minibert.data.examples import TaggedExample
 from minibert.data.files import kind_of, open_text
@@ -22,8 +23,8 @@ from minibert.text.scripts import stand_together
 
 WORDS, TAGS = ("tokens", "words"), ("tags", "ner_tags", "labels", "pos_tags")
 TAGGED_FILES = (".conll", ".conllu", ".bio", ".bmes")
-Sentence = tuple[list[str], list[str]]  # words, and their tags
-NUMBER = re.compile(r"\d+")
+Sentence = tuple[list[str], list[str], list[bool]]  # words, their tags, and whether no space follows them
+FORM = 1  # the column of .conllu that holds words as they are written
 TAG = re.compile(r"O|[BIESMLU]-\S+")
 PEEPED = 100  # lines
 BLANKS = " \t\r"  # an ideographic space is a character like others: Chinese files tag it
@@ -85,7 +86,7 @@ def _read(
             example_of_row(row, where=f"{path}, line {number}", keys=keys) for number, row in rows_of(path)
         ]
     else:
-        usual = (1, 3) if kind_of(path) == ".conllu" else (0, -1)
+        usual = (FORM, 3) if kind_of(path) == ".conllu" else (0, -1)
         column = _column(tag_column, usual[1]) if tagged else None
         examples = list(_texts(_sentences(path, _column(token_column, usual[0]), column), join_words))
     if not examples:
@@ -103,20 +104,24 @@ def _holds_words(path: Path) -> bool:
     return bool(words) and all(len(fields) > 1 and TAG.fullmatch(fields[-1]) for fields in words)
 
 
-def from_words(words: Sequence[str], tags: Sequence[str] | None = None) -> TaggedExample:
+def from_words(
+    words: Sequence[str], tags: Sequence[str] | None = None, *, joined: Sequence[bool] = ()
+) -> TaggedExample:
     """Join words to a text and say where each of them is.
+
+    joined  whether no space follows each word; without it, spaces are put where a script has them
 
     >>> from_words(["Anna", "lives"], ["B-PER", "O"])
     TaggedExample(text='Anna lives', spans=((0, 4), (5, 10)), tags=('B-PER', 'O'))
     """
-    pieces, spans, end, last = [], [], 0, ""
-    for word in words:
-        gap = " " if last and not stand_together(last, word[0]) else ""
+    pieces, spans, end, last, near = [], [], 0, "", True
+    for word, next_near in zip(words, joined or [False] * len(words), strict=True):
+        gap = "" if near or stand_together(last, word[0]) else " "
         start = end + len(gap)
         end = start + len(word)
         spans.append((start, end))
         pieces += [gap, word]
-        last = word[-1]
+        last, near = word[-1], next_near
     return TaggedExample("".join(pieces), tuple(spans), None if tags is None else tuple(tags))
 
 
@@ -162,12 +167,14 @@ def _texts(sentences: Iterator[Sentence], most: int) -> Iterator[TaggedExample]:
     """Join neighbouring sentences to texts of at most `most` words; an empty sentence parts documents."""
     words: list[str] = []
     tags: list[str] = []
-    for more, their_tags in chain(sentences, [([], [])]):
+    joined: list[bool] = []
+    for more, their_tags, near in chain(sentences, [([], [], [])]):
         if words and (not more or len(words) + len(more) > most):
-            yield from_words(words, tags)
-            words, tags = [], []
+            yield from_words(words, tags, joined=joined)
+            words, tags, joined = [], [], []
         words += more
         tags += _apart(tags, their_tags)
+        joined += near
 
 
 def _apart(before: Sequence[str], tags: Sequence[str]) -> list[str]:
@@ -183,14 +190,15 @@ def _sentences(path: Path, token_column: int, tag_column: int | None) -> Iterato
     """
     words: list[str] = []
     tags: list[str] = []
+    joined: list[bool] = []
     width = 0
     for number, fields in chain(_without_comments(_fields(path)), [(0, [])]):
         if not fields or fields[0] == "-DOCSTART-":
             if words:
-                yield words, tags
-                words, tags = [], []
+                yield words, tags, joined
+                words, tags, joined = [], [], []
             if fields:
-                yield [], []
+                yield [], [], []
             continue
         width = width or len(fields)
         if len(fields) != width:
@@ -210,6 +218,7 @@ def _sentences(path: Path, token_column: int, tag_column: int | None) -> Iterato
                 )
         words.append(fields[token_column])
         tags.append("O" if tag_column is None else fields[tag_column])
+        joined.append(kind_of(path) == ".conllu" and token_column == FORM and is_joined(fields))
 
 
 def _without_comments(lines: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
@@ -224,12 +233,11 @@ def _without_comments(lines: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[
 
 def _fields(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield the columns of each line, [] for a blank one; what is no word of a .conllu is left out."""
-    is_conllu = kind_of(path) == ".conllu"
-    for number, line in enumerate(open_text(path), 1):
-        line = line.rstrip(BLANKS)
-        if not line:
-            yield number, []
-            continue
-        fields = line.split("\t") if "\t" in line else [field for field in line.split(" ") if field]
-        if not is_conllu or (not line.startswith("#") and NUMBER.fullmatch(fields[0])):
-            yield number, [field.strip(BLANKS) for field in fields]
+    split = (_columns_of(line.rstrip(BLANKS)) for line in open_text(path))
+    lines = enumerate(split, 1)
+    return conllu_words(lines) if kind_of(path) == ".conllu" else lines
+
+
+def _columns_of(line: str) -> list[str]:
+    fields = line.split("\t") if "\t" in line else [field for field in line.split(" ") if field]
+    return [field.strip(BLANKS) for field in fields] if line else []

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from minibert.data.documents import read_annotated
+from minibert.data.files import open_text
 from minibert.data.intents import read_intents
 from minibert.data.readers import columns_of, read_documents, read_texts
 from minibert.data.relations import read_relations
@@ -59,6 +60,13 @@ def test_tagged_words(name, sentences, tokens, tags):
     assert tags <= counts.keys()
     for example in examples[:500]:
         assert all(example.text[start:end].strip() for start, end in example.spans)
+
+
+@pytest.mark.parametrize("name", ["ud_en_ewt/en_ewt-ud-dev", "ud_zh_gsdsimp/zh_gsdsimp-ud-test"])
+def test_the_text_of_a_treebank_is_the_one_that_was_annotated(name):
+    path = DATA / f"{name}.conllu.xz"
+    wanted = [line[9:] for line in open_text(path) if line.startswith("# text = ")]
+    assert [example.text for example in read_tagged(path)] == [text.rstrip("\n") for text in wanted]
 
 
 def test_requests_with_intents():
