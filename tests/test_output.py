@@ -1,5 +1,8 @@
 """The output folder: refused when used, given back as it was when a run cannot begin."""
 
+import os
+import tempfile
+
 import pytest
 
 from minibert.errors import InputError
@@ -49,6 +52,25 @@ def test_an_earlier_run_gives_way_and_comes_back_after_a_failure(used):
     with claimed(used, overwrite=True) as folder:
         (folder / "new.txt").touch()
     assert names(used) == [MARK, "new.txt"]
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_folder_may_be_named_from_where_one_is(used, monkeypatch, absolute):
+    """From Python 3.12 on, mkdtemp makes names absolute; those of the folder are not."""
+    made = tempfile.mkdtemp
+
+    def mkdtemp(**given):
+        path = made(**given)
+        return os.path.abspath(path) if absolute else os.path.relpath(path)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
+    monkeypatch.chdir(used.parent)
+    before = names(used)
+    fail_in("run", overwrite=True)
+    assert names(used) == before
+    with claimed("run", overwrite=True):
+        (used / "config.json").write_text("new", encoding="utf-8")
+    assert names(used) == [MARK, "config.json"]
 
 
 def test_the_block_sees_an_empty_folder(used):

@@ -75,7 +75,17 @@ def tagging_splits(
                     seen.add(text_key(snippet.text))
                     row = TaggedExample(snippet.text, snippet.spans, snippet.roles)
                     parts[part].append((source.key, row))
-    return cap_and_shuffle(parts, limits, seed)
+    return without_new_roles(cap_and_shuffle(parts, limits, seed))
+
+
+def without_new_roles(splits: Splits[TaggedExample]) -> Splits[TaggedExample]:
+    """Leave out rows of validation and test with a role that training lacks: it may, where it is small."""
+    known = {role for row in splits.train for role in row.tags or ()}
+    rows, files = {}, {"train": splits.files["train"]}
+    for part, every in (("validation", splits.validation), ("test", splits.test)):
+        kept = [at for at, row in enumerate(every) if known.issuperset(row.tags or ())]
+        rows[part], files[part] = [every[at] for at in kept], [splits.files[part][at] for at in kept]
+    return Splits(splits.train, rows["validation"], rows["test"], files)
 
 
 def choose_snippets(source: str, seed: int) -> list[Snippet]:

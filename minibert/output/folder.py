@@ -118,7 +118,7 @@ def set_aside(output: Path) -> Path:
         return earlier
     begun = next((path for path in output.iterdir() if path.name.startswith(MOVING)), None)
     moving = begun or Path(tempfile.mkdtemp(prefix=MOVING, dir=output))
-    for path in [path for path in output.iterdir() if path not in (moving, output / MARK)]:
+    for path in [path for path in output.iterdir() if path.name not in (moving.name, MARK)]:
         path.rename(moving / path.name)
     return moving.rename(output / moving.name.replace(MOVING, ASIDE))
 

@@ -118,3 +118,16 @@ def test_too_few_documented_modules_is_an_error_that_names_the_part(tmp_path: Pa
     data = collect([SourceFile("python", path, "json.py")])
     with pytest.raises(InputError, match="no rows for train"):
         classification_splits(data)
+
+
+def test_no_held_out_row_has_a_role_that_training_lacks(everything: Everything) -> None:
+    data, _, _ = everything
+    for seed in range(4):
+        splits = tagging_splits(data, seed, limits=(6, 40, 40))
+        known = {role for row in splits.train for role in row.tags}
+        every = {role for row in tagging_splits(data, seed, limits=(200, 40, 40)).train for role in row.tags}
+        assert len(known) < len(every)
+        for part in ("validation", "test"):
+            rows = getattr(splits, part)
+            assert known >= {role for row in rows for role in row.tags}
+            assert len(rows) == len(splits.files[part]) > 0
