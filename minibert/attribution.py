@@ -105,7 +105,7 @@ def explain(
     Raises InputError for an unknown label or word, and for a task that cannot be explained.
 
     >>> from minibert.tasks.model import load
-    >>> found = explain(load("runs/clf"), "a wonderful film", label="positive")
+    >>> found = explain(load("runs/clf"), "a wonderful film", label="positive", steps=400)
     >>> found.gap < 0.05 and [piece.text for piece in found.pieces][:2]
     ['', 'a']
     """
