@@ -25,8 +25,8 @@ from minibert.tasks.task import Window
 
 PARTS = "parts.json"
 ONLY_ANSWERS = (
-    "a model of several parts answers (predict, evaluate) and does nothing else; take the folder of one "
-    "part, such as part-1 where they were learnt"
+    "a model of several parts answers, by itself or as the teacher of another (distill --model ENCODER), and "
+    "does nothing else; take the folder of one part, such as part-1 where they were learnt"
 )
 
 

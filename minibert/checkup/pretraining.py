@@ -70,7 +70,7 @@ def check_pretraining(
     found += folder_findings(Path(model), quick=quick) if model else []
     tokens = round(sum(map(bytes_of, files)) / per_token)
     course = course_of(chosen, tokens, usual_rate(shape.hidden_size, first_rate(model)), budget)
-    fits, told = run_findings(shape, chosen, course, output_dir)
+    fits, told = run_findings(shape, chosen, course, output_dir, new=not model)
     facts = {"files": len(files), "tokens_about": tokens, "steps": course.steps, **told}
     checkup = Checkup.of(found + fits, facts)
     if quick or pieces is None or not checkup.healthy:
@@ -122,12 +122,15 @@ def course_of(settings: Settings, tokens: int, rate: float, budget: Budget) -> C
 
 
 def run_findings(
-    shape: EncoderConfig, settings: Settings, course: Course, output: str | Path | None
+    shape: EncoderConfig, settings: Settings, course: Course, output: str | Path | None, *, new: bool
 ) -> tuple[list[Finding], dict[str, Any]]:
-    """Check the numbers of the run, and what it needs of memory and disk; return facts as well."""
+    """Check the numbers of the run, and what it needs of memory and disk; return facts as well.
+
+    new  whether the encoder is made for the run, and not taken from a folder
+    """
     length = settings.data.max_seq_length
     found = [
-        *_length(length, shape),
+        *_length(length, shape, new=new),
         *course_findings(course),
         *attention_findings(shape, settings.train, length),
     ]
@@ -206,8 +209,10 @@ def bytes_of(path: Path) -> int:
     return path.stat().st_size * (UNPACKED if path.suffix.lower() in COMPRESSED else 1)
 
 
-def _length(length: int, shape: EncoderConfig) -> Iterator[Finding]:
+def _length(length: int, shape: EncoderConfig, *, new: bool) -> Iterator[Finding]:
+    """A length that the encoder has no positions for; only a new one can be given more."""
     if length > shape.longest_text:
         seen = f"max_seq_length {length} is more than the encoder's {shape.longest_text} positions"
-        advice = f"take at most that, or --set model.max_position_embeddings={length}"
+        advice = f"take --max-seq-length {shape.longest_text} or less"
+        advice += f", or --set model.max_position_embeddings={length}" if new else ""
         yield Finding("length", "error", seen, advice)

@@ -39,6 +39,11 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Repeat a run and say whether its weights came out the same."""
+    if not (Path(args.run_dir) / RECORD).is_file():
+        raise InputError(
+            f"{args.run_dir} has no {RECORD}, so nothing tells how it was made; give the output folder of a "
+            f"run of minibert {' or '.join(KINDS)}"
+        )
     record = read_table(Path(args.run_dir) / RECORD)
     again = recorded_command(record, Path(args.run_dir))
     again.output_dir, again.overwrite_output_dir = args.output_dir, args.overwrite_output_dir

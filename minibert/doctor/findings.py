@@ -11,6 +11,7 @@ Severity = Literal["error", "warning", "note"]
 ORDER: tuple[Severity, ...] = ("error", "warning", "note")
 LISTED = 3  # names or rows in one sentence
 CERTAIN = ("unreadable", "task", "device", "documents")  # what would stop the run without the doctor too
+BROKEN = ("length", "model-folder", "damaged-weights")  # and so would these, which come with an advice
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,9 @@ def look_first(checkup: Checkup) -> None:
         if finding is not first:
             print(f"  doctor: {finding}", file=sys.stderr)
     if first is not None:
-        goes_on = f"{first.seen}; {first.advice} ({first.name}; --no-doctor goes on all the same)"
-        raise InputError(first.seen if first.name in CERTAIN else goes_on)
+        on = "" if first.name in BROKEN else "; --no-doctor goes on all the same"
+        told = f"{first.seen}; {first.advice} ({first.name}{on})"
+        raise InputError(first.seen if first.name in CERTAIN else told)
 
 
 def some(things: Sequence[Any], limit: int = LISTED) -> str:

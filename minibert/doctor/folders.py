@@ -68,7 +68,11 @@ def _weights(folder: Path, config: EncoderConfig) -> Iterator[Finding]:
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         seen = f"{folder}: there is no {WEIGHTS}"
-        yield Finding("model-folder", "error", seen, "fetch the weights as safetensors")
+        graph = (folder / "graph.json").is_file()
+        advice = (
+            "give the folder that the graph was made from" if graph else "fetch the weights as safetensors"
+        )
+        yield Finding("model-folder", "error", seen, advice)
         return
     try:
         check_size(config, files)

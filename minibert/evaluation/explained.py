@@ -50,6 +50,9 @@ def window_of(
 ) -> tuple[Window, str | None, int | None]:
     """Return the window that is explained, the label, and the word's number there; stderr says which."""
     windows = model.task.encode(example)
+    reject = model.task.options.reject_label if isinstance(model.task, Classification) else ""
+    if reject and label is None and model.predict([example])[0].label == reject:
+        print(f"  the model answers {reject}; explained is the likeliest class", file=sys.stderr)
     if isinstance(model.task, QuestionAnswering):
         if label is not None:
             raise InputError(f"label {label!r}: question_answering answers from its passage; leave it out")

@@ -69,7 +69,9 @@ def refuse_unused(settings: dict[str, Any]) -> None:
         for key, value in table.items():
             unused = name in ("model", "adapt") or f"{name}.{key}" in UNUSED
             unused = unused or (name == "task" and key in defaults and key != "max_length")
-            if unused and value != defaults.get(key):
+            if unused and (
+                value != defaults.get(key) or key == "pooling"
+            ):  # of which the encoder has its own
                 raise InputError(f"{name}.{key} {value!r}: not for contrastive; leave it out, or that method")
 
 

@@ -19,7 +19,7 @@ from minibert.data.searches import read_all_texts
 from minibert.errors import InputError
 from minibert.finetune import first_rate, train_into
 from minibert.further.lessons import DistillOptions, lesson_of_answers, lesson_of_layers
-from minibert.further.settings import with_own, without_idle
+from minibert.further.settings import tell_unfitted, with_own, without_idle
 from minibert.further.vectors import lesson_of_vectors, teacher_of
 from minibert.interop.checkpoints import read_config
 from minibert.interop.hub import local_folder
@@ -55,8 +55,8 @@ def distill(
     folders = folders_of(teacher)
     first, several = teacher_of(folders[0]), len(folders) > 1
     options, tuned = settings_of(settings or {}, first, several=several, model=model)
-    rows = read_rows(first, train)
-    held = read_held(type(first.task), validation, options=tuned.task)
+    rows, held = read_rows(first, train), read_held(type(first.task), validation, options=tuned.task)
+    tell_unfitted(first.task, held or model)
     if several or model is not None:
         begin, options = lesson_of_answers(folders, model, rows, options=options, settings=tuned)
     else:

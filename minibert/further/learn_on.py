@@ -18,7 +18,7 @@ from minibert.errors import InputError
 from minibert.finetune import Settings, batches_of, open_for_task, reopened, train_into
 from minibert.further.growing import classifier_of, grown
 from minibert.further.methods import LearnOptions, Method, method_of
-from minibert.further.settings import rate_for, with_own
+from minibert.further.settings import rate_for, tell_unfitted, with_own
 from minibert.further.transfer import Transfer
 from minibert.interop.hub import local_folder
 from minibert.interop.opening import load
@@ -174,7 +174,7 @@ def opened_classifier(folder: Path, rows: Sequence[Any], *, learnt: bool, settin
     if settings.task:
         raise InputError(f"task.{min(settings.task)}: {folder} is a classifier already; leave it out")
     model = load(folder)
-    classifier_of(model, folder)
+    tell_unfitted(classifier_of(model, folder), None)
     return model
 
 

@@ -3,6 +3,7 @@
 Task and model are those of the folder that is opened, so there are no such groups.
 """
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,10 +12,12 @@ from minibert.adapt.options import AdaptOptions
 from minibert.config import from_dict, group, to_dict
 from minibert.errors import InputError
 from minibert.finetune import Settings, first_rate
+from minibert.interop.export import thresholds_of
 from minibert.interop.hub import local_folder
 from minibert.interop.kinds import lies_over_a_base
 from minibert.interop.opening import load
 from minibert.tasks.model import Model
+from minibert.tasks.task import Task
 from minibert.training.finetuning import usual_rate
 
 C = TypeVar("C")
@@ -77,3 +80,12 @@ def rate_for(folder: str | Path) -> float:
     assert model.adaptation is not None
     options = from_dict(AdaptOptions, model.adaptation.options, where=str(folder))
     return usual_rate(model.encoder.config.hidden_size) * options.rate_factor
+
+
+def tell_unfitted(task: Task, fits: Any) -> None:
+    """Say on stderr what was fitted to an earlier model and stays, unless something there `fits` it anew."""
+    kept = [f"{name} {value}" for name, value in thresholds_of(task).items() if name != "reject_label"]
+    kept += ["the temperature"] if getattr(getattr(task, "options", None), "calibrate", False) else []
+    if kept and not fits:
+        told = f"{', '.join(kept)} of the earlier model stays: no validation data fit it anew"
+        print(f"  {told}", file=sys.stderr)

@@ -47,6 +47,10 @@ def evenly_spread(teacher: int, student: int) -> list[int]:
     >>> evenly_spread(6, 3), evenly_spread(12, 1), evenly_spread(5, 2)
     ([1, 3, 5], [11], [1, 4])
     """
+    if teacher == 1:
+        raise InputError(
+            "the teacher has one layer, which none can be left out of; name another encoder as model"
+        )
     if not 1 <= student < teacher:
         raise InputError(
             f"layers {student}: the teacher has {teacher}; give a number from 1 to {teacher - 1}"

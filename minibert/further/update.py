@@ -23,7 +23,7 @@ from minibert.errors import InputError
 from minibert.finetune import Settings, batches_of, reopened, train_into
 from minibert.further.comparison import Comparison, compare, disagreements, mcnemar
 from minibert.further.growing import grown
-from minibert.further.settings import opened_for_training, rate_for, with_own
+from minibert.further.settings import opened_for_training, rate_for, tell_unfitted, with_own
 from minibert.interop.opening import load
 from minibert.output import allowed, claimed, describe_data, is_done, locked, publish_model
 from minibert.output.record import describe_model
@@ -92,8 +92,7 @@ def update(
     kind = type(opened.task)
     judges = read_answered(kind, kept, what="kept example")
     rows = apart(kind, read_answered(kind, train), judges)
-    chosen_on = read_held(kind, validation)
-    held = apart(kind, chosen_on, judges, use="validation") if chosen_on else []
+    held = held_apart(opened.task, validation, judges)
     torch.manual_seed(tuned.train.seed)
     made = grown(opened, rows)
     free = allowed(resume, overwrite_output_dir, [model, train, kept, validation])
@@ -108,6 +107,14 @@ def update(
         )  # fmt: skip
         metric = tuned.train.metric_for_best_model
         return settle(made, Path(model), judges, old=old, output=output, options=chosen, metric=metric)
+
+
+def held_apart(task: Task, validation: Any, judges: Sequence[Any]) -> list[Any]:
+    """Read the rows that choose the epoch, without the kept ones; stderr says what nothing fits anew."""
+    read = read_held(type(task), validation)
+    held = apart(type(task), read, judges, use="validation") if read else []
+    tell_unfitted(task, held)
+    return held
 
 
 def answers_before(

@@ -146,7 +146,8 @@ def no_base(folder: Path, base: Path) -> InputError:
     """Return the error for an adapter whose base is not where it was."""
     return InputError(
         f"{folder} holds an adapter, and its base {base} is not there; say where it is: "
-        f"mb.load({str(folder)!r}, base=...), or --base DIR of the commands that only ask a model"
+        f"mb.load({str(folder)!r}, base=...), or --base DIR of predict, evaluate, explain, embed, index, "
+        "search and export; what export --format minibert makes of a LoRA needs no base"
     )
 
 

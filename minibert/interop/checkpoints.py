@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from minibert.adapt.parted import ONLY_ANSWERS, PARTS
 from minibert.checkpoint import WEIGHTS, read_json, read_table
-from minibert.durable import verify
+from minibert.durable import MANIFEST, read_manifest, verify
 from minibert.errors import InputError
 from minibert.interop.hub import present
 from minibert.interop.names import DICTIONARIES, Dictionary, Names
@@ -74,6 +74,8 @@ def read_config(folder: Path) -> EncoderConfig:
     path = folder / "config.json"
     if not path.is_file():
         raise InputError(f"{folder} has no config.json; give the folder of a checkpoint")
+    if not (folder / "task.json").is_file() and "task.json" in manifest_names(folder):
+        raise InputError(f"{folder}: task.json is missing; the folder is not whole")
     values = read_json(path)
     if not isinstance(values, dict):
         raise InputError(f"{path} holds {str(values)[:40]!r}; a table of settings is wanted")
@@ -82,7 +84,12 @@ def read_config(folder: Path) -> EncoderConfig:
     return encoder_config(values, str(path))
 
 
-def not_an_encoder(folder: Path) -> InputError:
+def manifest_names(folder: Path) -> Iterable[str]:
+    """Return the files that the folder was written with, as its manifest tells; none without one."""
+    return read_manifest(folder) if (folder / MANIFEST).is_file() else ()
+
+
+def not_an_encoder(folder: Path, wanted: str = "an encoder") -> InputError:
     """Return the error for the folder of an adapter, which may be merged with its base or not."""
     told = read_table(folder / ADAPTER)
     base, options = (part if isinstance(part := told.get(key), dict) else {} for key in ("base", "options"))
@@ -91,7 +98,7 @@ def not_an_encoder(folder: Path) -> InputError:
         way = f"of the kind {kind}, which cannot become one; give its base {base.get('folder')}"
     else:
         way = f"merge the two first: minibert export --model {folder} --format minibert --output-dir DIR"
-    return InputError(f"{folder} holds an adapter, not an encoder; {way}")
+    return InputError(f"{folder} holds an adapter, not {wanted}; {way}")
 
 
 def check_vocabulary(tokenizer: Tokenizer, config: EncoderConfig, folder: Path) -> None:

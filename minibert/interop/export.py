@@ -36,6 +36,7 @@ from minibert.text.hugging_face import HuggingFaceTokenizer
 from minibert.text.sentencepiece import SentencePieceTokenizer
 from minibert.text.tokenizer import SETTINGS_FILE, Tokenizer
 
+HABITS = ("on_long", "doc_stride", "max_question_length", "max_answer_length", "n_best")
 CLASSES = {
     "bert": "Bert",
     "electra": "Electra",
@@ -71,7 +72,21 @@ def save_pretrained(model: Model, folder: str | Path) -> None:
 
 
 def rules_of(task: Task | None) -> dict[str, Any]:
-    """Return what decides behind the scores of a task: a graph's user has to do it, transformers does not."""
+    """Return what a graph's user has to do around the scores of a task, and transformers does not.
+
+    Thresholds behind them, and how long texts and answers are read, where that is not what is usual.
+    """
+    if task is None or task.Options is None:
+        return {}
+    usual, options = task.Options(), getattr(task, "options", None)
+    habits = {name: getattr(options, name) for name in HABITS if name in vars(usual)}
+    return thresholds_of(task) | {
+        name: value for name, value in habits.items() if value != getattr(usual, name)
+    }
+
+
+def thresholds_of(task: Task) -> dict[str, Any]:
+    """Return what decides behind the scores of a task; nothing mostly."""
     if isinstance(task, Classification) and task.options.reject_label:
         return {"reject_label": task.options.reject_label, "reject_below": task.threshold}
     if isinstance(task, MultiLabel) and task.threshold != 0.5:

@@ -23,6 +23,7 @@ from minibert.interop.export import rules_of, settings_of, write_tokenizer
 from minibert.interop.fitting import fitting_family
 from minibert.interop.graph_checks import Arrays, Runner, compare
 from minibert.interop.padded import PaddedModel, Source, input_names, output_names
+from minibert.interop.tensors import GRAPH
 from minibert.model.encoder import Encoder
 from minibert.tasks.classification import Classification
 from minibert.tasks.model import Model
@@ -93,7 +94,7 @@ def export_source(source: Source, folder: str | Path, *, format: str, quantize: 
             difference = compare(source, open_onnx(path))
         told = Exported(path.name, input_names(source.encoder), outputs, difference)
         write_json(beside / "config.json", config_of(source))
-        write_json(beside / "graph.json", {**asdict(told), **description(source)})
+        write_json(beside / GRAPH, {**asdict(told), **description(source)})
     return told
 
 

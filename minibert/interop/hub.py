@@ -55,6 +55,8 @@ def present(folder: Path) -> Path:
     """Return the folder; raises InputError, with how the hub is asked, where there is none of this name."""
     if folder.is_dir():
         return folder
+    if folder.is_file():
+        raise InputError(f"{folder} is a file; the folder of a model is wanted, such as {folder.parent}")
     raise InputError(
         f"{folder}: no such folder; name one that is there, or a model of Hugging Face's hub as "
         f"ORGANISATION/MODEL, such as google-bert/bert-base-uncased (by hand: hf download ORGANISATION/MODEL "

@@ -13,7 +13,7 @@ import torch
 from minibert.checkpoint import read_json, read_table
 from minibert.errors import InputError
 from minibert.interop.adapted import is_adapter
-from minibert.interop.checkpoints import check_vocabulary, read_config, read_encoder
+from minibert.interop.checkpoints import check_vocabulary, not_an_encoder, read_config, read_encoder
 from minibert.interop.hub import local_folder
 from minibert.interop.kinds import KINDS
 from minibert.interop.opening import load
@@ -51,6 +51,8 @@ def load_language_model(
     if not is_adapter(folder):
         read_config(encoder_folder(folder))  # what is no folder of a model says so itself
     if not fills_masks(folder):
+        if is_adapter(folder):
+            raise not_an_encoder(folder, wanted="a masked-language-model head")
         raise InputError(
             f"{folder} has no masked-language-model head; give it one by some minutes of pretraining on text "
             f"like yours: minibert pretrain corpus.txt --model {folder} --output-dir runs/lm"

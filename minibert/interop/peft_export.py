@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -17,6 +18,7 @@ from minibert.interop.names import DICTIONARIES
 from minibert.interop.peft_folders import BEGINNING, CONFIG, OWN_TASK, TENSORS, family_of, places_of
 from minibert.interop.sentence_transformers import TRAINED_TO_EMBED
 from minibert.model.encoder import Encoder
+from minibert.tasks.adaptation import Adaptation
 from minibert.tasks.model import Model
 from minibert.tasks.task import Task
 
@@ -42,16 +44,10 @@ def save_peft(model: Model, folder: str | Path) -> None:
     prefix = "" if task is None else DICTIONARIES[family].prefix
     updates = dict(update_tensors(model.encoder, family))
     head = {} if task is None else head_tensors(model.encoder, task, family)
-    options = model.adaptation.options
     settings = {
         "peft_type": "LORA",
         "task_type": None if task is None else PEFT_KINDS[task.name],
-        "base_model_name_or_path": model.adaptation.base,
-        "r": options["lora_rank"],
-        "lora_alpha": options["lora_alpha"],
-        "lora_dropout": options["lora_dropout"],
-        "bias": "none",
-        "inference_mode": True,
+        **told_of(model.adaptation),
         "target_modules": sorted({name.rpartition(".lora_")[0] for name in updates}),
         "modules_to_save": sorted(set(map(module_of, head))) or None,
     }
@@ -61,6 +57,20 @@ def save_peft(model: Model, folder: str | Path) -> None:
             write_json(beside / OWN_TASK, {"task": task.name, **task.settings()})
         named = {**{prefix + name: tensor for name, tensor in updates.items()}, **head}
         save_tensors(beside / TENSORS, {BEGINNING + name: tensor for name, tensor in named.items()})
+
+
+def told_of(adaptation: Adaptation) -> dict[str, Any]:
+    """Return base and numbers of an adapter under peft's names; stderr says of a base that it cannot read."""
+    base, options = adaptation.base, adaptation.options
+    if (Path(base) / "task.json").is_file():
+        print(
+            f"  its base {base} is a folder of minibert, which peft opens without its weights; export that "
+            "too (--format hf), and give what it makes as --base",
+            file=sys.stderr,
+        )
+    numbers = {"r": options["lora_rank"], "lora_alpha": options["lora_alpha"]}
+    other = {"lora_dropout": options["lora_dropout"], "bias": "none", "inference_mode": True}
+    return {"base_model_name_or_path": base, **numbers, **other}
 
 
 def head_of(model: Model, family: str) -> Task | None:

@@ -18,6 +18,7 @@ from torch import Tensor
 from minibert.checkpoint import WEIGHTS
 from minibert.errors import InputError
 
+GRAPH = "graph.json"
 INDEX = f"{WEIGHTS}.index.json"
 PICKLES = "pytorch_model*.bin"  # one, or several parts
 CONVERT = (
@@ -86,6 +87,10 @@ def _files(folder: Path) -> list[Path]:
             raise InputError(
                 f"{folder} has only {', '.join(pickled)}, a pickle, which can run code and is never opened; "
                 f"convert it there, once: {CONVERT}"
+            )
+        if (folder / GRAPH).is_file():
+            raise InputError(
+                f"{folder} holds an exported graph, which is only run; give the folder it was made from"
             )
         raise InputError(f"{folder} has neither {WEIGHTS} nor {INDEX}; a folder with weights is wanted")
     try:

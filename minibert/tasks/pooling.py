@@ -83,11 +83,15 @@ def text_windows(task: Pooled, text: str, pair: str | None, labels: np.ndarray) 
     return [Window(tokens, rows=zero, labels=labels, units=zero) for tokens in parts]
 
 
-def text_scores(task: Pooled, encoder: Encoder, batch: Packed) -> Tensor:
-    """Return the scores (N, C) of the texts of a batch, in float32."""
+def text_scores(task: Pooled, encoder: Encoder, batch: Packed, *, exact: bool = False) -> Tensor:
+    """Return the scores (N, C) of the texts of a batch, in float32.
+
+    exact  the last layer computes in float32 too: for numbers, which bfloat16 keeps to three digits
+    """
     pooled_ND = pool(task.options.pooling, encoder(batch), batch.layout)
     pooled_ND = task.norm(project(task.options.activation, task.dense, pooled_ND))
-    scores_NC: Tensor = task.classifier(task.dropout(pooled_ND)).float()
+    pooled_ND = task.dropout(pooled_ND)
+    scores_NC: Tensor = task.classifier(pooled_ND.float() if exact else pooled_ND).float()
     return scores_NC
 
 

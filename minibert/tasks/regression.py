@@ -137,7 +137,7 @@ class Regression(Task):
 
     def scores(self, encoder: Encoder, batch: Packed) -> Tensor:
         """Return the head's scores (N,) in float32, before centre and spread."""
-        return text_scores(self, encoder, batch).squeeze(-1)
+        return text_scores(self, encoder, batch, exact=True).squeeze(-1)
 
     def loss(self, encoder: Encoder, batch: Packed, targets: Targets) -> Loss:
         scores_N = self.scores(encoder, batch)
