@@ -18,8 +18,8 @@ NO_LINE = {
     "tasks-classify": "minutes on one thread each, which went to the rows with an aim and to ours first",
     "tasks-few": "SetFit takes 8 to 20 minutes for a draw of 64 texts and twice that for 128",
     "tasks-qa": "half an hour and more on one thread",
-    "tasks-retrieval": "one encoder is trained for the row alone, an hour on one thread",
-    "tasks-seq2seq": "an hour on one thread, most of it to write 6,700 replies with a beam",
+    "tasks-retrieval": "one encoder is trained for the row alone",
+    "tasks-seq2seq": "half an hour on one thread",
 }
 LONG_RUN = 10  # minutes; whatever takes longer has one seed
 FEWER_SEEDS = {
