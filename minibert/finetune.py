@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from minibert.adapt.build import adapt
+from minibert.adapt.build import put_adapter
 from minibert.adapt.features import kept_features
 from minibert.config import to_dict
 from minibert.data.batches import ExampleBatches
@@ -154,7 +154,7 @@ def open_for_task(folder: Path, kind: type[Task], examples: Sequence[Any], *, se
     if kind.grows_on_masks and not settings.data.from_scratch:
         made.inherit(load_language_model(folder).task)
     model = Model(encoder, made)
-    adapt(model, settings.adapt, base=folder)
+    put_adapter(model, settings.adapt, base=folder)
     return model
 
 

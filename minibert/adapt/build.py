@@ -39,19 +39,26 @@ def adapt(model: Model, options: AdaptOptions, *, base: str | Path) -> None:
             f"the model has an adapter already ({model.adaptation.options['adapter']}); open its base "
             f"{model.adaptation.base}, or save what `merged` makes of the model and name that folder"
         )
+    refuse_other_base(Path(base), model.encoder)
+    put_adapter(model, options, base=base)
+
+
+def put_adapter(model: Model, options: AdaptOptions, *, base: str | Path) -> None:
+    """Do what `adapt` does for an encoder that was just read from its base: nothing is compared."""
+    if options.adapter == "none":
+        return
     sha256 = hash_of(model.encoder.state_dict())
-    refuse_other_base(Path(base), sha256)
     add_adapter(model.encoder, options)
     model.adaptation = adaptation_of(model, options, base=str(Path(base).resolve()), sha256=sha256)
 
 
-def refuse_other_base(base: Path, sha256: str) -> None:
-    """Raise InputError where the base is a model of ours and its encoder's hash is another."""
+def refuse_other_base(base: Path, encoder: Encoder) -> None:
+    """Raise InputError where the base is a model of ours and its encoder has other weights."""
     if not ((base / "task.json").is_file() and (base / WEIGHTS).is_file()):
         return
     stored = load_tensors(base / WEIGHTS)
     own = {name.removeprefix("encoder."): one for name, one in stored.items() if name.startswith("encoder.")}
-    if hash_of(own) != sha256:
+    if hash_of(own) != hash_of(encoder.state_dict()):
         raise InputError(
             f"the encoder's weights are not those of {base}: it was trained since; save the model and name "
             "that folder as the base"

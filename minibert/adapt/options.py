@@ -5,6 +5,7 @@ from typing import Literal
 
 from minibert.errors import InputError
 
+ONLY_BESIDE = ("bottleneck", "prompt", "prefix")  # adapters that are no change of matrices: nothing is merged
 HEAD_RATE_FACTOR = 5.0  # of a head on features that are there already
 RATE_FACTOR = 10.0  # few weights that begin at nothing have a longer way to go
 PROMPT_RATE_FACTOR = 50.0  # and rows that are only looked at a much longer one

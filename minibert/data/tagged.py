@@ -191,7 +191,7 @@ def _sentences(path: Path, token_column: int, tag_column: int | None) -> Iterato
     words: list[str] = []
     tags: list[str] = []
     joined: list[bool] = []
-    width = 0
+    width, tells_spaces = 0, kind_of(path) == ".conllu" and token_column == FORM
     for number, fields in chain(_without_comments(_fields(path)), [(0, [])]):
         if not fields or fields[0] == "-DOCSTART-":
             if words:
@@ -218,7 +218,7 @@ def _sentences(path: Path, token_column: int, tag_column: int | None) -> Iterato
                 )
         words.append(fields[token_column])
         tags.append("O" if tag_column is None else fields[tag_column])
-        joined.append(kind_of(path) == ".conllu" and token_column == FORM and is_joined(fields))
+        joined.append(tells_spaces and is_joined(fields))
 
 
 def _without_comments(lines: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:

@@ -15,6 +15,7 @@ from minibert.interop.checkpoints import read_config, read_encoder
 from minibert.interop.kinds import is_encoder, is_peft
 from minibert.interop.opening import load
 from minibert.interop.peft_folders import base_of
+from minibert.interop.tensors import GRAPH
 from minibert.model.config import EncoderConfig
 from minibert.tasks.model import check_size
 from minibert.text.loading import load_tokenizer
@@ -68,10 +69,9 @@ def _weights(folder: Path, config: EncoderConfig) -> Iterator[Finding]:
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         seen = f"{folder}: there is no {WEIGHTS}"
-        graph = (folder / "graph.json").is_file()
-        advice = (
-            "give the folder that the graph was made from" if graph else "fetch the weights as safetensors"
-        )
+        advice = "fetch the weights as safetensors"
+        if (folder / GRAPH).is_file():
+            advice = "give the folder that the graph was made from"
         yield Finding("model-folder", "error", seen, advice)
         return
     try:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minibert.evaluation.outcomes import Outcomes
-from minibert.tasks.metrics import cells
+from minibert.tasks.metrics import width_of
 
 RATIOS = ("precision", "recall", "f1-score")
 NAMES = ("accuracy", "micro avg", "macro avg", "weighted avg", "samples avg")
@@ -37,7 +37,7 @@ class ClassReport:
     def text(self, digits: int = 4) -> str:
         """Return the report as scikit-learn prints it."""
         table = self.to_dict()
-        width = max(len("weighted avg"), digits, *map(cells, table))
+        width = max(len("weighted avg"), digits, *map(width_of, table))
         total = int(sum(row["support"] for row in self.classes.values()))
         lines = [" " * width + " " + "".join(f" {name:>9}" for name in (*RATIOS, "support")), ""]
         for number, (name, row) in enumerate(table.items()):
@@ -45,7 +45,7 @@ class ClassReport:
                 lines.append("")
             if isinstance(row, dict):
                 ratios = "".join(f" {row[ratio]:>9.{digits}f}" for ratio in RATIOS)
-                lines.append(f"{' ' * (width - cells(name))}{name} {ratios} {int(row['support']):>9}")
+                lines.append(f"{' ' * (width - width_of(name))}{name} {ratios} {int(row['support']):>9}")
             else:
                 lines.append(f"{name:>{width}} {'':>20} {row:>9.{digits}f} {total:>9}")
         return "\n".join(lines) + "\n"

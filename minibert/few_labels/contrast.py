@@ -58,20 +58,19 @@ def refuse_unused(settings: dict[str, Any]) -> None:
 
     Of a classifier's options it hears max_length; of the encoder and of adapters none.
     """
-    usual = {
+    options_of = {
         "data": FinetuneOptions(),
         "train": TrainingConfig(),
         "task": Classification.Options(),
         "adapt": AdaptOptions(),
     }
-    for name, table in group(settings, ("data", "train", "task", "model", "adapt")).items():
-        defaults = vars(usual[name]) if name in usual else {}
+    usual = {name: dict(vars(options)) for name, options in options_of.items()}
+    usual["task"]["pooling"] = None  # the encoder's own, which nobody can choose
+    for name, table in group(settings, (*usual, "model")).items():
         for key, value in table.items():
-            unused = name in ("model", "adapt") or f"{name}.{key}" in UNUSED
-            unused = unused or (name == "task" and key in defaults and key != "max_length")
-            if unused and (
-                value != defaults.get(key) or key == "pooling"
-            ):  # of which the encoder has its own
+            of_head = name == "task" and key in usual["task"] and key != "max_length"
+            unused = of_head or name in ("model", "adapt") or f"{name}.{key}" in UNUSED
+            if unused and value != usual.get(name, {}).get(key):
                 raise InputError(f"{name}.{key} {value!r}: not for contrastive; leave it out, or that method")
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from minibert.adapt.build import adapt, laid_over
+from minibert.adapt.build import laid_over, put_adapter
 from minibert.adapt.merging import shared
 from minibert.adapt.parted import PartedModel, classifier
 from minibert.data.batches import ExampleBatches
@@ -194,7 +194,7 @@ class Apart(Method):
     def begin(self, model: Model, rows: Sequence[Any]) -> Model:
         config, tokenizer = self.base.config, model.task.tokenizer
         made = Model(shared(self.base), Classification.build(tokenizer, config, rows, self.settings.task))
-        adapt(made, self.settings.adapt, base=self.folder)
+        put_adapter(made, self.settings.adapt, base=self.folder)
         return made
 
     def keep(self, model: Model, rows: Sequence[Any]) -> None:

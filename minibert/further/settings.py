@@ -16,6 +16,7 @@ from minibert.interop.export import thresholds_of
 from minibert.interop.hub import local_folder
 from minibert.interop.kinds import lies_over_a_base
 from minibert.interop.opening import load
+from minibert.tasks.classification import Classification
 from minibert.tasks.model import Model
 from minibert.tasks.task import Task
 from minibert.training.finetuning import usual_rate
@@ -85,7 +86,7 @@ def rate_for(folder: str | Path) -> float:
 def tell_unfitted(task: Task, fits: Any) -> None:
     """Say on stderr what was fitted to an earlier model and stays, unless something there `fits` it anew."""
     kept = [f"{name} {value}" for name, value in thresholds_of(task).items() if name != "reject_label"]
-    kept += ["the temperature"] if getattr(getattr(task, "options", None), "calibrate", False) else []
+    kept += ["the temperature"] if isinstance(task, Classification) and task.options.calibrate else []
     if kept and not fits:
         told = f"{', '.join(kept)} of the earlier model stays: no validation data fit it anew"
         print(f"  {told}", file=sys.stderr)

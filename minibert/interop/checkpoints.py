@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from minibert.adapt.options import ONLY_BESIDE
 from minibert.adapt.parted import ONLY_ANSWERS, PARTS
 from minibert.checkpoint import WEIGHTS, read_json, read_table
 from minibert.durable import MANIFEST, read_manifest, verify
@@ -27,7 +28,6 @@ from minibert.text.tokenizer import Tokenizer
 
 LISTED = 8  # names in one error
 PEFT = "adapter_config.json"
-ONLY_BESIDE = ("bottleneck", "prompt", "prefix")  # adapters that are no change of matrices
 
 
 def read_encoder(folder: Path, config: EncoderConfig | None = None) -> Encoder:

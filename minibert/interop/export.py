@@ -78,11 +78,9 @@ def rules_of(task: Task | None) -> dict[str, Any]:
     """
     if task is None or task.Options is None:
         return {}
-    usual, options = task.Options(), getattr(task, "options", None)
-    habits = {name: getattr(options, name) for name in HABITS if name in vars(usual)}
-    return thresholds_of(task) | {
-        name: value for name, value in habits.items() if value != getattr(usual, name)
-    }
+    usual, chosen = vars(task.Options()), vars(task.options)
+    habits = {name: chosen[name] for name in HABITS if chosen.get(name) != usual.get(name)}
+    return thresholds_of(task) | habits
 
 
 def thresholds_of(task: Task) -> dict[str, Any]:

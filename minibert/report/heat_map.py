@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from minibert.report.charts import escape
 from minibert.report.numbers import is_number
-from minibert.tasks.metrics import cells
+from minibert.tasks.metrics import width_of
 
 _LETTER = 6.9
 _LONGEST = 18
@@ -66,7 +66,7 @@ def heat_map(
 
 
 def _width(label: str) -> float:
-    return _LETTER * cells(_shortened(label))
+    return _LETTER * width_of(_shortened(label))
 
 
 def _shortened(label: str) -> str:

@@ -214,19 +214,19 @@ def _check_pairs(gold: Labels, predicted: Labels) -> None:
 
 
 def _align(names: list[str], rows: list[list[str]]) -> str:
-    first = max(map(cells, names))
-    widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
+    first = max(map(width_of, names))
+    widths = [max(map(width_of, column)) for column in zip(*rows, strict=True)]
     lines = []
     for name, row in zip(names, rows, strict=True):
-        told = (" " * (width - cells(cell)) + cell for cell, width in zip(row, widths, strict=True))
-        lines.append(f"{name}{' ' * (first - cells(name))}  {'  '.join(told)}".rstrip())
+        told = (" " * (width - width_of(cell)) + cell for cell, width in zip(row, widths, strict=True))
+        lines.append(f"{name}{' ' * (first - width_of(name))}  {'  '.join(told)}".rstrip())
     return "\n".join(lines)
 
 
-def cells(text: str) -> int:
+def width_of(text: str) -> int:
     """Return how many cells of a terminal a text takes: two for each Han character and the like.
 
-    >>> cells("体育 (2)")
+    >>> width_of("体育 (2)")
     8
     """
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)

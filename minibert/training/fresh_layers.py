@@ -21,17 +21,24 @@ def redraw_top(encoder: Encoder, layers: int, *, frozen: int | str = 0) -> None:
     blocks = len(encoder.blocks)
     if not 0 <= layers <= blocks:
         raise InputError(f"reinit_layers {layers} must be between 0 and the encoder's {blocks} layers")
-    drawn = tuple(f"encoder.blocks.{number}." for number in range(blocks - layers, blocks))
-    names = [f"encoder.{name}" for name, _ in encoder.named_parameters()]
-    stuck = [name for name in frozen_names(names, frozen, layers=blocks) if name.startswith(drawn)]
-    if layers and stuck:
-        name = stuck[0].removeprefix("encoder.")
-        raise InputError(
-            f"freeze {frozen!r} would keep {name} as reinit_layers {layers} draws it, at random; freeze "
-            "less, or draw fewer layers anew"
-        )
+    if layers:
+        refuse_frozen(encoder, layers, frozen)
     for block in encoder.blocks[blocks - layers :]:
         for part in block.modules():
             if isinstance(part, nn.LayerNorm | nn.RMSNorm):
                 part.reset_parameters()
         initialize(block, encoder.config.initializer_range)
+
+
+def refuse_frozen(encoder: Encoder, layers: int, frozen: int | str) -> None:
+    """Raise InputError where weights of the top `layers` blocks would not be trained."""
+    blocks = len(encoder.blocks)
+    drawn = tuple(f"encoder.blocks.{number}." for number in range(blocks - layers, blocks))
+    names = [f"encoder.{name}" for name, _ in encoder.named_parameters()]
+    stuck = [name for name in frozen_names(names, frozen, layers=blocks) if name.startswith(drawn)]
+    if stuck:
+        name = stuck[0].removeprefix("encoder.")
+        raise InputError(
+            f"freeze {frozen!r} would keep {name} as reinit_layers {layers} draws it, at random; freeze "
+            "less, or draw fewer layers anew"
+        )
