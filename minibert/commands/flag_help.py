@@ -52,6 +52,7 @@ HELP = {
     "task.decoder_layers": "seq2seq: blocks of the decoder; 0 means as many as the encoder has",
     "task.decoder_positions": "seq2seq: how the decoder knows places",
     "task.share_embeddings": "seq2seq: one token table for source, target and output",
+    "task.copy_attention": "seq2seq: let each token be copied from the source; for headlines and names",
     "task.num_beams": "seq2seq: sequences that are followed at once; 1 is greedy",
     "task.length_penalty": "seq2seq: exponent of the length that beams are compared by; 0 likes short ones",
     "task.no_repeat_ngram_size": "seq2seq: no run of so many tokens is written twice; 0 allows all",

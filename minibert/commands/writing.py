@@ -7,7 +7,8 @@ from minibert.commands.parser import Parser
 from minibert.config import from_dict, to_dict
 from minibert.errors import InputError
 from minibert.tasks.model import Model
-from minibert.tasks.seq2seq import Seq2Seq, Seq2SeqOptions
+from minibert.tasks.seq2seq import Seq2Seq
+from minibert.tasks.seq2seq_options import Seq2SeqOptions
 
 KINDS = {
     "num_beams": int,

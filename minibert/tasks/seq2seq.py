@@ -9,8 +9,9 @@ The encoder reads the source, the decoder writes the target, one token after the
 In training all tokens before y_t are the true ones (teacher forcing), so that every place learns at once; a
 share of each target is spread over the vocabulary (label smoothing). One table holds the vectors of the
 source, of the target and of the output (Press and Wolf, 2017), unless `share_embeddings` is off.
-[CLS] stands before a target, [SEP] ends it.
-Left out: sampling, copying, pretrained decoders, and long sources in windows (they are cut off).
+[CLS] stands before a target, [SEP] ends it. With `copy_attention` each token may be copied from the source
+(model/pointer.py); all logits of a batch exist together then.
+Left out: sampling, pretrained decoders, and long sources in windows (they are cut off).
 
 Letters: T target tokens, M target tokens that are scored, V vocabulary, D hidden size.
 """
@@ -18,7 +19,7 @@ Letters: T target tokens, M target tokens that are scored, V vocabulary, D hidde
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -33,57 +34,17 @@ from minibert.model.config import EncoderConfig
 from minibert.model.cross_attention import Memory
 from minibert.model.decoder import Decoder, State
 from minibert.model.encoder import Encoder
-from minibert.model.generation import Generation, Written, generate
+from minibert.model.generation import Written, generate
+from minibert.model.pointer import NO_TOKEN, Copies, Pointer
 from minibert.packed import Packed
 from minibert.tasks.from_scratch import check_known
 from minibert.tasks.full_width import full_width_marks, widened
+from minibert.tasks.seq2seq_options import Seq2SeqOptions
 from minibert.tasks.task import Fit, Loss, Task
 from minibert.tasks.teacher_forcing import PairWindow, TeacherForcing
-from minibert.tasks.text_metrics import Metric, check_metric, text_scores
+from minibert.tasks.text_metrics import check_metric, text_scores
 from minibert.tasks.windows import fit_text, window_length
 from minibert.text.tokenizer import Tokenizer
-
-
-@dataclass(frozen=True)
-class Seq2SeqOptions:
-    """What a person may choose.
-
-    max_length 0 means as long as the encoder allows; decoder_layers 0 as many as the encoder has. What is
-    written is no longer than max_target_length.
-    """
-
-    max_length: int = 0
-    on_long: Literal["truncate", "error"] = "truncate"
-    max_target_length: int = 128
-    decoder_layers: int = 0
-    decoder_positions: Literal["rotary", "learned"] = "rotary"
-    share_embeddings: bool = True
-    label_smoothing: float = 0.1
-    num_beams: int = 1
-    length_penalty: float = 1.0
-    min_target_length: int = 0
-    no_repeat_ngram_size: int = 0
-    metric: Metric = "chrf"
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.label_smoothing < 1:
-            raise InputError(f"label_smoothing {self.label_smoothing} must be in [0, 1)")
-        if self.decoder_layers < 0 or self.max_target_length < 2:
-            raise InputError(
-                f"decoder_layers {self.decoder_layers} must not be negative, and max_target_length "
-                f"{self.max_target_length} must be at least 2: a token and the end"
-            )
-        self.generation()
-
-    def generation(self) -> Generation:
-        """How targets are written."""
-        return Generation(
-            self.num_beams,
-            self.length_penalty,
-            self.max_target_length,
-            self.min_target_length,
-            self.no_repeat_ngram_size,
-        )
 
 
 @dataclass(frozen=True)
@@ -92,6 +53,19 @@ class Generated:
 
     target: str
     score: float
+
+
+@dataclass(frozen=True)
+class Writing:
+    """What is kept between two tokens: the decoder's state, and what can be copied, if anything."""
+
+    state: State
+    copies: Copies | None
+
+    def select(self, rows: Tensor, sources: list[int] | None = None) -> "Writing":
+        """Keep these sequences, in this order, and these sources (None: all of them)."""
+        copies = self.copies if sources is None or self.copies is None else self.copies.select(sources)
+        return Writing(self.state.select(rows, sources), copies)
 
 
 class Seq2Seq(Task):
@@ -115,6 +89,9 @@ class Seq2Seq(Task):
         learned = options.max_target_length if options.decoder_positions == "learned" else 0
         layers = options.decoder_layers or config.num_hidden_layers
         self.decoder = Decoder(config, layers, positions=learned)
+        self.pointer = (
+            Pointer(config.hidden_size, spread=config.initializer_range) if options.copy_attention else None
+        )
         shape = (config.vocab_size, config.hidden_size)
         self.own_table = None if options.share_embeddings else nn.Embedding(*shape)
         if self.own_table is not None:
@@ -208,23 +185,46 @@ class Seq2Seq(Task):
         tokens_TD = nn.functional.embedding(targets.inputs.ids, table_VD)
         hidden_TD = self.decoder(tokens_TD, targets.inputs.layout, memory)
         smoothing = self.options.label_smoothing if self.training else 0.0
-        total = linear_cross_entropy(hidden_TD, table_VD, self.bias, targets.labels, smoothing=smoothing)
+        labels_T = targets.labels
+        if self.pointer is None:
+            total = linear_cross_entropy(hidden_TD, table_VD, self.bias, labels_T, smoothing=smoothing)
+            return Loss({"loss": total}, targets.counts)
+        copies = self.copies(memory, batch)
+        assert copies is not None
+        log_said_TV = self.logits(hidden_TD, table_VD).log_softmax(-1)
+        losses_T = self.pointer.cross_entropy(log_said_TV, hidden_TD, labels_T, targets.inputs.layout, copies)
+        total = (1 - smoothing) * losses_T.sum() - smoothing * log_said_TV.mean(1).sum()
         return Loss({"loss": total}, targets.counts)
+
+    def logits(self, hidden_TD: Tensor, table_VD: Tensor) -> Tensor:
+        """Return the scores (T, V) of the vocabulary, in float32."""
+        scores_TV = hidden_TD @ table_VD.to(hidden_TD.dtype).T + self.bias.to(hidden_TD.dtype)
+        return scores_TV.float()
+
+    def copies(self, memory: Memory, batch: Packed) -> Copies | None:
+        """Return what can be copied of the sources, if anything: whatever a text may hold."""
+        if self.pointer is None:
+            return None
+        return self.pointer.remember(memory, batch.ids.masked_fill(self.never_V[batch.ids], NO_TOKEN))
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Any]) -> list[Written]:
         """Write a target for each source."""
         table_VD = self.table(encoder)
         how = self.options.generation()
+        memory = Memory(encoder(batch), batch.layout)
 
-        def advance(ids_R: Tensor, state: State) -> tuple[Tensor, State]:
-            ids_R = ids_R.to(table_VD.device)
-            hidden_RD, state = self.decoder.step(nn.functional.embedding(ids_R, table_VD), state)
-            logits_RV = hidden_RD @ table_VD.to(hidden_RD.dtype).T + self.bias.to(hidden_RD.dtype)
-            return logits_RV.float().masked_fill(self.never_V, -torch.inf).log_softmax(-1), state
+        def advance(ids_R: Tensor, writing: Writing) -> tuple[Tensor, Writing]:
+            tokens_RD = nn.functional.embedding(ids_R.to(table_VD.device), table_VD)
+            hidden_RD, state = self.decoder.step(tokens_RD, writing.state)
+            logits_RV = self.logits(hidden_RD, table_VD).masked_fill(self.never_V, -torch.inf)
+            after = Writing(state, writing.copies)
+            if self.pointer is None or writing.copies is None:
+                return logits_RV.log_softmax(-1), after
+            return self.pointer.mix(logits_RV.softmax(-1), hidden_RD, writing.copies).log(), after
 
         return generate(
             advance,
-            self.decoder.start(Memory(encoder(batch), batch.layout), how.num_beams),
+            Writing(self.decoder.start(memory, how.num_beams), self.copies(memory, batch)),
             how,
             start=self.tokenizer.cls_id,
             end=self.tokenizer.sep_id,

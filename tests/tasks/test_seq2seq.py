@@ -17,7 +17,8 @@ from minibert.finetune import finetune
 from minibert.model.encoder import Encoder
 from minibert.model.generation import Written
 from minibert.tasks.model import Model
-from minibert.tasks.seq2seq import Generated, Seq2Seq, Seq2SeqOptions
+from minibert.tasks.seq2seq import Generated, Seq2Seq
+from minibert.tasks.seq2seq_options import Seq2SeqOptions
 from minibert.tasks.task import Loss
 from minibert.tasks.teacher_forcing import PairWindow
 from minibert.tasks.windows import long_ones, tell_long
@@ -72,6 +73,7 @@ def learn(model: Model) -> None:
             "modernbert",
             {"share_embeddings": False, "decoder_layers": 1, "num_beams": 3, "label_smoothing": 0.0},
         ),
+        ("modernbert", {"copy_attention": True, "num_beams": 2, "label_smoothing": 0.0}),
     ],
 )
 def test_it_keeps_the_promises_of_a_task(tokenizer, tmp_path, recipe, options):
@@ -99,8 +101,9 @@ def check_packing(model: Model, answers: list[Generated]) -> None:
             assert [one.score for one in again] == pytest.approx([one.score for one in wanted], abs=1e-5)
 
 
-def test_the_score_that_is_told_is_the_loss_of_what_was_written(tokenizer):
-    model = build(tokenizer, length_penalty=0.0)
+@pytest.mark.parametrize("copy", [False, True])
+def test_the_score_that_is_told_is_the_loss_of_what_was_written(tokenizer, copy):
+    model = build(tokenizer, length_penalty=0.0, copy_attention=copy)
     model.task.bias.data[model.task.never_V] = -1e4  # what is never written takes no share of the softmax
     model.eval()
     for source in ("one two three", "nine"):
@@ -131,10 +134,13 @@ def test_smoothing_is_for_training_and_the_loss_is_torchs(tokenizer):
     assert losses[True].counts == {"loss": sum(len(w.target) for w in windows_of(model, PAIRS))}
 
 
-def test_nothing_is_written_that_no_text_holds(tokenizer):
-    model = build(tokenizer)
+@pytest.mark.parametrize("copy", [False, True])
+def test_nothing_is_written_that_no_text_holds(tokenizer, copy):
+    model = build(tokenizer, copy_attention=copy)
     special = [token for token in tokenizer.special_ids if token != tokenizer.sep_id]
     model.task.bias.data[special] = 1e4
+    if copy:
+        model.task.pointer.gate.bias.data.fill_(-50.0)  # copies alone
     with torch.no_grad():
         (written,) = model.task.predict(model.encoder.eval(), *one_source(model, "one"))
     assert not set(written.ids) & set(special)
