@@ -1,6 +1,8 @@
 """Looking inside a model, and changing it: MiniLM on sst2, 2,000 rows, and what is asked of it then.
 
-"sst2, words exchanged": minibert counterfactual on the 4,920 other training sentences.
+The same of waimai_10k's reviews with the Chinese encoder, where a word is a character.
+
+"sst2, words exchanged": minibert counterfactual on the other training sentences, 4,920 (waimai 6,711).
 
     genders, names, places   the share of answers that change, of the sentences with such a word
 
@@ -12,7 +14,8 @@
 The score is by how much the probability of the answer falls (J. DeYoung and others, 2020, ERASER:
 comprehensiveness). All three ask the same model of a seed.
 
-"sst2, updated": a model of 500 rows meets 1,500 more, judged on 436 sentences of dev, scored on the others.
+"sst2, updated": a model of 500 rows meets 1,500 more, judged on 436 sentences of dev, scored on the others
+(waimai: 300 on which it is judged, 887 others).
 
     kept old model           nothing is learnt
     update                   minibert update; "accepted" is the share of seeds that took the new model
@@ -20,8 +23,9 @@ comprehensiveness). All three ask the same model of a seed.
 """
 
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +40,7 @@ from minibert.evaluation.swaps import swap_of
 from minibert.further.update import update
 from minibert.tasks.model import Model
 
-ROWS, OLD_ROWS, ASKED, JUDGES = 2000, 500, 200, 436
+ROWS, OLD_ROWS, ASKED = 2000, 500, 200
 SHARE, STEPS = 0.2, 20
 SWAPS = ("genders", "names", "places")
 METHODS = {"integrated gradients": "integrated_gradients", "gradient x input": "gradient_x_input"}
@@ -49,64 +53,102 @@ RECIPE: dict[str, Any] = {
     "task.max_length": 64,
     "data.progress": False,
 }
+SMALL: dict[str, Any] = {**RECIPE, "train.learning_rate": 5e-4}
 Parts = tuple[list[TextExample], list[TextExample], list[TextExample]]
 
 
+@dataclass(frozen=True)
+class Texts:
+    """A data set and the encoder that learns it.
+
+    parts   folder of the data sets -> rows for training, other training rows, rows of dev
+    judges  rows of dev on which two models are compared
+    word    what is taken away at once
+    """
+
+    name: str
+    parts: Callable[[Path], Parts]
+    encoder: Path
+    recipe: dict[str, Any]
+    judges: int
+    word: re.Pattern[str]
+
+
 def cells(places: Places) -> Iterator[Cell]:
-    """Yield the cells."""
+    """Yield the cells, English first."""
+    yield from cells_of(Texts("sst2", sst2, places.english, RECIPE, 436, re.compile("[^ ]+")), places)
+    if places.chinese is not None:
+        reviews = Texts("waimai_10k", waimai, places.chinese, SMALL, 300, re.compile(r"\S"))
+        yield from cells_of(reviews, places)
+
+
+def cells_of(texts: Texts, places: Places) -> Iterator[Cell]:
+    """Yield the cells of a data set."""
+    name, recipe = texts.name, texts.recipe
     note = f"{ROWS:,} training rows, 3 epochs, float32"
-    for name in SWAPS:
-        yield Cell("sst2, words exchanged", name, exchanged(name, places), note=note, recipe=RECIPE)
-    for name in (*METHODS, "at random"):
-        yield Cell("sst2, words taken away", name, taken_away(name, places), note=note, recipe=RECIPE)
+    for swap in SWAPS:
+        run = exchanged(swap, texts, places)
+        yield Cell(f"{name}, words exchanged", swap, run, note=note, recipe=recipe)
+    for method in (*METHODS, "at random"):
+        run = taken_away(method, texts, places)
+        yield Cell(f"{name}, words taken away", method, run, note=note, recipe=recipe)
     note = f"{OLD_ROWS} rows, then {ROWS - OLD_ROWS:,} more; 3 epochs each, float32"
-    for name in ("kept old model", "update", "update, wrong labels"):
-        yield Cell("sst2, updated", name, updated(name, places), note=note, recipe=RECIPE)
+    for way in ("kept old model", "update", "update, wrong labels"):
+        yield Cell(f"{name}, updated", way, updated(way, texts, places), note=note, recipe=recipe)
 
 
-def parts(data: Path) -> Parts:
-    """Return rows for training, other training rows, and the rows of dev."""
-    folder = data / "sst2"
-    rows = read_texts(folder / "train.jsonl")
-    rows = random.Random(0).sample(rows, len(rows))
-    dev = read_texts(folder / "dev.jsonl")
-    return rows[:ROWS], rows[ROWS:], random.Random(1).sample(dev, len(dev))
+def sst2(data: Path) -> Parts:
+    """Return sentences about films."""
+    rows = shuffled(read_texts(data / "sst2" / "train.jsonl"), 0)
+    return rows[:ROWS], rows[ROWS:], shuffled(read_texts(data / "sst2" / "dev.jsonl"), 1)
 
 
-def taught(rows: Sequence[TextExample], places: Places, *, seed: int) -> Path:
-    """Fine-tune MiniLM, once for all cells of a seed and these rows; return its folder."""
-    folder = places.scratch / f"inside-{len(rows)}-{seed}"
+def waimai(data: Path) -> Parts:
+    """Return reviews of delivered meals; the file has no other parts, so 1,187 rows are held out."""
+    rows = shuffled(read_texts(data / "waimai_10k" / "train.csv", text_column="review"), 0)
+    return rows[:ROWS], rows[ROWS:-1187], rows[-1187:]
+
+
+def shuffled(rows: list[TextExample], seed: int) -> list[TextExample]:
+    """Return the rows in an order drawn once."""
+    return random.Random(seed).sample(rows, len(rows))
+
+
+def taught(rows: Sequence[TextExample], texts: Texts, places: Places, *, seed: int) -> Path:
+    """Fine-tune the encoder, once for all cells of a seed and these rows; return its folder."""
+    folder = places.scratch / f"inside-{texts.name}-{len(rows)}-{seed}"
     if not folder.is_dir():
         mb.finetune(
-            places.english,
+            texts.encoder,
             task="classification",
             train=rows,
             output_dir=folder,
-            settings={**RECIPE, "train.seed": seed},
+            settings={**texts.recipe, "train.seed": seed},
         )
     return folder
 
 
-def exchanged(name: str, places: Places) -> Callable[[int], dict[str, float]]:
+def exchanged(name: str, texts: Texts, places: Places) -> Callable[[int], dict[str, float]]:
     """Return a run that exchanges words."""
 
     def run(seed: int) -> dict[str, float]:
-        rows, others, _ = parts(places.data)
-        told = counterfactual(mb.load(taught(rows, places, seed=seed)), others, swap_of(name))
+        rows, others, _ = texts.parts(places.data)
+        model = mb.load(taught(rows, texts, places, seed=seed))
+        told = counterfactual(model, others, swap_of(name))
         return {"changed": told.share, "with such a word": told.with_words / told.texts, "moved": told.moved}
 
     return run
 
 
-def taken_away(name: str, places: Places) -> Callable[[int], dict[str, float]]:
+def taken_away(name: str, texts: Texts, places: Places) -> Callable[[int], dict[str, float]]:
     """Return a run that takes words away and asks again."""
 
     def run(seed: int) -> dict[str, float]:
-        rows, _, dev = parts(places.data)
-        model = mb.load(taught(rows, places, seed=seed))
-        texts = [row.text for row in dev[:ASKED]]
-        answers = model.predict(texts)
-        less = [without(model, text, name, random.Random(at)) for at, text in enumerate(texts)]
+        rows, _, dev = texts.parts(places.data)
+        model = mb.load(taught(rows, texts, places, seed=seed))
+        asked = [row.text for row in dev[:ASKED]]
+        answers = model.predict(asked)
+        less = [without(model, text, name, texts.word, random.Random(at)) for at, text in enumerate(asked)]
         falls = [
             before.probabilities[before.label] - after.probabilities[before.label]
             for before, after in zip(answers, model.predict(less), strict=True)
@@ -116,30 +158,34 @@ def taken_away(name: str, places: Places) -> Callable[[int], dict[str, float]]:
     return run
 
 
-def without(model: Model, text: str, name: str, draw: random.Random) -> str:
+def without(model: Model, text: str, name: str, word: re.Pattern[str], draw: random.Random) -> str:
     """Return a text less a fifth of its words, one at least: the most telling, or any."""
-    words = text.split(" ")
-    count = max(1, round(SHARE * len(words)))
+    spans = [match.span() for match in word.finditer(text)]
+    count = max(1, round(SHARE * len(spans)))
     if name in METHODS:
         found = explain(model, text, method=METHODS[name], steps=STEPS)  # type: ignore[arg-type]
-        scores = [0.0] * len(words)
-        starts = [sum(len(word) + 1 for word in words[:at]) for at in range(len(words))]
+        scores = [0.0] * len(spans)
         for piece in found.pieces:
-            if piece.word >= 0:
-                scores[max(at for at, start in enumerate(starts) if start <= piece.start)] += piece.score
-        gone = set(sorted(range(len(words)), key=lambda at: -scores[at])[:count])
+            inside = [at for at, (start, end) in enumerate(spans) if start < piece.end and piece.start < end]
+            for at in inside:
+                scores[at] += piece.score / len(inside)
+        gone = sorted(range(len(spans)), key=lambda at: -scores[at])[:count]
     else:
-        gone = set(draw.sample(range(len(words)), count))
-    return " ".join(word for at, word in enumerate(words) if at not in gone) or "."
+        gone = draw.sample(range(len(spans)), count)
+    left = list(text)
+    for at in gone:
+        start, end = spans[at]
+        left[start:end] = [""] * (end - start)
+    return " ".join("".join(left).split()) or "."
 
 
-def updated(name: str, places: Places) -> Callable[[int], dict[str, float]]:
+def updated(name: str, texts: Texts, places: Places) -> Callable[[int], dict[str, float]]:
     """Return a run that trains an old model further, and scores which of the two is kept."""
 
     def run(seed: int) -> dict[str, float]:
-        rows, _, dev = parts(places.data)
-        judges, scored = dev[:JUDGES], dev[JUDGES:]
-        old = taught(rows[:OLD_ROWS], places, seed=seed)
+        rows, _, dev = texts.parts(places.data)
+        judges, scored = dev[: texts.judges], dev[texts.judges :]
+        old = taught(rows[:OLD_ROWS], texts, places, seed=seed)
         if name == "kept old model":
             return {"accuracy": mb.load(old).evaluate(scored)["accuracy"]}
         new = rows[OLD_ROWS:]
@@ -150,7 +196,7 @@ def updated(name: str, places: Places) -> Callable[[int], dict[str, float]]:
             train=new,
             kept=judges,
             output_dir=places.scratch / "updated",
-            settings={**{key: value for key, value in RECIPE.items() if not key.startswith("task.")},
+            settings={**{key: value for key, value in texts.recipe.items() if not key.startswith("task.")},
                       "train.seed": seed},
             overwrite_output_dir=True,
         )  # fmt: skip

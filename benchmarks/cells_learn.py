@@ -1,6 +1,7 @@
-"""Learning on: classes that come group after group, and a smaller model for the same work; all from MiniLM.
+"""Learning on: classes that come group after group, and a smaller model for the same work.
 
-"clinc150, three groups of classes": 45 of the 150 intents in three groups, each shown once and never again.
+"clinc150, three groups of classes": 45 of the 150 intents in three groups, each shown once and never again;
+MiniLM. "thucnews_titles, three groups of classes": nine of its ten classes; the Chinese encoder.
 
     plain, replay, ewc, distill   the methods of `minibert learn`; all groups are asked at the end
     adapters                      another of them: LoRA and a head for each group, which a text has to find
@@ -20,6 +21,7 @@ work on the machine slows both. The last epoch counts; nothing is chosen on the 
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -40,7 +42,6 @@ from minibert.tasks.classification import Classification
 from minibert.tasks.model import Model
 from minibert.training.finetuning import Settings
 
-GROUPS, CLASSES, ROWS_OF_A_CLASS = 3, 15, 50
 SST2_ROWS, STUDENT_LAYERS, TURNS = 1500, 3, 3
 CLINC = {
     "train.learning_rate": 4e-4,
@@ -51,6 +52,7 @@ CLINC = {
     "task.max_length": 32,
     "data.progress": False,
 }
+TITLES = {**CLINC, "train.learning_rate": 5e-4, "train.freeze": 1}
 APART = {"learn.method": "adapters", "train.freeze": 0, "train.learning_rate": 2e-3}
 SST2 = {
     "train.learning_rate": 2e-4,
@@ -67,47 +69,88 @@ LESSON = {
     "distill.layers": STUDENT_LAYERS,
     "data.progress": False,
 }
-CLINC_ROW, SST2_ROW = "clinc150, three groups of classes", "sst2, smaller"
-CLINC_NOTE = f"{GROUPS} groups of {CLASSES} classes, {ROWS_OF_A_CLASS} training rows a class"
+SST2_ROW = "sst2, smaller"
 SST2_NOTE = f"{SST2_ROWS:,} training rows, 2 epochs, 64 tokens, the whole test part"
 Parts = list[list[TextExample]]
 
 
+@dataclass(frozen=True)
+class Groups:
+    """A data set whose classes come in three groups: how many, their rows at most, and the encoder.
+
+    files  the rows to learn and those that are asked
+    rows   to learn of each class, and asked of it; 0 takes all
+    """
+
+    name: str
+    files: tuple[str, str]
+    classes: int
+    rows: tuple[int, int]
+    encoder: Path
+    recipe: dict[str, Any]
+
+    @property
+    def row(self) -> str:
+        """The row of the table."""
+        return f"{self.name}, three groups of classes"
+
+    @property
+    def note(self) -> str:
+        """What the record must not hide."""
+        return f"3 groups of {self.classes} classes, {self.rows[0]} training rows a class"
+
+    def read(self, data: Path) -> tuple[Parts, Parts]:
+        """Return the rows of each group to learn and to be asked, in an order of classes drawn once."""
+        train, test = (read_texts(data / self.name / file) for file in self.files)
+        labels = sorted({str(row.label) for row in train} - {"oos"})
+        random.Random(0).shuffle(labels)
+        parts: tuple[Parts, Parts] = ([], [])
+        for start in range(0, 3 * self.classes, self.classes):
+            wanted = labels[start : start + self.classes]
+            for part, rows, most in zip(parts, (train, test), self.rows, strict=True):
+                part.append(first_of(rows, wanted, most))
+        return parts
+
+
+def first_of(rows: Sequence[TextExample], labels: Sequence[str], most: int) -> list[TextExample]:
+    """Return the first rows of each class, one class after the other; all in their order if most is 0."""
+    if not most:
+        return [row for row in rows if row.label in labels]
+    return [row for label in labels for row in [row for row in rows if row.label == label][:most]]
+
+
 def cells(places: Places) -> Iterator[Cell]:
     """Yield the cells."""
-    for method in ("plain", "replay", "ewc", "distill"):
-        recipe = {**CLINC, "learn.method": method}
-        yield Cell(CLINC_ROW, method, one_by_one(recipe, places), note=CLINC_NOTE, recipe=recipe)
-    recipe = {**CLINC, **APART}
-    yield Cell(CLINC_ROW, "adapters", one_by_one(recipe, places), note=CLINC_NOTE, recipe=recipe)
-    yield Cell(CLINC_ROW, "joint", all_at_once(places), note=CLINC_NOTE, recipe=CLINC)
+    files = ("train.jsonl.xz", "test.jsonl")
+    yield from cells_of(Groups("clinc150", files, 15, (50, 0), places.english, CLINC), places)
     for name, made in (("teacher", None), ("student, distilled", taught), ("student, plain", untaught)):
         recipe = {**SST2, **(LESSON if made is taught else {})}
         yield Cell(SST2_ROW, name, smaller(made, places), note=SST2_NOTE, recipe=recipe)
     yield Cell(SST2_ROW, "teacher, int8", in_eight_bits(places), note=SST2_NOTE, recipe=SST2)
+    if places.chinese is not None:
+        files = ("train.jsonl", "test.jsonl")
+        titles = Groups("thucnews_titles", files, 3, (150, 100), places.chinese, TITLES)
+        yield from cells_of(titles, places)
 
 
-def groups_of(data: Path) -> tuple[Parts, Parts]:
-    """Return the rows of each group to learn, and those that are asked, in an order of classes drawn once."""
-    train, test = (read_texts(data / "clinc150" / name) for name in ("train.jsonl.xz", "test.jsonl"))
-    labels = sorted({str(row.label) for row in train} - {"oos"})
-    random.Random(0).shuffle(labels)
-    parts: tuple[Parts, Parts] = ([], [])
-    for number in range(GROUPS):
-        wanted = labels[number * CLASSES : (number + 1) * CLASSES]
-        kept = [[row for row in train if row.label == label][:ROWS_OF_A_CLASS] for label in wanted]
-        parts[0].append([row for rows in kept for row in rows])
-        parts[1].append([row for row in test if row.label in wanted])
-    return parts
+def cells_of(groups: Groups, places: Places) -> Iterator[Cell]:
+    """Yield the cells of a data set whose classes come in groups."""
+    row, note = groups.row, groups.note
+    for method in ("plain", "replay", "ewc", "distill"):
+        recipe = {**groups.recipe, "learn.method": method}
+        yield Cell(row, method, one_by_one(groups, recipe, places), note=note, recipe=recipe)
+    recipe = {**groups.recipe, **APART}
+    yield Cell(row, "adapters", one_by_one(groups, recipe, places), note=note, recipe=recipe)
+    yield Cell(row, "joint", all_at_once(groups, places), note=note, recipe=groups.recipe)
 
 
-def one_by_one(recipe: dict[str, Any], places: Places) -> Callable[[int], dict[str, float]]:
+def one_by_one(groups: Groups, recipe: dict[str, Any], places: Places) -> Callable[[int], dict[str, float]]:
     """Return a function that learns the groups one after the other and says what is left of them."""
 
     def run(seed: int) -> dict[str, float]:
-        train, test = groups_of(places.data)
+        train, test = groups.read(places.data)
         _, found = learn_on(
-            places.english,
+            groups.encoder,
             train=train,
             validation=test,
             output_dir=places.scratch / "learnt",
@@ -123,17 +166,17 @@ def one_by_one(recipe: dict[str, Any], places: Places) -> Callable[[int], dict[s
     return run
 
 
-def all_at_once(places: Places) -> Callable[[int], dict[str, float]]:
+def all_at_once(groups: Groups, places: Places) -> Callable[[int], dict[str, float]]:
     """Return a function that learns all groups together."""
 
     def run(seed: int) -> dict[str, float]:
-        train, test = groups_of(places.data)
+        train, test = groups.read(places.data)
         model = mb.finetune(
-            places.english,
+            groups.encoder,
             task="classification",
             train=[row for part in train for row in part],
             output_dir=places.scratch / "joint",
-            settings={**CLINC, "train.seed": seed},
+            settings={**groups.recipe, "train.seed": seed},
             overwrite_output_dir=True,
         )
         return {"average_accuracy": float(np.mean(accuracies(model, test)))}
