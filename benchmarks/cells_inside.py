@@ -42,6 +42,7 @@ from minibert.tasks.model import Model
 
 ROWS, OLD_ROWS, ASKED = 2000, 500, 200
 SHARE, STEPS = 0.2, 20
+WORD, CHARACTER = re.compile("[^ ]+"), re.compile(r"\S")
 SWAPS = ("genders", "names", "places")
 METHODS = {"integrated gradients": "integrated_gradients", "gradient x input": "gradient_x_input"}
 RECIPE: dict[str, Any] = {
@@ -76,9 +77,9 @@ class Texts:
 
 def cells(places: Places) -> Iterator[Cell]:
     """Yield the cells, English first."""
-    yield from cells_of(Texts("sst2", sst2, places.english, RECIPE, 436, re.compile("[^ ]+")), places)
+    yield from cells_of(Texts("sst2", sst2, places.english, RECIPE, 436, WORD), places)
     if places.chinese is not None:
-        reviews = Texts("waimai_10k", waimai, places.chinese, SMALL, 300, re.compile(r"\S"))
+        reviews = Texts("waimai_10k", waimai, places.chinese, SMALL, 300, CHARACTER)
         yield from cells_of(reviews, places)
 
 

@@ -42,6 +42,7 @@ from minibert.tasks.classification import Classification
 from minibert.tasks.model import Model
 from minibert.training.finetuning import Settings
 
+CLASSES = {"clinc150": 15, "thucnews_titles": 3}  # of a group
 SST2_ROWS, STUDENT_LAYERS, TURNS = 1500, 3, 3
 CLINC = {
     "train.learning_rate": 4e-4,
@@ -122,14 +123,18 @@ def first_of(rows: Sequence[TextExample], labels: Sequence[str], most: int) -> l
 def cells(places: Places) -> Iterator[Cell]:
     """Yield the cells."""
     files = ("train.jsonl.xz", "test.jsonl")
-    yield from cells_of(Groups("clinc150", files, 15, (50, 0), places.english, CLINC), places)
+    yield from cells_of(
+        Groups("clinc150", files, CLASSES["clinc150"], (50, 0), places.english, CLINC), places
+    )
     for name, made in (("teacher", None), ("student, distilled", taught), ("student, plain", untaught)):
         recipe = {**SST2, **(LESSON if made is taught else {})}
         yield Cell(SST2_ROW, name, smaller(made, places), note=SST2_NOTE, recipe=recipe)
     yield Cell(SST2_ROW, "teacher, int8", in_eight_bits(places), note=SST2_NOTE, recipe=SST2)
     if places.chinese is not None:
         files = ("train.jsonl", "test.jsonl")
-        titles = Groups("thucnews_titles", files, 3, (150, 100), places.chinese, TITLES)
+        titles = Groups(
+            "thucnews_titles", files, CLASSES["thucnews_titles"], (150, 100), places.chinese, TITLES
+        )
         yield from cells_of(titles, places)
 
 

@@ -6,13 +6,13 @@ Let x be the token vectors of a text, x' those of a text that says nothing, and 
     integrated gradients   a_t = (x_t - x'_t) . integral over s in 0..1 of df/dx_t (x' + s (x - x'))
 
 The second is *complete*: its a_t sum to f(x) - f(x'), so nothing is left unexplained. A token that x and x'
-share gets 0. f is the log-odds of a label, log p / (1 - p), those of an answer's start and end together, or
-the number of a regression. The vectors are those of the token table, before places and norm; the integral is
-a sum over Gauss-Legendre nodes.
+share gets 0. f is the log-odds of a label or a choice, log p / (1 - p), those of an answer's start and end
+together, the number of a regression, how like two texts are, or log p of a text that is written. The vectors
+are those of the token table, before places and norm; the integral is a sum over Gauss-Legendre nodes.
 
 Source: M. Sundararajan, A. Taly, Q. Yan (2017), Axiomatic Attribution for Deep Networks.
 Letters: T tokens, D channels, N texts. Left out: attention as an explanation (see `minibert.inspect`), CRFs'
-transitions, tasks that choose no label, tag, number or stretch of a passage.
+transitions, summaries made of sentences.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,8 @@ import torch
 from torch import Tensor
 
 from minibert.errors import InputError
-from minibert.evaluation.explained import Score, score_of, texts_of, window_of
+from minibert.evaluation.explained import explained
+from minibert.evaluation.explained_answers import Score
 from minibert.tasks.model import Model
 from minibert.tasks.task import Task, Window
 from minibert.training.objectives import moved
@@ -111,19 +112,19 @@ def explain(
     """
     check(method, steps)
     model.eval()
-    window, label, word = window_of(model, example, label=label, word=word)
-    name, score = score_of(model, window, label=label, word=word)
+    asked = explained(model, example, label=label, word=word)
+    window = asked.window
     nodes = nodes_of(steps) if method == "integrated_gradients" else [(1.0, 1.0)]
     away_TD = rows_of_table(model, window.tokens.ids)
     if method == "integrated_gradients":
         away_TD = away_TD - nothing_of(model, window, nothing)
-    values, slope_TD = slopes(model, window, score, away_TD=away_TD, nodes=nodes)
+    values, slope_TD = slopes(model, window, asked.score, away_TD=away_TD, nodes=nodes)
     scores_T = (away_TD * slope_TD).double().sum(-1)
     value = values[-1]
     left = values[-2] if len(values) > 1 else value - float(scores_T.sum())
-    text, pair = texts_of(model, example)
-    pieces = tuple(pieces_of(model.task, window, scores_T.cpu().numpy(), (text, pair)))
-    return Attribution(text, pair, name, method, value, left, pieces)
+    texts = (asked.text, asked.pair)
+    pieces = tuple(pieces_of(model.task, window, scores_T.cpu().numpy(), texts))
+    return Attribution(*texts, asked.name, method, value, left, pieces)
 
 
 def check(method: str, steps: int) -> None:

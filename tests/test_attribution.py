@@ -29,7 +29,8 @@ from minibert.data.examples import (
     TextExample,
 )
 from minibert.errors import InputError
-from minibert.evaluation.explained import best_answer, score_of
+from minibert.evaluation.explained import score_of
+from minibert.evaluation.explained_answers import best_answer
 from minibert.model.encoder import Encoder
 from minibert.report.explanations import coloured, explanations, stretches
 from minibert.tasks.classification import Classification

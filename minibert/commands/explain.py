@@ -23,6 +23,7 @@ from minibert.inspect import attention_maps
 from minibert.report.explanations import coloured, stretches, strongest
 from minibert.report.html import write_page
 from minibert.tasks.model import Model
+from minibert.tasks.retrieval import Retrieval
 from minibert.tasks.task import Window
 
 DRAWN = 64  # tokens of a text whose attention is drawn
@@ -41,11 +42,12 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("text", nargs="*", metavar="TEXT", help="texts")
     parser.add_argument("--file", metavar="FILE", help="a file of them, as predict reads it")
-    add_model(parser, "folder of a model that chooses labels, tags, numbers or answers")
+    add_model(parser, "folder of a fine-tuned model")
     add_base(parser)
     add_columns(parser)
     add_questions(parser)
-    parser.add_argument("--label", metavar="NAME", help="the label to explain (default: the model's answer)")
+    label = "the label, choice or written text to explain (default: the model's answer)"
+    parser.add_argument("--label", metavar="NAME", help=label)
     word = "tagging: the number of the word whose tag is explained, from 0 (default: the first tagged)"
     parser.add_argument("--word", type=int, metavar="N", help=word)
     method = "how (default: integrated_gradients, whose scores sum to what is explained)"
@@ -99,7 +101,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 def typed_and_read(model: Model, args: argparse.Namespace) -> list[Any]:
     """Return the texts that were typed and the rows of the file; raises InputError where there are none."""
     kind = type(model.task)
-    rows = kind.read_unanswered(args.file, named_columns(kind, args)) if args.file else []
+    read = kind.read if kind is Retrieval else kind.read_unanswered  # a passage belongs to each query
+    rows = read(args.file, named_columns(kind, args)) if args.file else []
     asked = typed_questions(kind, args)
     if not args.text and not rows and not asked:
         raise InputError("nothing to explain; give texts, or --file")

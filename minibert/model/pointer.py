@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from minibert.model.cross_attention import Memory
+from minibert.model.decoder import State
 from minibert.model.linear import Linear, initialize
 from minibert.packed import Layout
 
@@ -37,6 +38,19 @@ class Copies:
     def select(self, sources: list[int]) -> "Copies":
         """Keep these sources, in this order."""
         return Copies(self.keys_NUD[sources], self.ids_NU[sources])
+
+
+@dataclass(frozen=True)
+class Writing:
+    """What is kept between two tokens: the decoder's state, and what can be copied, if anything."""
+
+    state: State
+    copies: Copies | None
+
+    def select(self, rows: Tensor, sources: list[int] | None = None) -> "Writing":
+        """Keep these sequences, in this order, and these sources (None: all of them)."""
+        copies = self.copies if sources is None or self.copies is None else self.copies.select(sources)
+        return Writing(self.state.select(rows, sources), copies)
 
 
 class Pointer(nn.Module):
@@ -84,13 +98,13 @@ class Pointer(nn.Module):
         copied_RU = ((1 - gate_NS1) * shares_NSU).flatten(0, 1)
         return (gate_NS1.flatten(0, 1) * said_RV).scatter_add(1, ids_NSU.flatten(0, 1), copied_RU)
 
-    def cross_entropy(
+    def log_p(
         self, log_said_TV: Tensor, hidden_TD: Tensor, labels_T: Tensor, layout: Layout, copies: Copies
     ) -> Tensor:
-        """Return -log p (T,) of the labels; log_said is log p_vocabulary, `layout` that of the targets."""
+        """Return log p (T,) of the labels; log_said is log p_vocabulary, `layout` that of the targets."""
         shares_NSU, gate_NS1 = self.look(layout.pad(hidden_TD), copies)
         here_TU = copies.ids_NU[layout.sequence_T] == labels_T[:, None]
         copied_T = (layout.unpad(shares_NSU) * here_TU).sum(1)
         gate_T = layout.unpad(gate_NS1)[:, 0]
         said_T = log_said_TV.gather(1, labels_T[:, None])[:, 0].exp()
-        return -(gate_T * said_T + (1 - gate_T) * copied_T).clamp(min=LEAST).log()
+        return (gate_T * said_T + (1 - gate_T) * copied_T).clamp(min=LEAST).log()

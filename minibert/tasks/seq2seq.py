@@ -32,10 +32,10 @@ from minibert.errors import InputError
 from minibert.kernels.cross_entropy import linear_cross_entropy
 from minibert.model.config import EncoderConfig
 from minibert.model.cross_attention import Memory
-from minibert.model.decoder import Decoder, State
+from minibert.model.decoder import Decoder
 from minibert.model.encoder import Encoder
 from minibert.model.generation import Written, generate
-from minibert.model.pointer import NO_TOKEN, Copies, Pointer
+from minibert.model.pointer import NO_TOKEN, Copies, Pointer, Writing
 from minibert.packed import Packed
 from minibert.tasks.from_scratch import check_known
 from minibert.tasks.full_width import full_width_marks, widened
@@ -53,19 +53,6 @@ class Generated:
 
     target: str
     score: float
-
-
-@dataclass(frozen=True)
-class Writing:
-    """What is kept between two tokens: the decoder's state, and what can be copied, if anything."""
-
-    state: State
-    copies: Copies | None
-
-    def select(self, rows: Tensor, sources: list[int] | None = None) -> "Writing":
-        """Keep these sequences, in this order, and these sources (None: all of them)."""
-        copies = self.copies if sources is None or self.copies is None else self.copies.select(sources)
-        return Writing(self.state.select(rows, sources), copies)
 
 
 class Seq2Seq(Task):
@@ -181,20 +168,38 @@ class Seq2Seq(Task):
     def loss(self, encoder: Encoder, batch: Packed, targets: TeacherForcing) -> Loss:  # type: ignore[override]
         """Return the cross-entropy of the targets; smoothed while training, else as perplexity asks."""
         memory = Memory(encoder(batch), batch.layout)
-        table_VD = self.table(encoder)
-        tokens_TD = nn.functional.embedding(targets.inputs.ids, table_VD)
-        hidden_TD = self.decoder(tokens_TD, targets.inputs.layout, memory)
+        hidden_TD = self.hidden(encoder, memory, targets)
         smoothing = self.options.label_smoothing if self.training else 0.0
-        labels_T = targets.labels
         if self.pointer is None:
-            total = linear_cross_entropy(hidden_TD, table_VD, self.bias, labels_T, smoothing=smoothing)
-            return Loss({"loss": total}, targets.counts)
-        copies = self.copies(memory, batch)
-        assert copies is not None
-        log_said_TV = self.logits(hidden_TD, table_VD).log_softmax(-1)
-        losses_T = self.pointer.cross_entropy(log_said_TV, hidden_TD, labels_T, targets.inputs.layout, copies)
-        total = (1 - smoothing) * losses_T.sum() - smoothing * log_said_TV.mean(1).sum()
+            table_VD = self.table(encoder)
+            total = linear_cross_entropy(hidden_TD, table_VD, self.bias, targets.labels, smoothing=smoothing)
+        else:
+            log_said_TV = self.logits(hidden_TD, self.table(encoder)).log_softmax(-1)
+            log_p_T = self.log_mix(log_said_TV, hidden_TD, targets, self.copies(memory, batch))
+            total = (smoothing - 1) * log_p_T.sum() - smoothing * log_said_TV.mean(1).sum()
         return Loss({"loss": total}, targets.counts)
+
+    def log_p(self, encoder: Encoder, batch: Packed, targets: TeacherForcing) -> Tensor:
+        """Return log p (N,) of each target, its end among what is written."""
+        memory = Memory(encoder(batch), batch.layout)
+        hidden_TD = self.hidden(encoder, memory, targets)
+        log_said_TV = self.logits(hidden_TD, self.table(encoder)).log_softmax(-1)
+        log_p_T = self.log_mix(log_said_TV, hidden_TD, targets, self.copies(memory, batch))
+        return torch.stack([part.sum() for part in targets.inputs.layout.split(log_p_T)])
+
+    def hidden(self, encoder: Encoder, memory: Memory, targets: TeacherForcing) -> Tensor:
+        """Return the decoder's hidden states (T, D), each of which says the next token."""
+        tokens_TD = nn.functional.embedding(targets.inputs.ids, self.table(encoder))
+        hidden_TD: Tensor = self.decoder(tokens_TD, targets.inputs.layout, memory)
+        return hidden_TD
+
+    def log_mix(
+        self, log_said_TV: Tensor, hidden_TD: Tensor, targets: TeacherForcing, copies: Copies | None
+    ) -> Tensor:
+        """Return log p (T,) of the labels, which the vocabulary says or the pointer copies."""
+        if self.pointer is None or copies is None:
+            return log_said_TV.gather(1, targets.labels[:, None])[:, 0]
+        return self.pointer.log_p(log_said_TV, hidden_TD, targets.labels, targets.inputs.layout, copies)
 
     def logits(self, hidden_TD: Tensor, table_VD: Tensor) -> Tensor:
         """Return the scores (T, V) of the vocabulary, in float32."""

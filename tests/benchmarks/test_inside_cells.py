@@ -18,8 +18,10 @@ def inside(benchmark):
 
 def test_every_swap_every_way_and_every_update_has_a_cell(inside, benchmark):
     nowhere = Path("nowhere")
-    found = list(inside.cells(benchmark("cells").Places(nowhere, nowhere, None, nowhere)))
-    assert len({(cell.row, cell.contestant) for cell in found}) == len(found) == 9
+    found = list(inside.cells(benchmark("cells").Places(nowhere, nowhere, nowhere, nowhere)))
+    assert len({(cell.row, cell.contestant) for cell in found}) == len(found) == 18
+    english = list(inside.cells(benchmark("cells").Places(nowhere, nowhere, None, nowhere)))
+    assert [cell.row for cell in english] == [cell.row for cell in found[:9]]
     for cell in found:
         Settings.of(cell.recipe)
         assert cell.note
@@ -27,7 +29,7 @@ def test_every_swap_every_way_and_every_update_has_a_cell(inside, benchmark):
 
 @pytest.mark.parametrize("name", ["integrated gradients", "gradient x input", "at random"])
 def test_a_fifth_of_the_words_goes_and_the_rest_keeps_its_order(inside, name):
-    left = inside.without(classifier().eval(), TEXT, name, random.Random(0)).split(" ")
+    left = inside.without(classifier().eval(), TEXT, name, inside.WORD, random.Random(0)).split(" ")
     words = iter(TEXT.split(" "))
     assert len(left) == 8
     assert all(word in words for word in left)
@@ -38,6 +40,13 @@ def test_the_word_that_decides_goes_first(inside):
     table = model.encoder.embeddings.token.weight.data
     table[5:] *= 0.01
     table[23] *= 1000  # w23
-    left = inside.without(model, "w5 w17 w23 w9 w31", "integrated gradients", random.Random(0))
-    other = inside.without(model, "w5 w23 w17 w9 w31", "integrated gradients", random.Random(0))
+    left = inside.without(model, "w5 w17 w23 w9 w31", "integrated gradients", inside.WORD, random.Random(0))
+    other = inside.without(model, "w5 w23 w17 w9 w31", "integrated gradients", inside.WORD, random.Random(0))
     assert "w23" not in (*left.split(), *other.split())
+
+
+@pytest.mark.parametrize("name", ["integrated gradients", "at random"])
+def test_a_word_may_be_a_character(inside, name):
+    """Of w5w17w23w9 two of the ten characters go."""
+    left = inside.without(classifier().eval(), "w5 w17 w23 w9", name, inside.CHARACTER, random.Random(0))
+    assert len(left.replace(" ", "")) == 8
