@@ -122,19 +122,15 @@ def first_of(rows: Sequence[TextExample], labels: Sequence[str], most: int) -> l
 
 def cells(places: Places) -> Iterator[Cell]:
     """Yield the cells."""
-    files = ("train.jsonl.xz", "test.jsonl")
-    yield from cells_of(
-        Groups("clinc150", files, CLASSES["clinc150"], (50, 0), places.english, CLINC), places
-    )
+    classes, files = CLASSES["clinc150"], ("train.jsonl.xz", "test.jsonl")
+    yield from cells_of(Groups("clinc150", files, classes, (50, 0), places.english, CLINC), places)
     for name, made in (("teacher", None), ("student, distilled", taught), ("student, plain", untaught)):
         recipe = {**SST2, **(LESSON if made is taught else {})}
         yield Cell(SST2_ROW, name, smaller(made, places), note=SST2_NOTE, recipe=recipe)
     yield Cell(SST2_ROW, "teacher, int8", in_eight_bits(places), note=SST2_NOTE, recipe=SST2)
     if places.chinese is not None:
-        files = ("train.jsonl", "test.jsonl")
-        titles = Groups(
-            "thucnews_titles", files, CLASSES["thucnews_titles"], (150, 100), places.chinese, TITLES
-        )
+        classes, files = CLASSES["thucnews_titles"], ("train.jsonl", "test.jsonl")
+        titles = Groups("thucnews_titles", files, classes, (150, 100), places.chinese, TITLES)
         yield from cells_of(titles, places)
 
 
