@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from minibert.checkpoint import WEIGHTS
 from minibert.checkup.finetuning import data_findings
 from minibert.checkup.pretraining import check_pretraining
 from minibert.doctor.earlier import earlier_findings
@@ -12,6 +13,8 @@ from minibert.errors import InputError
 from minibert.finetune import task_class
 from minibert.interop.kinds import lies_over_a_base
 from minibert.tasks.given import read_examples
+
+PARTS = ("config.json", "task.json", WEIGHTS)  # with one of them a folder claims to be a model's
 
 
 def check_path(
@@ -36,7 +39,7 @@ def check_path(
     findings, facts = earlier_findings(target.path) if target.what == "run" else ([], {})
     if lies_over_a_base(target.path):
         findings = [*findings, *adapter_findings(target.path, quick=quick)]
-    elif (target.path / "config.json").is_file():
+    elif any((target.path / name).is_file() for name in PARTS):
         findings = [*findings, *folder_findings(target.path, quick=quick)]
     return Checkup.of(findings, {"what": target.what, **facts})
 

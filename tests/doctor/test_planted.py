@@ -158,6 +158,16 @@ def test_a_tokenizer_of_another_model_is_found(tmp_path):
     assert "310" in found[0].seen and "305" in found[0].seen
 
 
+@pytest.mark.parametrize("name", ["config.json", "task.json", "model.safetensors"])
+def test_a_run_that_lacks_a_part_of_its_model_is_not_whole(tmp_path, name):
+    """A run's folder without a config.json was passed over."""
+    folder = tiny_runs.make_encoder(tmp_path / "enc")
+    (folder / "run.json").write_text(json.dumps({"kind": "finetune", "state": "finished"}), "utf-8")
+    (folder / name).unlink()
+    (found,) = check_path(folder, quick=True).findings
+    assert (found.name, found.severity) == ("model-folder", "error") and name in found.seen
+
+
 def test_a_damaged_file_of_weights_is_found_only_where_it_is_read(tmp_path):
     folder = tiny_runs.make_encoder(tmp_path / "enc")
     weights = bytearray((folder / "model.safetensors").read_bytes())
