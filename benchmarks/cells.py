@@ -64,14 +64,15 @@ def key(line: Line) -> tuple[str, str, int]:
 def run_cells(cells: Iterable[Cell], store: Path, *, seeds: int | None = None) -> list[Line]:
     """Run what the store does not hold yet, first seeds first, and add a line for each; return all lines.
 
-    A line by another recipe than its cell's is not it: the cell is run, and its line takes that one's place.
+    A line by another recipe than its cell's is not it (see `is_of`): the cell is run, and its line takes that
+    one's place.
     """
     done = {key(line): line for line in read_lines(store)}
     wanted = [(seed, cell) for cell in cells for seed in list(cell.seeds)[:seeds]]
     store.parent.mkdir(parents=True, exist_ok=True)
     for seed, cell in sorted(wanted, key=lambda pair: pair[0]):
         old = done.get((cell.row, cell.contestant, seed))
-        if old is not None and old["recipe"] == json.loads(json.dumps(cell.recipe)):
+        if old is not None and is_of(old, cell):
             continue
         say(
             f"{cell.row}, {cell.contestant}, seed {seed}" + (", by another recipe than before" if old else "")
@@ -88,6 +89,12 @@ def run_cells(cells: Iterable[Cell], store: Path, *, seeds: int | None = None) -
             file.write(written(line))
         say(f"  {line['scores']}  {line['minutes']} min")
     return read_lines(store)
+
+
+def is_of(line: Line, cell: Cell) -> bool:
+    """Tell whether a line was made as its cell says; what needs no recipe has its rows in the note."""
+    same = line["recipe"] == json.loads(json.dumps(cell.recipe))
+    return same and (bool(cell.recipe) or line["note"] == cell.note)
 
 
 def written(line: Line) -> str:
@@ -122,7 +129,7 @@ def table_of(lines: Sequence[Line]) -> Table:
         groups.setdefault((line["row"], line["contestant"]), []).append(line)
     table = [["data", "contestant", "measure", "score", "other scores", "seeds", "minutes", ""]]
     for (row, contestant), group in groups.items():
-        measure, *others = group[0]["scores"]
+        measure, *others = dict.fromkeys(name for line in group for name in line["scores"])
         told = ", ".join(f"{name} {spelled(group, name)}" for name in others)
         minutes = f"{sum(line['minutes'] for line in group) / len(group):.1f}"
         note = group[0]["note"]

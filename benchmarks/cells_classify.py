@@ -15,6 +15,7 @@ does the note of every line.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,8 +30,9 @@ from retrieval_contestants import Embed, embedder_theirs, opened_theirs, their_e
 
 import minibert as mb
 from minibert.data.examples import NumberExample, TextExample
-from minibert.evaluation.baselines import WORD, Majority, NaiveBayes, strongest
+from minibert.evaluation.baselines import WORD, LogisticRegression, Majority, NaiveBayes, strongest
 from minibert.tasks.correlation import pearson, spearman
+from minibert.tasks.label_sets import label_set_scores
 from minibert.tasks.metrics import accuracy, macro_f1
 
 RECIPE: dict[str, Any] = {
@@ -175,6 +177,9 @@ def baselines(row: Row, places: Places) -> Iterator[tuple[str, Any]]:
     if row.task == "classification":
         yield "most frequent", on_labels(row, places, bag=False)
         yield "bag of words", on_labels(row, places, bag=True)
+    if row.task == "multi_label":
+        yield "most frequent", with_parts(row, places, usual_set)
+        yield "bag of words", with_parts(row, places, label_by_label)
     if row.name in PAIRS:
         yield "shared words", with_parts(row, places, shared_words)
     if row.task == "regression" and row.name in PAIRS and not row.chinese:
@@ -204,6 +209,31 @@ def on_labels(row: Row, places: Places, *, bag: bool) -> Any:
         return label_scores(row, fitted.predict(parts.test), parts.test)
 
     return run
+
+
+def usual_set(row: Row, parts: Parts) -> dict[str, float]:
+    """Answer the labels that come together most often."""
+    usual = Counter(example.labels for example in parts.train).most_common(1)[0][0]
+    return set_scores([usual] * len(parts.test), parts)
+
+
+def label_by_label(row: Row, parts: Parts) -> dict[str, float]:
+    """Ask a bag of words for each label by itself."""
+    answers: list[list[str]] = [[] for _ in parts.test]
+    for label in sorted({label for example in parts.train for label in example.labels}):
+        bag = LogisticRegression()
+        bag.fit([TextExample(one.text, label=str(label in one.labels)) for one in parts.train])
+        for answer, said in zip(answers, bag.predict(parts.test), strict=True):
+            if said == "True":
+                answer.append(label)
+    return set_scores(answers, parts)
+
+
+def set_scores(answers: Sequence[Sequence[str]], parts: Parts) -> dict[str, float]:
+    """Return what is reported of sets of labels."""
+    labels = sorted({label for example in (*parts.train, *parts.test) for label in example.labels})
+    scores = label_set_scores([example.labels for example in parts.test], answers, labels)
+    return {name: value for name, value in scores.items() if isinstance(value, float)}
 
 
 def mean_number(row: Row, parts: Parts) -> dict[str, float]:

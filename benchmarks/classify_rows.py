@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from minibert.data.examples import ChoiceExample, TextExample
-from minibert.data.labelled import read_numbers
+from minibert.data.labelled import read_multi_label, read_numbers
 from minibert.data.readers import read_texts
 
 GAP = "..."
@@ -183,6 +183,12 @@ def newsgroups(data: Path) -> Parts:
     return split(posts("train"), tested[:2000])
 
 
+def genres(data: Path) -> Parts:
+    """Titles of films and all their genres; those without a genre are left out."""
+    films = read_multi_label(data / "movielens_small/movies.csv", text_column="title", label_column="genres")
+    return split([film for film in films if film.labels != ("(no genres listed)",)])
+
+
 def json_rows(path: Path) -> list[dict[str, Any]]:
     """Read lines of JSON, packed by xz or not."""
     content = path.read_bytes()
@@ -193,6 +199,7 @@ def json_rows(path: Path) -> list[dict[str, Any]]:
 QUICK = (("train.train_batch_size", 64), ("train.learning_rate", 4e-4))
 WHOLE = (("train.freeze", 0),)  # pairs: an encoder of single texts has much to learn
 REJECT = (("task.reject_label", "oos"), ("task.calibrate", True))
+SETS = (*QUICK, ("task.threshold", 0.0))  # the threshold is chosen on validation
 CLINC = files(read_texts, "clinc150/train.jsonl.xz", "clinc150/test.jsonl", "clinc150/dev.jsonl")
 HEADLINES = "fin_sentiment_scores/semeval2017_headlines.jsonl"
 STS = files(read_numbers, "sts_semeval/train.jsonl.xz", "sts_semeval/test.jsonl", "sts_semeval/dev.jsonl")
@@ -210,6 +217,7 @@ WAIMAI = files(read_texts, "waimai_10k/train.csv")
 ROWS = (
     Row("clinc150, oos by confidence", "classification", CLINC, 0, 2, 32, settings=QUICK + REJECT, held=0),
     Row("clinc150, oos a class", "classification", CLINC, 0, 2, 32, settings=QUICK, held=0),
+    Row("movielens genres", "multi_label", genres, max_length=32, settings=SETS, tested="a fifth"),
     Row("sts_semeval", "regression", STS, settings=WHOLE),
     Row("sick2014 relatedness", "regression", files(read_numbers, *SICK), epochs=4, settings=WHOLE),
     Row("sick2014 entailment", "classification", files(read_texts, *SICK), epochs=4, settings=WHOLE),

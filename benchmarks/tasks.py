@@ -1,7 +1,7 @@
 """Every task on real data: ours, a simple baseline, and others who do the same job with the same weights.
 
     python benchmarks/tasks.py qa                              every cell of one area that is not done yet
-    python benchmarks/tasks.py qa --row squad --seeds 1        only some of them
+    python benchmarks/tasks.py qa --row drcd --seeds 1         only some of them
     python benchmarks/tasks.py --show                          the tables of what was run
 
 An area is a file cells_AREA.py with a function `cells(places)`. Its lines are kept in
@@ -34,7 +34,11 @@ def run(area: str, args: argparse.Namespace) -> None:
     module = importlib.import_module(f"cells_{area}")
     with tempfile.TemporaryDirectory() as scratch:
         chinese = args.zh_model if args.zh_model.is_dir() else None
-        cells = module.cells(Places(args.data, minilm(), chinese, Path(scratch)))
+        if chinese is None:
+            print(f"no {args.zh_model}: Chinese rows are left out; make zh-encoder, or name it: --zh-model")
+        cells = list(module.cells(Places(args.data, minilm(), chinese, Path(scratch))))
+        refuse_unknown("--row", args.row, [cell.row for cell in cells])
+        refuse_unknown("--contestant", args.contestant, [cell.contestant for cell in cells])
         chosen = [
             cell
             for cell in cells
@@ -45,6 +49,13 @@ def run(area: str, args: argparse.Namespace) -> None:
         lines = run_cells(chosen, store, seeds=args.seeds)
     print(markdown(table_of(lines)))
     print(json.dumps({"area": area, "store": str(store), "lines": len(lines)}))
+
+
+def refuse_unknown(flag: str, named: list[str] | None, known: list[str]) -> None:
+    """End with the names that there are, where another one was given."""
+    for name in named or ():
+        if name not in known:
+            raise SystemExit(f"{flag} {name}: there are {', '.join(dict.fromkeys(known))}")
 
 
 def main() -> None:

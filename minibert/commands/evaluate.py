@@ -12,7 +12,7 @@ from minibert.data.rows import rows_of
 from minibert.errors import InputError
 from minibert.evaluation.examine import Evaluation, examine
 from minibert.evaluation.in_words import in_words, page_of
-from minibert.evaluation.resampled import refuse_untold
+from minibert.evaluation.resampled import has_simple_system, refuse_untold
 from minibert.report.html import write_report
 from minibert.tasks.windows import long_ones, tell_long
 
@@ -58,6 +58,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     write_so(model, args)
     kind = type(model.task)
     refuse_untold(kind, train=bool(args.train_file), groups=bool(groups), draws=args.draws is not None)
+    if not args.train_file and has_simple_system(kind):
+        what = "the most frequent label or a bag of words"
+        print(f"  no --train-file: the model is not compared with {what}", file=sys.stderr)
     examples = labelled_examples(kind, args.file, args)
     train = labelled_examples(kind, args.train_file, args) if args.train_file else ()
     windows = model.encode(examples)

@@ -1,7 +1,8 @@
 """The lines of a report in text, printed or typed by hand: which of them are classes, which averages.
 
 A class may be called "micro" or "accuracy". So a short name means an average only where no line spells one
-out ("macro avg"), and in text, lines above the blank line that parts them from the averages are classes.
+out ("macro avg"), and in text, lines above the blank line that parts them from the averages are classes. An
+average may lack the support where that is the last column.
 """
 
 import csv
@@ -57,7 +58,7 @@ def text_rows(body: Sequence[tuple[int, str]], header: Header, where: str) -> tu
     Returns the rows of the classes and those of the averages.
     """
     columns = header.columns
-    rows = [(number, line, *_name_and_numbers(line, len(columns))) for number, line in body if line.strip()]
+    rows = [(number, line, *_name_and_numbers(line, columns)) for number, line in body if line.strip()]
     known = _averages_of([name for _, _, name, numbers in rows if numbers])
     blank = {number + 1 for number, line in body if not line.strip()}
     starts = (at for at, (number, _, name, _) in enumerate(rows) if at and number in blank and known(name))
@@ -68,12 +69,13 @@ def text_rows(body: Sequence[tuple[int, str]], header: Header, where: str) -> tu
         average = known(name) if at >= start else None
         if averages and not (average and numbers):
             break
-        if len(numbers) < len(columns) and not (average == "accuracy" and numbers):
+        lacking = len(numbers) < len(columns) - _may_lack(columns, average)
+        if lacking and not (average == "accuracy" and numbers):
             raise InputError(
                 f"{where}, line {number}: {line.strip()[:60]!r} does not end in {len(columns)} numbers "
                 f"({', '.join(columns)})"
             )
-        named = columns if len(numbers) == len(columns) else ("f1", "support")
+        named = ("f1", "support") if lacking else columns
         cells = dict(zip(named, numbers, strict=False))
         if average is None:
             classes.append((name, cells))
@@ -82,13 +84,21 @@ def text_rows(body: Sequence[tuple[int, str]], header: Header, where: str) -> tu
     return classes, averages
 
 
-def _name_and_numbers(line: str, columns: int) -> tuple[str, list[str]]:
+def _name_and_numbers(line: str, columns: Sequence[str]) -> tuple[str, list[str]]:
     """Cut a line before its last numbers: one for each column, or the two or the one of the accuracy."""
-    cells = line.split()
-    for count in (columns, 2, 1):
-        if len(cells) >= count and all(map(NUMBER.fullmatch, cells[-count:])):
-            return " ".join(cells[:-count]), cells[-count:]
+    cells, most = line.split(), len(columns)
+    for count in (most, most - 1, 2, 1):
+        name = " ".join(cells[:-count])
+        lacks_support = count == most - 1 and _may_lack(columns, known_average(name))
+        fits = count == most or count < 3 or lacks_support
+        if fits and len(cells) >= count and all(map(NUMBER.fullmatch, cells[-count:])):
+            return name, cells[-count:]
     return line.strip(), []
+
+
+def _may_lack(columns: Sequence[str], average: str | None) -> bool:
+    """Whether a line of this average may end before the support, after three numbers or more."""
+    return average is not None and columns[-1] == "support" and len(columns) > 3
 
 
 def marked_rows(body: Sequence[tuple[int, str]], header: Header, where: str) -> tuple[Rows, Rows]:
@@ -100,6 +110,8 @@ def marked_rows(body: Sequence[tuple[int, str]], header: Header, where: str) -> 
             continue
         line = line.strip().strip("|") if header.mark == "|" else line
         cells = [cell.strip() for cell in next(csv.reader([line], delimiter=header.mark))]
+        if len(cells) == len(columns) - 1 and _may_lack(columns, known_average(cells[0])):
+            cells.append("")
         if len(cells) != len(columns):
             raise InputError(
                 f"{where}, line {number}: {line.strip()[:60]!r} has {len(cells)} cells, the first line "

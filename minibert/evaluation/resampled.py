@@ -20,11 +20,16 @@ from minibert.tasks.task import Task
 Scores = dict[str, float]
 
 
+def has_simple_system(kind: type[Task]) -> bool:
+    """Whether a task can be compared with what needs no encoder, learnt from training rows."""
+    return kind.choices is not Task.choices or issubclass(kind, MultiLabel | MultipleChoice)
+
+
 def refuse_untold(kind: type[Task], *, train: bool, groups: bool, draws: bool) -> None:
     """Raise InputError for a flag of `evaluate` that this task has no answer to."""
     labels = kind.choices is not Task.choices or issubclass(kind, MultiLabel)
     asked = {
-        "--train-file": train and not (labels or issubclass(kind, MultipleChoice)),
+        "--train-file": train and not has_simple_system(kind),
         "--group-column": groups and not (labels or issubclass(kind, MultipleChoice | Regression)),
         "--draws": draws and not (labels or issubclass(kind, MultipleChoice | Regression)),
     }

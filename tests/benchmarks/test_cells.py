@@ -41,6 +41,23 @@ def test_a_line_by_another_recipe_gives_way_to_the_new_one(cells, tmp_path):
     ]
 
 
+def test_a_baseline_that_has_seen_other_rows_than_its_cell_says_is_run_again(cells, tmp_path):
+    """Caps on rows stand in the note alone: five Chinese baselines had a third of ours' rows."""
+    store, calls = tmp_path / "tasks-x.jsonl", []
+    for note in ("3,000 rows", "10,000 rows", "10,000 rows"):
+        cells.run_cells([cells.Cell("a", "bag", counting(calls), (0,), note)], store)
+    assert calls == [0, 0]
+    assert [line["note"] for line in cells.read_lines(store)] == ["10,000 rows"]
+
+
+def test_scores_that_a_first_seed_lacks_are_told_all_the_same(cells):
+    first = {"row": "a", "contestant": "b", "minutes": 1, "note": "", "scores": {"f1": 0.5}}
+    later = {**first, "scores": {"f1": 0.7, "f1 of PER": 0.9}}
+    head, row = cells.table_of([first, later])
+    told = dict(zip(head, row, strict=True))
+    assert (told["measure"], told["other scores"]) == ("f1", "f1 of PER 90.0")
+
+
 def test_what_was_done_before_a_failure_is_kept_and_first_seeds_come_first(cells, tmp_path):
     def fails(seed):
         raise RuntimeError("cut")

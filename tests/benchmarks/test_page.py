@@ -322,3 +322,13 @@ def test_long_runs_and_many_processes_are_told(page, tmp_path):
         in text
     )
     assert "| in pieces | 1 MiB | 2 MiB |" in text
+
+
+def test_every_line_was_made_as_its_cell_says_or_says_so_itself(page, benchmark):
+    """A cap that is raised for ours must not leave a baseline of fewer rows beside it."""
+    shortfalls, cells = benchmark("shortfalls"), benchmark("cells")
+    for path in page.RESULTS.glob("*.jsonl"):
+        planned = {(cell.row, cell.contestant): cell for cell in shortfalls.planned(path.stem)}
+        for line in cells.read_lines(path) if planned else ():
+            cell = planned[line["row"], line["contestant"]]
+            assert cells.is_of(line, cell), (path.stem, cells.key(line))

@@ -56,6 +56,29 @@ def test_the_report_of_the_tutorial_is_refused_with_its_reasons():
     assert not any(one.startswith("positive") for one in found)  # .978 may be, by rounding
 
 
+@pytest.mark.parametrize("mark", [" ", ",", "\t"])
+def test_averages_may_lack_the_support_that_the_classes_have(mark):
+    """The same table as it is told elsewhere: three numbers of four in its last line."""
+    rows = [
+        "class precision recall f1 support",
+        "negative .994 .974 .986 2500",
+        "positive .985 .970 .978 2500",
+        "micro .985 .972 .974",
+    ]
+    report = parse_report("\n".join(rows).replace(" ", mark))
+    assert [line.support for line in report.classes] == [2500, 2500]
+    micro = report.averages["micro avg"]
+    assert (micro.precision.value, micro.f1.value, micro.support) == (0.985, 0.974, None)
+    assert any(str(one).startswith("micro avg: f1 .974") for one in check_report(report))
+    with pytest.raises(InputError, match="line 3"):
+        parse_report("\n".join([*rows[:2], "positive .985 .970 .978"]).replace(" ", mark))
+
+
+def test_an_accuracy_beside_three_columns_keeps_its_support():
+    report = parse_report("class precision recall support\nno .5 .5 4\nyes .5 .5 4\naccuracy .5 8")
+    assert (report.accuracy.f1.value, report.accuracy.support) == (0.5, 8)
+
+
 def test_with_one_label_for_each_text_micro_precision_must_be_recall():
     assert not any("differs" in one for one in findings(TUTORIAL))
     found = findings(TUTORIAL, single_label=True)
