@@ -36,9 +36,9 @@ FEWER_SEEDS = {
 NO_TIME = "the encoder is ours; it opens there after save_pretrained, and was not run for want of time"
 NOT_PLANNED = {
     "tasks-adapt": f"peft's LoRA in the Chinese row ({NO_TIME}); peft's prompts and prefixes (they put "
-    "vectors at other places than ours, so a figure would compare two methods); weights frozen by name (any choice "
-    "of names is another method); layer-wise rates (the table of small data has them); a head on features "
-    "that are not kept (the same weights in more time)",
+    "vectors at other places than ours, so a figure would compare two methods); weights frozen by name (any "
+    "choice of names is another method); layer-wise rates (the table of small data has them); a head on "
+    "features that are not kept (the same weights in more time)",
     "tasks-classify": "other files of fin_sentiment than the headlines (the same task once more); a Trainer "
     "for rows beside the four named with it (one for each kind of row: many classes, two texts with labels "
     f"and with numbers; for lcqmc {NO_TIME}); scores by groups and pictures of attention, which tests check "
@@ -59,10 +59,11 @@ NOT_PLANNED = {
     f"sentence-transformers with the same weights for crosswoz ({NO_TIME})",
     "tasks-seq2seq": "replies in Chinese (crosswoz's are those of a database's clerk, and copy its names); "
     "greedy beside beam search (40 minutes of training for one more line); transformers' "
-    "EncoderDecoderModel above the same encoder (half an hour a run); lead-3 for headlines, which are shorter than the first sentence",
-    "tasks-stable": "Chinese rows (nine ways by five seeds for a row; the two sets are English); Adam with no "
-    "bias correction (it cannot be switched off here); how many degenerate runs the detector finds (tests "
-    "provoke each kind)",
+    "EncoderDecoderModel above the same encoder (half an hour a run); lead-3 for headlines, which are "
+    "shorter than the first sentence",
+    "tasks-stable": "Chinese rows (nine ways by five seeds for a row; the two sets are English); Adam "
+    "without bias correction (it cannot be switched off here); how many degenerate runs the detector finds "
+    "(tests provoke each kind)",
     "tasks-structure": "tagging with and without the random field side by side (it doubles the minutes of a "
     "row); a Trainer for rows beside conll2000 "
     f"(conll2003 has one in the quality table; for msra_ner and resume_ner {NO_TIME}); a baseline for scierc "

@@ -478,6 +478,10 @@ def test_a_loss_that_compares_refuses_to_see_one_example_at_a_time(folder, tmp_p
     assert "train_batch_size 4 in 4 parts" in refused(*given, *cut)
     assert not (tmp_path / "out").exists()
     assert main([*map(str, given), "--train-batch-size", "2"]) == 0  # the last of three pairs is alone
+    capsys.readouterr()
+    (tmp_path / "pairs.csv").write_text("".join(PAIRS[task].splitlines(keepends=True)[:2]), encoding="utf-8")
+    told = {"retrieval": "there is one example", "similarity": "two different grades or more"}[task]
+    assert told in refused(*given, "--overwrite-output-dir")
 
 
 def test_one_example_at_a_time_does_for_losses_that_do_not_compare(folder, tmp_path):

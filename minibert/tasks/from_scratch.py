@@ -49,6 +49,6 @@ def check_known(tokenizer: Tokenizer, side: str, texts: Sequence[str]) -> None:
     if share > UNKNOWN_SHARE:
         raise InputError(
             f"{share:.0%} of the pieces of the {side} texts are unknown to this vocabulary: "
-            f"{texts[0][:40]!r}; are source and target swapped? Else name a size (--model mini) instead of a "
-            "folder: a vocabulary is then learnt from both sides"
+            f"{texts[0][:40]!r}; name a size (--model mini) instead of a folder: a vocabulary is then learnt "
+            "from both sides"
         )

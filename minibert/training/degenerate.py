@@ -26,7 +26,11 @@ LOW = 0.1  # share of the usual learning rate below which a loss is flat for wan
 def refuse_lonely(task: Task, windows: Sequence[Any], config: TrainingConfig) -> None:
     """Raise InputError where a loss that compares examples would see one at a time, and be 0 for each."""
     size, parts = config.train_batch_size, config.gradient_accumulation_steps
-    if size <= parts and task.compares(windows):
+    if not task.compares(windows):
+        return
+    if sum(len(window.rows) > 0 for window in windows) == 1:
+        raise InputError(f"there is one example, and {task.name} learns by comparing several; give more rows")
+    if size <= parts:
         cut = f" in {parts} parts" if parts > 1 else ""
         raise InputError(
             f"train_batch_size {size}{cut} shows one example at a time, and {task.name} learns by comparing "

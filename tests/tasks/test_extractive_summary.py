@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import tiny_runs
 import torch
-from check_task import check_its_loss, check_its_parts, check_reopening, overfit, shape, windows_of
+from check_task import (
+    check_its_loss,
+    check_its_parts,
+    check_reopening,
+    check_resuming,
+    overfit,
+    shape,
+    windows_of,
+)
 
 from minibert.data.examples import SummaryExample
 from minibert.data.summaries import read_summaries
@@ -39,8 +47,8 @@ def tokenizer():
     return train_sentencepiece([tiny_runs.sentence(number) for number in range(200)], 310)
 
 
-def made(tokenizer, options=None, *, recipe="bert"):
-    torch.manual_seed(0)
+def made(tokenizer, options=None, *, recipe="bert", seed=0):
+    torch.manual_seed(seed)
     config = shape(recipe, tokenizer.vocab_size)
     return Model(Encoder(config), ExtractiveSummary.build(tokenizer, config, EXAMPLES, options or {}))
 
@@ -208,3 +216,7 @@ def test_windows_of_an_example_are_whole_or_split(tokenizer):
     assert task.fit_of(task.encode(document(1, 2))) == "whole"
     assert task.fit_of(task.encode(LONG)) == "split"
     assert windows_of(made(tokenizer), EXAMPLES)[0].labels.tolist() == [1, 0]
+
+
+def test_a_run_that_was_cut_ends_with_the_same_weights(tokenizer, tmp_path):
+    check_resuming(lambda seed: made(tokenizer, seed=seed), EXAMPLES, tmp_path / "state", precision="fp32")

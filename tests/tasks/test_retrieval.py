@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tiny_runs
 import torch
-from check_task import LONGEST, overfit, shape, windows_of
+from check_task import LONGEST, check_resuming, overfit, shape, windows_of
 
 import minibert as mb
 from minibert.data.examples import SearchExample
@@ -30,8 +30,8 @@ def tokenizer():
     return train_sentencepiece([*lines, *map(tiny_runs.sentence, range(200))], 320)
 
 
-def made(tokenizer, options=None, *, recipe="bert"):
-    torch.manual_seed(0)
+def made(tokenizer, options=None, *, recipe="bert", seed=0):
+    torch.manual_seed(seed)
     config = shape(recipe, tokenizer.vocab_size)
     return Model(Encoder(config), Retrieval.build(tokenizer, config, SEARCHES, options or {}))
 
@@ -189,3 +189,7 @@ def test_what_is_shown_is_a_vector_of_plain_numbers(tokenizer):
 def test_options_that_mean_nothing_are_refused(tokenizer, options, message):
     with pytest.raises(InputError, match=message):
         made(tokenizer, options)
+
+
+def test_a_run_that_was_cut_ends_with_the_same_weights(tokenizer, tmp_path):
+    check_resuming(lambda seed: made(tokenizer, seed=seed), SEARCHES, tmp_path / "state", precision="fp32")

@@ -8,7 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from check_task import LONGEST, check_its_loss, check_its_parts, check_reopening, shape, windows_of
+from check_task import (
+    LONGEST,
+    check_its_loss,
+    check_its_parts,
+    check_reopening,
+    check_resuming,
+    shape,
+    windows_of,
+)
 
 import minibert as mb
 from minibert.data.batches import ExampleBatches
@@ -22,6 +30,7 @@ from minibert.tasks.seq2seq_options import Seq2SeqOptions
 from minibert.tasks.task import Loss
 from minibert.tasks.teacher_forcing import PairWindow
 from minibert.tasks.windows import long_ones, tell_long
+from minibert.text.loading import load_tokenizer
 from minibert.text.sentencepiece import SentencePieceTokenizer, train_sentencepiece
 from minibert.training.config import TrainingConfig
 from minibert.training.loop import Run
@@ -50,8 +59,8 @@ def tokenizer() -> SentencePieceTokenizer:
     )
 
 
-def build(tokenizer, recipe: str = "bert", **options) -> Model:
-    torch.manual_seed(0)
+def build(tokenizer, recipe: str = "bert", *, seed: int = 0, **options) -> Model:
+    torch.manual_seed(seed)
     config = shape(recipe, tokenizer.vocab_size)
     return Model(Encoder(config), Seq2Seq.build(tokenizer, config, PAIRS, options))
 
@@ -213,9 +222,9 @@ def test_a_vocabulary_that_does_not_know_one_side_is_refused(tokenizer):
         def encode_ids(self, texts):
             return [[1 if "你" in text else 5] for text in texts]
 
-    swapped = [mb.ParallelExample("hello", "你好")] * 3
-    with pytest.raises(InputError, match=r"100% of the pieces of the target texts.*swapped"):
-        Seq2Seq.build(Ignorant(), shape("bert", tokenizer.vocab_size), swapped, {})
+    foreign = [mb.ParallelExample("hello", "你好")] * 3
+    with pytest.raises(InputError, match=r"100% of the pieces of the target texts"):
+        Seq2Seq.build(Ignorant(), shape("bert", tokenizer.vocab_size), foreign, {})
 
 
 def test_a_name_of_a_size_starts_from_nothing_and_reopens(tmp_path):
@@ -291,3 +300,30 @@ def test_chinese_marks_are_written_as_the_targets_have_them(tmp_path):
     written = Written(tuple(decoded), -1.0, -1.0)
     assert [task.merge(pair, [], [written]).target for pair in pairs[:1]] == [pairs[0].target]
     assert Seq2Seq.reopen(tokenizer, config, {}).full_width == ""  # a folder of an earlier version
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_a_run_that_was_cut_ends_with_the_same_weights(tokenizer, tmp_path, copy):
+    def fresh(seed: int) -> Model:
+        return build(tokenizer, seed=seed, copy_attention=copy)
+
+    check_resuming(fresh, PAIRS, tmp_path / "state", precision="fp32")
+
+
+def test_what_a_vocabulary_cannot_spell_is_refused_and_a_swapped_pair_is_not_noticed(tmp_path):
+    pytest.importorskip("tokenizers", reason="tokenizers is not installed")
+    import foreign_tokenizers
+
+    tokenizer = load_tokenizer(foreign_tokenizers.wordpiece(tmp_path / "t"))
+    config = shape("bert", tokenizer.vocab_size)
+    for texts in (
+        ("a list holds numbers", "eine liste von zahlen"),
+        ("a list holds numbers", "列表里有数字"),
+    ):
+        for source, target in (texts, texts[::-1]):
+            rows = [mb.ParallelExample(source, target)] * 3
+            if "eine" in texts[1]:
+                Seq2Seq.build(tokenizer, config, rows, {})
+            else:
+                with pytest.raises(InputError, match="unknown to this vocabulary"):
+                    Seq2Seq.build(tokenizer, config, rows, {})

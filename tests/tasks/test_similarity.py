@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tiny_runs
 import torch
-from check_task import LONGEST, overfit, shape, windows_of
+from check_task import LONGEST, check_resuming, overfit, shape, windows_of
 from tiny_runs import last_line
 
 import minibert as mb
@@ -37,8 +37,8 @@ def tokenizer():
     return train_sentencepiece([*lines, *map(tiny_runs.sentence, range(200))], 320)
 
 
-def made(tokenizer, options=None, *, recipe="bert"):
-    torch.manual_seed(0)
+def made(tokenizer, options=None, *, recipe="bert", seed=0):
+    torch.manual_seed(seed)
     config = shape(recipe, tokenizer.vocab_size)
     return Model(Encoder(config), Similarity.build(tokenizer, config, PAIRS, options or {}))
 
@@ -175,3 +175,7 @@ def test_its_vectors_are_taught_and_the_student_is_judged_by_the_grades(tokenize
     told = last_line(capsys.readouterr().out)
     assert told["task"] == "similarity" and "spearman" in told["student"] and "spearman" in told["teacher"]
     assert len(load(tmp_path / "small").encoder.blocks) == 1
+
+
+def test_a_run_that_was_cut_ends_with_the_same_weights(tokenizer, tmp_path):
+    check_resuming(lambda seed: made(tokenizer, seed=seed), PAIRS, tmp_path / "state", precision="fp32")
