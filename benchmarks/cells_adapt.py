@@ -3,7 +3,7 @@ Chinese encoder (four layers) on titles of news.
 
     full                  everything is trained
     head only             the encoder reads each text once, the head learns from what it said
-    lowest half frozen    embeddings and three of six layers stay as they are
+    lowest half frozen    embeddings and the lower half of the layers stay as they are
     gradual unfreezing    one layer after the other thaws in the first half of the run
     lora, bottleneck, bitfit, prompt, prefix
     peft lora             transformers' Trainer and `peft`, the same rows, epochs, layers, rank and rate; its
@@ -15,7 +15,7 @@ pooler) is trained too. Beside the score: how many weights are trained, and by h
 most, in MB; each run has a process of its own. Rows are capped so that a cell is a matter of minutes on one
 thread. One run each on that tenth chose the rate of lora, of 1e-3 and 4e-3, and of bottleneck, of 4e-3 and
 1e-2; bitfit and peft have lora's. For twice the epochs it was of 1e-3 and 2e-3, on other rows. The Chinese
-encoder has the same rates but for 5e-4 where all is trained.
+encoder has the same rates, but 5e-4 where layers of its own are trained.
 """
 
 import random

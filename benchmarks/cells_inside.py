@@ -4,7 +4,8 @@ The same of waimai_10k's reviews with the Chinese encoder, where a word is a cha
 
 "sst2, words exchanged": minibert counterfactual on the other training sentences, 4,920 (waimai 6,711).
 
-    genders, names, places   the share of answers that change, of the sentences with such a word
+    genders, names, places   the share of answers that change, of the sentences with such a word; no review
+                             of waimai holds a name of the list
 
 "sst2, words taken away": of 200 sentences of dev a fifth of the words, those that speak most for the answer.
 
@@ -43,7 +44,6 @@ from minibert.tasks.model import Model
 ROWS, OLD_ROWS, ASKED = 2000, 500, 200
 SHARE, STEPS = 0.2, 20
 WORD, CHARACTER = re.compile("[^ ]+"), re.compile(r"\S")
-SWAPS = ("genders", "names", "places")
 METHODS = {"integrated gradients": "integrated_gradients", "gradient x input": "gradient_x_input"}
 RECIPE: dict[str, Any] = {
     "train.learning_rate": 2e-4,
@@ -65,6 +65,7 @@ class Texts:
     parts   folder of the data sets -> rows for training, other training rows, rows of dev
     judges  rows of dev on which two models are compared
     word    what is taken away at once
+    swaps   the words that are exchanged, those that the texts hold
     """
 
     name: str
@@ -73,13 +74,14 @@ class Texts:
     recipe: dict[str, Any]
     judges: int
     word: re.Pattern[str]
+    swaps: tuple[str, ...] = ("genders", "names", "places")
 
 
 def cells(places: Places) -> Iterator[Cell]:
     """Yield the cells, English first."""
     yield from cells_of(Texts("sst2", sst2, places.english, RECIPE, 436, WORD), places)
     if places.chinese is not None:
-        reviews = Texts("waimai_10k", waimai, places.chinese, SMALL, 300, CHARACTER)
+        reviews = Texts("waimai_10k", waimai, places.chinese, SMALL, 300, CHARACTER, ("genders", "places"))
         yield from cells_of(reviews, places)
 
 
@@ -87,7 +89,7 @@ def cells_of(texts: Texts, places: Places) -> Iterator[Cell]:
     """Yield the cells of a data set."""
     name, recipe = texts.name, texts.recipe
     note = f"{ROWS:,} training rows, 3 epochs, float32"
-    for swap in SWAPS:
+    for swap in texts.swaps:
         run = exchanged(swap, texts, places)
         yield Cell(f"{name}, words exchanged", swap, run, note=note, recipe=recipe)
     for method in (*METHODS, "at random"):

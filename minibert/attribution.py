@@ -16,7 +16,7 @@ transitions, summaries made of sentences.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, Literal, get_args
 
@@ -26,7 +26,7 @@ from torch import Tensor
 
 from minibert.errors import InputError
 from minibert.evaluation.explained import explained
-from minibert.evaluation.explained_answers import Score
+from minibert.evaluation.explained_answers import Explained
 from minibert.tasks.model import Model
 from minibert.tasks.task import Task, Window
 from minibert.training.objectives import moved
@@ -56,6 +56,7 @@ class Piece:
 class Attribution:
     """What each token of a text adds to the score of a label.
 
+    pair     the second text of the window, or the text that this one was compared with
     value    f(x)
     nothing  f(x'); with "gradient_x_input" what the sum of the pieces leaves of f(x)
     """
@@ -67,6 +68,7 @@ class Attribution:
     value: float
     nothing: float
     pieces: tuple[Piece, ...]
+    window: Window = field(repr=False, compare=False)
 
     @property
     def gap(self) -> float:
@@ -118,13 +120,14 @@ def explain(
     away_TD = rows_of_table(model, window.tokens.ids)
     if method == "integrated_gradients":
         away_TD = away_TD - nothing_of(model, window, nothing)
-    values, slope_TD = slopes(model, window, asked.score, away_TD=away_TD, nodes=nodes)
+    values, slope_TD = slopes(model, asked, away_TD=away_TD, nodes=nodes)
     scores_T = (away_TD * slope_TD).double().sum(-1)
     value = values[-1]
     left = values[-2] if len(values) > 1 else value - float(scores_T.sum())
     texts = (asked.text, asked.pair)
     pieces = tuple(pieces_of(model.task, window, scores_T.cpu().numpy(), texts))
-    return Attribution(*texts, asked.name, method, value, left, pieces)
+    shown = asked.beside if asked.pair is None else asked.pair
+    return Attribution(asked.text, shown, asked.name, method, value, left, pieces, window)
 
 
 def check(method: str, steps: int) -> None:
@@ -162,8 +165,7 @@ def nothing_of(model: Model, window: Window, nothing: Nothing) -> Tensor:
 
 def slopes(
     model: Model,
-    window: Window,
-    score: Score,
+    asked: Explained,
     *,
     away_TD: Tensor,
     nodes: Sequence[tuple[float, float]],
@@ -172,14 +174,15 @@ def slopes(
 
     Returns f at each node, and the weighted sum of df/dx there, (T, D).
     """
-    size, values, total_TD = max(1, AT_ONCE // len(window)), [], torch.zeros_like(away_TD)
+    window, values, total_TD = asked.window, [], torch.zeros_like(away_TD)
+    size = max(1, AT_ONCE // (len(window) + asked.cost))
     for start in range(0, len(nodes), size):
         part = nodes[start : start + size]
         share_N, weight_N = (away_TD.new_tensor(column) for column in zip(*part, strict=True))
         move_NTD = ((share_N - 1)[:, None, None] * away_TD).requires_grad_()
         windows = [window] * len(part)
         with torch.enable_grad(), moved(model.encoder.embeddings.token, move_NTD.flatten(0, 1)):
-            value_N = score(model.task.pack(windows).to(away_TD.device), windows)
+            value_N = asked.score(model.task.pack(windows).to(away_TD.device), windows)
             (slope_NTD,) = torch.autograd.grad(value_N.sum(), move_NTD)
         values += value_N.tolist()
         total_TD += (weight_N[:, None, None] * slope_NTD).sum(0)

@@ -24,7 +24,6 @@ from minibert.report.explanations import coloured, stretches, strongest
 from minibert.report.html import write_page
 from minibert.tasks.model import Model
 from minibert.tasks.retrieval import Retrieval
-from minibert.tasks.task import Window
 
 DRAWN = 64  # tokens of a text whose attention is drawn
 BETWEEN = " / "  # a text and its pair
@@ -46,7 +45,7 @@ def add(commands: Any) -> None:
     add_base(parser)
     add_columns(parser)
     add_questions(parser)
-    label = "the label, choice or written text to explain (default: the model's answer)"
+    label = "the label, choice (or its place) or written text to explain (default: the model's answer)"
     parser.add_argument("--label", metavar="NAME", help=label)
     word = "tagging: the number of the word whose tag is explained, from 0 (default: the first tagged)"
     parser.add_argument("--word", type=int, metavar="N", help=word)
@@ -93,7 +92,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     for one in found:
         print(in_words(one, colour=colour), end="\n\n")
     if args.output:
-        write_page(page_of(model, found, model.task.encode(examples[0])[0], args), args.output)
+        write_page(page_of(model, found, args), args.output)
         print(f"the page is {args.output}")
     return {"model": args.model, "explanations": [plain(one) for one in found]}
 
@@ -140,10 +139,9 @@ def plain(one: Attribution) -> dict[str, Any]:
     return {**told, "value": one.value, "nothing": one.nothing, "gap": one.gap, "tokens": tokens}
 
 
-def page_of(
-    model: Model, found: list[Attribution], window: Window, args: argparse.Namespace
-) -> dict[str, Any]:
+def page_of(model: Model, found: list[Attribution], args: argparse.Namespace) -> dict[str, Any]:
     """Return the page: shaded texts, and the attention of the last layer in the first one's window."""
+    window = found[0].window
     page: dict[str, Any] = {
         "title": f"Why {model.task.name} answers so",
         "summary": f"{args.model}, {args.method.replace('_', ' ')}",

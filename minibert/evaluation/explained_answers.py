@@ -13,11 +13,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from minibert.data.examples import ChoiceExample, NumberExample, ParallelExample, SearchExample, as_example
 from minibert.errors import InputError
+from minibert.model.cross_attention import Memory
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
 from minibert.tasks.answer_spans import best_places
@@ -28,20 +30,28 @@ from minibert.tasks.retrieval import Retrieval
 from minibert.tasks.seq2seq import Seq2Seq
 from minibert.tasks.similarity import Similarity
 from minibert.tasks.task import Task, Window
+from minibert.tasks.teacher_forcing import TeacherForcing
 
 Score = Callable[[Packed, Sequence[Window]], Tensor]  # f of each window of a batch, (N,)
 SHOWN = 60  # characters of a text that names what is explained
+LOGITS_OF_A_TOKEN = 1024  # logits that take about the room of a token in the encoder
 
 
 @dataclass(frozen=True)
 class Explained:
-    """What is explained: a window, the name of the score, the score, and the texts in the window."""
+    """What is explained: a window, the name of the score, the score, and the texts in the window.
+
+    beside  a text that stands in a window of its own
+    cost    what a copy of the window takes to compute, as so many tokens of the encoder
+    """
 
     window: Window
     name: str
     score: Score
     text: str
     pair: str | None = None
+    beside: str | None = None
+    cost: int = 0
 
 
 def answer_of(model: Model, example: Any, label: str | None) -> Explained:
@@ -62,7 +72,7 @@ def answer_of(model: Model, example: Any, label: str | None) -> Explained:
 
 
 def choice_of(model: Model, example: Any, label: str | None) -> Explained:
-    """Return a choice, named by its place or its text; the model's own where none is named."""
+    """Return a choice, named by its place from 0 or by its text; the model's own where none is named."""
     task = model.task
     assert isinstance(task, MultipleChoice)
     (whole,) = task.encode(example)
@@ -84,12 +94,12 @@ def choice_of(model: Model, example: Any, label: str | None) -> Explained:
 
 
 def place_of(label: str, choices: Sequence[str]) -> int:
-    """Return the place of a choice that is named by its text, or by its place from 0."""
-    if label in choices:
-        return list(choices).index(label)
+    """Return the place of a choice that is named by it, from 0, or by its text."""
     if label.isdecimal() and int(label) < len(choices):
         return int(label)
-    raise InputError(f"label {label!r} is no choice; name one of {', '.join(choices)}, or its place from 0")
+    if label in choices:
+        return list(choices).index(label)
+    raise InputError(f"label {label!r} is no choice; name its place from 0, or one of {', '.join(choices)}")
 
 
 def likeness_of(model: Model, example: Any, label: str | None) -> Explained:
@@ -103,7 +113,8 @@ def likeness_of(model: Model, example: Any, label: str | None) -> Explained:
         text, other = (example := as_example(SearchExample, example)).text, example.positive
     if other is None:
         raise InputError(
-            f"{text[:SHOWN]!r} stands alone; {task.name} is explained for two texts: give a file"
+            f"{text[:SHOWN]!r} stands alone, and {task.name} compares two texts; give a file with both, and "
+            "name the column of the second (pair_column, --pair-column)"
         )
     window, second = Window(task.tokens(text)), Window(task.tokens(other))
     with torch.no_grad():
@@ -112,22 +123,52 @@ def likeness_of(model: Model, example: Any, label: str | None) -> Explained:
     def score(batch: Packed, windows: Sequence[Window]) -> Tensor:
         return (task.vectors(model.encoder, batch) @ vector_D).double()
 
-    return Explained(window, f"likeness to {other[:SHOWN]!r}", score, text)
+    return Explained(window, f"likeness to {other[:SHOWN]!r}", score, text, beside=other)
 
 
 def target_of(model: Model, example: Any, label: str | None) -> Explained:
     """Return the target that a label spells, or that the model writes."""
     task = model.task
     assert isinstance(task, Seq2Seq)
+    if task.pointer is not None:
+        raise InputError(
+            "a model with copy_attention copies tokens as they are, which the slopes of their vectors do not "
+            "tell; it cannot be explained"
+        )
     source = as_example(ParallelExample, example).source
-    target = model.predict([source])[0].target if label is None else label
-    (whole,) = task.encode(ParallelExample(source, target))
+    window, target = spelled_target(model, source, label)
 
     def score(batch: Packed, windows: Sequence[Window]) -> Tensor:
-        _, targets = task.collate([whole] * len(windows), 0, 0, 0.0)
-        return task.log_p(model.encoder, batch, targets.to(batch.ids.device)).double()
+        targets = TeacherForcing.of([target] * len(windows), task.tokenizer.cls_id).to(batch.ids.device)
+        memory = Memory(model.encoder(batch), batch.layout)
+        hidden_TD = task.hidden(model.encoder, memory, targets)
+        logits_TV = task.logits(hidden_TD, task.table(model.encoder)).masked_fill(task.never_V, -torch.inf)
+        log_p_T = logits_TV.double().log_softmax(-1).gather(1, targets.labels[:, None])[:, 0]
+        return log_p_T.unflatten(0, (len(windows), len(target))).sum(1)
 
-    return Explained(Window(whole.tokens), target, score, source)
+    name = task.tokenizer.decode(target[:-1].tolist()) if label is None else label
+    cost = len(target) * task.tokenizer.vocab_size // LOGITS_OF_A_TOKEN
+    return Explained(window, name, score, source, cost=cost)
+
+
+def spelled_target(model: Model, source: str, label: str | None) -> tuple[Window, np.ndarray]:
+    """Return a source's window, and the ids of the target with its end: those of a label, or as written."""
+    task = model.task
+    assert isinstance(task, Seq2Seq)
+    (whole,) = task.encode(ParallelExample(source, label))
+    window = Window(whole.tokens)
+    if label is None:
+        with torch.no_grad():
+            (written,) = task.predict(model.encoder, task.pack([window]).to(device_of(model)), [window])
+        return window, np.array([*written.ids, task.tokenizer.sep_id])
+    if whole.cut:
+        raise InputError(
+            f"label {label[:SHOWN]!r} is longer than the {task.options.max_target_length} tokens of a target"
+            "; shorten it"
+        )
+    if task.never_V.cpu()[torch.from_numpy(whole.target)].any():
+        raise InputError(f"label {label[:SHOWN]!r} holds what this vocabulary cannot write")
+    return window, whole.target
 
 
 ANSWERS: dict[type[Task], Callable[[Model, Any, str | None], Explained]] = {

@@ -35,7 +35,7 @@ from minibert.model.cross_attention import Memory
 from minibert.model.decoder import Decoder
 from minibert.model.encoder import Encoder
 from minibert.model.generation import Written, generate
-from minibert.model.pointer import NO_TOKEN, Copies, Pointer, Writing
+from minibert.model.pointer import NO_TOKEN, Pointer, Writing
 from minibert.packed import Packed
 from minibert.tasks.from_scratch import check_known
 from minibert.tasks.full_width import full_width_marks, widened
@@ -169,23 +169,18 @@ class Seq2Seq(Task):
         """Return the cross-entropy of the targets; smoothed while training, else as perplexity asks."""
         memory = Memory(encoder(batch), batch.layout)
         hidden_TD = self.hidden(encoder, memory, targets)
+        table_VD = self.table(encoder)
         smoothing = self.options.label_smoothing if self.training else 0.0
         if self.pointer is None:
-            table_VD = self.table(encoder)
             total = linear_cross_entropy(hidden_TD, table_VD, self.bias, targets.labels, smoothing=smoothing)
         else:
-            log_said_TV = self.logits(hidden_TD, self.table(encoder)).log_softmax(-1)
-            log_p_T = self.log_mix(log_said_TV, hidden_TD, targets, self.copies(memory, batch))
+            log_said_TV = self.logits(hidden_TD, table_VD).log_softmax(-1)
+            copies = self.pointer.remember(memory, self.copyable(batch.ids))
+            log_p_T = self.pointer.log_p(
+                log_said_TV, hidden_TD, targets.labels, targets.inputs.layout, copies
+            )
             total = (smoothing - 1) * log_p_T.sum() - smoothing * log_said_TV.mean(1).sum()
         return Loss({"loss": total}, targets.counts)
-
-    def log_p(self, encoder: Encoder, batch: Packed, targets: TeacherForcing) -> Tensor:
-        """Return log p (N,) of each target, its end among what is written."""
-        memory = Memory(encoder(batch), batch.layout)
-        hidden_TD = self.hidden(encoder, memory, targets)
-        log_said_TV = self.logits(hidden_TD, self.table(encoder)).log_softmax(-1)
-        log_p_T = self.log_mix(log_said_TV, hidden_TD, targets, self.copies(memory, batch))
-        return torch.stack([part.sum() for part in targets.inputs.layout.split(log_p_T)])
 
     def hidden(self, encoder: Encoder, memory: Memory, targets: TeacherForcing) -> Tensor:
         """Return the decoder's hidden states (T, D), each of which says the next token."""
@@ -193,43 +188,35 @@ class Seq2Seq(Task):
         hidden_TD: Tensor = self.decoder(tokens_TD, targets.inputs.layout, memory)
         return hidden_TD
 
-    def log_mix(
-        self, log_said_TV: Tensor, hidden_TD: Tensor, targets: TeacherForcing, copies: Copies | None
-    ) -> Tensor:
-        """Return log p (T,) of the labels, which the vocabulary says or the pointer copies."""
-        if self.pointer is None or copies is None:
-            return log_said_TV.gather(1, targets.labels[:, None])[:, 0]
-        return self.pointer.log_p(log_said_TV, hidden_TD, targets.labels, targets.inputs.layout, copies)
-
     def logits(self, hidden_TD: Tensor, table_VD: Tensor) -> Tensor:
         """Return the scores (T, V) of the vocabulary, in float32."""
         scores_TV = hidden_TD @ table_VD.to(hidden_TD.dtype).T + self.bias.to(hidden_TD.dtype)
         return scores_TV.float()
 
-    def copies(self, memory: Memory, batch: Packed) -> Copies | None:
-        """Return what can be copied of the sources, if anything: whatever a text may hold."""
-        if self.pointer is None:
-            return None
-        return self.pointer.remember(memory, batch.ids.masked_fill(self.never_V[batch.ids], NO_TOKEN))
+    def copyable(self, ids_U: Tensor) -> Tensor:
+        """Return the ids of the sources' tokens, `NO_TOKEN` in place of those that no target may hold."""
+        return ids_U.masked_fill(self.never_V[ids_U], NO_TOKEN)
 
     def predict(self, encoder: Encoder, batch: Packed, windows: Sequence[Any]) -> list[Written]:
         """Write a target for each source."""
         table_VD = self.table(encoder)
         how = self.options.generation()
         memory = Memory(encoder(batch), batch.layout)
+        pointer = self.pointer
+        copies = None if pointer is None else pointer.remember(memory, self.copyable(batch.ids))
 
         def advance(ids_R: Tensor, writing: Writing) -> tuple[Tensor, Writing]:
             tokens_RD = nn.functional.embedding(ids_R.to(table_VD.device), table_VD)
             hidden_RD, state = self.decoder.step(tokens_RD, writing.state)
             logits_RV = self.logits(hidden_RD, table_VD).masked_fill(self.never_V, -torch.inf)
             after = Writing(state, writing.copies)
-            if self.pointer is None or writing.copies is None:
+            if pointer is None or writing.copies is None:
                 return logits_RV.log_softmax(-1), after
-            return self.pointer.mix(logits_RV.softmax(-1), hidden_RD, writing.copies).log(), after
+            return pointer.mix(logits_RV.softmax(-1), hidden_RD, writing.copies).log(), after
 
         return generate(
             advance,
-            Writing(self.decoder.start(memory, how.num_beams), self.copies(memory, batch)),
+            Writing(self.decoder.start(memory, how.num_beams), copies),
             how,
             start=self.tokenizer.cls_id,
             end=self.tokenizer.sep_id,

@@ -36,6 +36,16 @@ def test_every_way_runs_on_every_data_set_by_settings_that_exist(cells_adapt, be
     assert (names[0], names[29]) == ("full", "peft lora")
 
 
+def test_the_chinese_row_has_every_way_of_ours_for_four_layers(cells_adapt, benchmark):
+    places = benchmark("cells").Places(Path("data"), Path("minilm"), Path("zh"), Path("scratch"))
+    cells = {cell.contestant: cell for cell in cells_adapt.cells(places) if cell.row == "thucnews_titles"}
+    assert set(cells) == set(cells_adapt.ways(1.0))
+    assert cells["full"].recipe["train.learning_rate"] == cells_adapt.SMALL_RATE
+    assert cells["lowest half frozen"].recipe["train.freeze"] == 2
+    way = cells["gradual unfreezing"].recipe  # four layers and the embeddings, in the first half of the run
+    assert 5 * way["train.gradual_unfreezing"] == pytest.approx(way["train.num_train_epochs"] / 2)
+
+
 def test_both_loras_have_the_same_numbers(cells_adapt):
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
     pytest.importorskip("peft", reason="peft is not installed")
