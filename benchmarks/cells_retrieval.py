@@ -288,8 +288,7 @@ def abstracts(places: Places) -> list[Cell]:
             row,
             "MiniLM, then a cross-encoder of trecqa",
             ordered_anew,
-            (0,),
-            note="the first 10 are ordered anew; one seed: with its judge a run takes ten minutes",
+            note="the first 10 are ordered anew",
             recipe=CROSS,
         ),
     ]
