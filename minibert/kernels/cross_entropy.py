@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from minibert.kernels.outside_graphs import outside_graphs
 from minibert.kernels.round_rows import filled
@@ -100,3 +101,30 @@ def linear_cross_entropy(
             torch.nn.functional.cross_entropy(logits_CV, y, reduction="sum", label_smoothing=smoothing)
         )
     return torch.stack(losses).sum() if losses else hidden_MD.new_zeros((), dtype=accumulator)
+
+
+def linear_log_p(
+    hidden_MD: Tensor, weight_VD: Tensor, bias_V: Tensor, labels_M: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return log softmax(hidden W' + b) of the labels, (M,), and its mean over all classes, (M,).
+
+    For losses that are more than a sum of cross-entropies. The logits of a chunk are worked out again on the
+    way back, so that those of all rows never exist together.
+
+    >>> h, w, b = torch.zeros(2, 4), torch.zeros(10, 4), torch.zeros(10)
+    >>> [round(value, 4) for value in linear_log_p(h, w, b, torch.tensor([1, 2]))[0].tolist()]    # -ln 10
+    [-2.3026, -2.3026]
+    """
+    rows = max(1, CHUNK_BYTES // (4 * weight_VD.shape[0]))
+
+    def of_chunk(hidden_CD: Tensor, labels_C: Tensor) -> tuple[Tensor, Tensor]:
+        logits_CV = hidden_CD @ weight_VD.to(hidden_CD.dtype).T + bias_V.to(hidden_CD.dtype)
+        log_p_CV = logits_CV.to(_accumulator(hidden_CD.dtype)).log_softmax(1)
+        return log_p_CV.gather(1, labels_C[:, None])[:, 0], log_p_CV.mean(1)
+
+    parts = [
+        checkpoint(of_chunk, h, y, use_reentrant=False, preserve_rng_state=False)
+        for h, y in zip(hidden_MD.split(rows), labels_M.split(rows), strict=True)
+    ]
+    of_labels, means = zip(*parts, strict=True)
+    return torch.cat(of_labels), torch.cat(means)

@@ -99,12 +99,11 @@ class Pointer(nn.Module):
         return (gate_NS1.flatten(0, 1) * said_RV).scatter_add(1, ids_NSU.flatten(0, 1), copied_RU)
 
     def log_p(
-        self, log_said_TV: Tensor, hidden_TD: Tensor, labels_T: Tensor, layout: Layout, copies: Copies
+        self, log_said_T: Tensor, hidden_TD: Tensor, labels_T: Tensor, layout: Layout, copies: Copies
     ) -> Tensor:
-        """Return log p (T,) of the labels; log_said is log p_vocabulary, `layout` that of the targets."""
+        """Return log p (T,) of the labels, whose log p_vocabulary is log_said; `layout` is the targets'."""
         shares_NSU, gate_NS1 = self.look(layout.pad(hidden_TD), copies)
         here_TU = copies.ids_NU[layout.sequence_T] == labels_T[:, None]
         copied_T = (layout.unpad(shares_NSU) * here_TU).sum(1)
         gate_T = layout.unpad(gate_NS1)[:, 0]
-        said_T = log_said_TV.gather(1, labels_T[:, None])[:, 0].exp()
-        return (gate_T * said_T + (1 - gate_T) * copied_T).clamp(min=LEAST).log()
+        return (gate_T * log_said_T.exp() + (1 - gate_T) * copied_T).clamp(min=LEAST).log()

@@ -10,7 +10,7 @@ In training all tokens before y_t are the true ones (teacher forcing), so that e
 share of each target is spread over the vocabulary (label smoothing). One table holds the vectors of the
 source, of the target and of the output (Press and Wolf, 2017), unless `share_embeddings` is off.
 [CLS] stands before a target, [SEP] ends it. With `copy_attention` each token may be copied from the source
-(model/pointer.py); all logits of a batch exist together then.
+(model/pointer.py).
 Left out: sampling, pretrained decoders, and long sources in windows (they are cut off).
 
 Letters: T target tokens, M target tokens that are scored, V vocabulary, D hidden size.
@@ -29,7 +29,7 @@ from minibert.config import from_dict, to_dict
 from minibert.data.examples import ParallelExample, as_example, check_examples
 from minibert.data.parallel import read_parallel
 from minibert.errors import InputError
-from minibert.kernels.cross_entropy import linear_cross_entropy
+from minibert.kernels.cross_entropy import linear_cross_entropy, linear_log_p
 from minibert.model.config import EncoderConfig
 from minibert.model.cross_attention import Memory
 from minibert.model.decoder import Decoder
@@ -174,12 +174,10 @@ class Seq2Seq(Task):
         if self.pointer is None:
             total = linear_cross_entropy(hidden_TD, table_VD, self.bias, targets.labels, smoothing=smoothing)
         else:
-            log_said_TV = self.logits(hidden_TD, table_VD).log_softmax(-1)
+            log_said_T, mean_T = linear_log_p(hidden_TD, table_VD, self.bias, targets.labels)
             copies = self.pointer.remember(memory, self.copyable(batch.ids))
-            log_p_T = self.pointer.log_p(
-                log_said_TV, hidden_TD, targets.labels, targets.inputs.layout, copies
-            )
-            total = (smoothing - 1) * log_p_T.sum() - smoothing * log_said_TV.mean(1).sum()
+            log_p_T = self.pointer.log_p(log_said_T, hidden_TD, targets.labels, targets.inputs.layout, copies)
+            total = (smoothing - 1) * log_p_T.sum() - smoothing * mean_T.sum()
         return Loss({"loss": total}, targets.counts)
 
     def hidden(self, encoder: Encoder, memory: Memory, targets: TeacherForcing) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from minibert.kernels import cross_entropy
-from minibert.kernels.cross_entropy import linear_cross_entropy
+from minibert.kernels.cross_entropy import linear_cross_entropy, linear_log_p
 
 M, D, V = 23, 7, 31
 
@@ -126,3 +126,37 @@ def test_label_smoothing_is_torchs_with_and_without_gradients(monkeypatch, smoot
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
     with torch.no_grad():
         torch.testing.assert_close(mine(*tensors), theirs(*tensors), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 1000])
+def test_log_p_of_each_row_and_its_mean_are_torchs_with_gradients(monkeypatch, chunk):
+    monkeypatch.setattr(cross_entropy, "CHUNK_BYTES", chunk * 4 * V)
+    weights = torch.linspace(-1, 2, M).double()
+
+    def mine(hidden: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:
+        of_labels_M, mean_M = linear_log_p(hidden, weight, bias, labels)
+        return (weights * of_labels_M.exp()).sum() + (weights.square() * mean_M).sum()
+
+    def theirs(hidden: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:
+        log_p_MV = (hidden @ weight.T + bias).log_softmax(1)
+        of_labels_M = log_p_MV[torch.arange(M), labels]
+        return (weights * of_labels_M.exp()).sum() + (weights.square() * log_p_MV.mean(1)).sum()
+
+    tensors = draw()
+    for one, other in zip(
+        value_and_gradients(mine, tensors), value_and_gradients(theirs, tensors), strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_log_p_keeps_no_logits_for_the_way_back(monkeypatch):
+    """What is saved for the backward pass has no dimension of the vocabulary but the table and the bias."""
+    monkeypatch.setattr(cross_entropy, "CHUNK_BYTES", 5 * 4 * V)
+    hidden, weight, bias, labels = draw()
+    leaves = [x.requires_grad_() for x in (hidden, weight, bias)]
+    kept: list[tuple[int, ...]] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(tuple(x.shape)) or x, lambda x: x):
+        of_labels_M, mean_M = linear_log_p(*leaves, labels)
+    assert not [shape for shape in kept if len(shape) == 2 and shape[0] < V and shape[1] == V]
+    (of_labels_M.sum() + mean_M.sum()).backward()
+    assert torch.isfinite(hidden.grad).all()
