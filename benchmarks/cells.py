@@ -132,7 +132,7 @@ def table_of(lines: Sequence[Line]) -> Table:
         measure, *others = dict.fromkeys(name for line in group for name in line["scores"])
         told = ", ".join(f"{name} {spelled(group, name)}" for name in others)
         minutes = f"{sum(line['minutes'] for line in group) / len(group):.1f}"
-        note = group[0]["note"]
+        note = group[-1]["note"]
         table.append(
             [row, contestant, measure, spelled(group, measure), told, str(len(group)), minutes, note]
         )

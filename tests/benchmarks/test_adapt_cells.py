@@ -39,7 +39,7 @@ def test_every_way_runs_on_every_data_set_by_settings_that_exist(cells_adapt, be
 def test_the_chinese_row_has_every_way_of_ours_for_four_layers(cells_adapt, benchmark):
     places = benchmark("cells").Places(Path("data"), Path("minilm"), Path("zh"), Path("scratch"))
     cells = {cell.contestant: cell for cell in cells_adapt.cells(places) if cell.row == "thucnews_titles"}
-    assert set(cells) == set(cells_adapt.ways(1.0))
+    assert set(cells) == set(cells_adapt.ways(1.0)) - {"bitfit"}
     assert cells["full"].recipe["train.learning_rate"] == cells_adapt.SMALL_RATE
     assert cells["lowest half frozen"].recipe["train.freeze"] == 2
     way = cells["gradual unfreezing"].recipe  # four layers and the embeddings, in the first half of the run
