@@ -158,6 +158,7 @@ AIMS = (
     beside("sst2, 200 labels, augmented", task("few", "sst2, 200 labels", "augmented"), "plain", 0.01),
     *(beside(f"{row}, few weights", task("adapt", row, "lora"), "full", -0.005) for row in RACE[:3]),
     beside("sst2, few weights", task("adapt", "sst2", "lora, twice as long"), "full", -0.005),
+    beside("thucnews_titles, few weights", task("adapt", "thucnews_titles", "lora"), "full", -0.005),
     forgetting("replay"),
     forgetting("ewc"),
 )
