@@ -23,6 +23,7 @@ from minibert.model.cross_attention import Memory
 from minibert.model.encoder import Encoder
 from minibert.packed import Packed
 from minibert.tasks.answer_spans import best_places
+from minibert.tasks.full_width import widened
 from minibert.tasks.model import Model
 from minibert.tasks.multiple_choice import ChoiceWindow, MultipleChoice
 from minibert.tasks.question_answering import QuestionAnswering
@@ -146,7 +147,8 @@ def target_of(model: Model, example: Any, label: str | None) -> Explained:
         log_p_T = logits_TV.double().log_softmax(-1).gather(1, targets.labels[:, None])[:, 0]
         return log_p_T.unflatten(0, (len(windows), len(target))).sum(1)
 
-    name = task.tokenizer.decode(target[:-1].tolist()) if label is None else label
+    written = widened(task.tokenizer.decode(target[:-1].tolist()), task.full_width)
+    name = written if label is None else label
     cost = len(target) * task.tokenizer.vocab_size // LOGITS_OF_A_TOKEN
     return Explained(window, name, score, source, cost=cost)
 
