@@ -42,14 +42,8 @@ HELD_CAP = 1500
 EPOCHS = {"sst2": 3.0, "banking77": 5.0, "conll2003": 8.0, "thucnews_titles": 5.0}
 CHEAP_EPOCHS = 30.0  # of a head on features that are there already
 RANK, ALPHA = 8, 16
-FULL_RATE, SMALL_RATE, HEAD_RATE, ADAPTER_RATE, BOTTLENECK_RATE, PROMPT_RATE = (
-    2e-4,
-    5e-4,
-    1e-3,
-    4e-3,
-    1e-2,
-    1e-2,
-)
+FULL_RATE, SMALL_RATE, HEAD_RATE = 2e-4, 5e-4, 1e-3
+ADAPTER_RATE, BOTTLENECK_RATE, PROMPT_RATE = 4e-3, 1e-2, 1e-2
 SHARED: dict[str, Any] = {
     "train.train_batch_size": 32,
     "train.warmup_ratio": 0.1,

@@ -23,8 +23,7 @@ NO_LINE = {
 }
 LONG_RUN = 10  # minutes; whatever takes longer has one seed
 FEWER_SEEDS = {
-    "tasks-adapt": "ten minutes each in float32, and LoRA of ours came first; of the Chinese ways the first "
-    "seed of each came before the second of any",
+    "tasks-adapt": "ten minutes each in float32, and LoRA of ours came first",
     "quality": "4 to 10 minutes a run; the race of few rows has every seed",
     "tasks-classify": "the first seed of every row came before the second of any, and time ended there",
     "tasks-few": "SetFit takes 8 to 20 minutes for a draw of 64 texts",
@@ -35,11 +34,10 @@ FEWER_SEEDS = {
 }
 NO_TIME = "the encoder is ours; it opens there after save_pretrained, and was not run for want of time"
 NOT_PLANNED = {
-    "tasks-adapt": f"peft's LoRA in the Chinese row ({NO_TIME}); bitfit there (the encoder has "
-    "no biases); peft's prompts and prefixes (they put "
-    "vectors at other places than ours, so a figure would compare two methods); weights frozen by name (any "
-    "choice of names is another method); layer-wise rates (the table of small data has them); a head on "
-    "features that are not kept (the same weights in more time)",
+    "tasks-adapt": f"peft's LoRA in the Chinese row ({NO_TIME}); bitfit there (the encoder has no biases); "
+    "peft's prompts and prefixes (they put vectors at other places than ours, so a figure would compare two "
+    "methods); weights frozen by name (any choice of names is another method); layer-wise rates (the table "
+    "of small data has them); a head on features that are not kept (the same weights in more time)",
     "tasks-classify": "other files of fin_sentiment than the headlines (the same task once more); a Trainer "
     "for rows beside the four named with it (one for each kind of row: many classes, two texts with labels "
     f"and with numbers; for lcqmc {NO_TIME}); scores by groups and pictures of attention, which tests check "
@@ -56,8 +54,8 @@ NOT_PLANNED = {
     "tasks-qa": f"a Trainer with the same weights for cmrc2018 and drcd ({NO_TIME}); questions without an "
     "answer (SQuAD 1.1, CMRC and DRCD have none; tests check the threshold)",
     "tasks-retrieval": "mined hard negatives (a first model has to be trained to mine with, which doubles a "
-    "run); sentence-transformers' CrossEncoder (for want of time); "
-    f"sentence-transformers with the same weights for crosswoz ({NO_TIME})",
+    "run); sentence-transformers' CrossEncoder (for want of time); sentence-transformers with the same "
+    f"weights for crosswoz ({NO_TIME})",
     "tasks-seq2seq": "replies in Chinese (crosswoz's are those of a database's clerk, and copy its names); "
     "greedy beside beam search (40 minutes of training for one more line); transformers' "
     "EncoderDecoderModel above the same encoder (half an hour a run); lead-3 for headlines, which are "
@@ -66,9 +64,8 @@ NOT_PLANNED = {
     "without bias correction (it cannot be switched off here); how many degenerate runs the detector finds "
     "(tests provoke each kind)",
     "tasks-structure": "tagging with and without the random field side by side (it doubles the minutes of a "
-    "row); a Trainer for rows beside conll2000 "
-    f"(conll2003 has one in the quality table; for msra_ner and resume_ner {NO_TIME}); a baseline for scierc "
-    "(most frequent tags find no relation)",
+    "row); a Trainer for rows beside conll2000 (conll2003 has one in the quality table; for msra_ner and "
+    f"resume_ner {NO_TIME}); a baseline for scierc (most frequent tags find no relation)",
     "tasks-tune": "Chinese rows (a search of many trials for a row; the two sets are English); dropout among "
     "what is searched (twelve trials are few for the settings that are)",
     "tasks-vectors": "a student of sentence-transformers by its MSELoss (the loss is one of the two terms of "

@@ -28,9 +28,9 @@ from minibert.tasks.task import Window, rows_of
 
 def explained(model: Model, example: Any, *, label: str | None, word: int | None) -> Explained:
     """Return the window that is explained, and the score of a label, or of what the model answers."""
+    if word is not None and not isinstance(model.task, Tagging):
+        raise InputError(f"word {word}: {model.task.name} has no words to choose from; leave it out")
     if type(model.task) in ANSWERS:
-        if word is not None:
-            raise InputError(f"word {word}: {model.task.name} has no words to choose from; leave it out")
         return ANSWERS[type(model.task)](model, example, label)
     window, label, word = window_of(model, example, label=label, word=word)
     return Explained(window, *score_of(model, window, label=label, word=word), *texts_of(model, example))
@@ -82,8 +82,6 @@ def value_of(model: Model, window: Window, label: str | None) -> float:
 def score_of(model: Model, window: Window, *, label: str | None, word: int | None) -> tuple[str, Score]:
     """Return the label that is explained, and its score as a function of a batch."""
     task, encoder = model.task, model.encoder
-    if word is not None and not isinstance(task, Tagging):
-        raise InputError(f"word {word}: {task.name} has no words to choose from; leave it out")
     if isinstance(task, Regression):
         if label is not None:
             raise InputError(f"label {label!r}: regression answers with a number; leave the label out")

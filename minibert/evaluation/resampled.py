@@ -27,11 +27,12 @@ def has_simple_system(kind: type[Task]) -> bool:
 
 def refuse_untold(kind: type[Task], *, train: bool, groups: bool, draws: bool) -> None:
     """Raise InputError for a flag of `evaluate` that this task has no answer to."""
-    labels = kind.choices is not Task.choices or issubclass(kind, MultiLabel)
+    simple = has_simple_system(kind)
+    drawn = simple or issubclass(kind, Regression)
     asked = {
-        "--train-file": train and not has_simple_system(kind),
-        "--group-column": groups and not (labels or issubclass(kind, MultipleChoice | Regression)),
-        "--draws": draws and not (labels or issubclass(kind, MultipleChoice | Regression)),
+        "--train-file": train and not simple,
+        "--group-column": groups and not drawn,
+        "--draws": draws and not drawn,
     }
     for flag, untold in asked.items():
         if untold:
